@@ -1,0 +1,115 @@
+//! A batch: several changes that happen together or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Key, Namespace, Value};
+
+/// Changes that take effect together. The last change per key wins; changes are kept ascending by
+/// name, and that is also the order in which keys created by one batch count as created.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    changes: BTreeMap<(Namespace, Key), Change>,
+    require_absent: BTreeSet<(Namespace, Key)>,
+    durability: Durability,
+}
+
+/// What happens to one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The key holds this value.
+    Put(Value),
+    /// The key is gone; removing an absent key is no error.
+    Remove,
+}
+
+/// When a commit resolves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When the batch survives power loss.
+    #[default]
+    Synced,
+    /// At once: the batch has its place in the order and becomes visible and durable with the next
+    /// flush, at latest a second later or at close.
+    Lazy,
+}
+
+impl Batch {
+    /// An empty synced batch. Submitted as it is, it is a flush.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stores `value` under the key.
+    #[must_use]
+    pub fn put(mut self, ns: &Namespace, key: &Key, value: impl Into<Value>) -> Self {
+        self.insert(ns.clone(), key.clone(), Change::Put(value.into()));
+        self
+    }
+
+    /// Removes the key.
+    #[must_use]
+    pub fn remove(mut self, ns: &Namespace, key: &Key) -> Self {
+        self.insert(ns.clone(), key.clone(), Change::Remove);
+        self
+    }
+
+    /// Refuses the whole batch with [`crate::Error::Precondition`] if the key is there at the
+    /// batch's place in the order.
+    #[must_use]
+    pub fn require_absent(mut self, ns: &Namespace, key: &Key) -> Self {
+        self.require_absent.insert((ns.clone(), key.clone()));
+        self
+    }
+
+    /// Makes the batch [`Durability::Lazy`].
+    #[must_use]
+    pub fn lazy(mut self) -> Self {
+        self.durability = Durability::Lazy;
+        self
+    }
+
+    /// Adds one change in place, replacing an earlier one to the same key.
+    pub fn insert(&mut self, ns: Namespace, key: Key, change: Change) {
+        self.changes.insert((ns, key), change);
+    }
+
+    /// Adds a precondition in place; see [`Batch::require_absent`].
+    pub fn insert_require_absent(&mut self, ns: Namespace, key: Key) {
+        self.require_absent.insert((ns, key));
+    }
+
+    /// Sets the durability in place.
+    pub fn set_durability(&mut self, durability: Durability) {
+        self.durability = durability;
+    }
+
+    /// The changes, ascending by name.
+    pub fn changes(&self) -> impl ExactSizeIterator<Item = (&Namespace, &Key, &Change)> {
+        self.changes.iter().map(|((ns, key), change)| (ns, key, change))
+    }
+
+    /// The changes by value, ascending by name.
+    pub fn into_changes(self) -> impl ExactSizeIterator<Item = (Namespace, Key, Change)> {
+        self.changes.into_iter().map(|((ns, key), change)| (ns, key, change))
+    }
+
+    /// The keys that must be absent, ascending by name.
+    pub fn absent_keys(&self) -> impl ExactSizeIterator<Item = (&Namespace, &Key)> {
+        self.require_absent.iter().map(|(ns, key)| (ns, key))
+    }
+
+    /// When the commit resolves.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Whether there is nothing to change (there may still be preconditions).
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// How many keys change.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+}

@@ -1,0 +1,136 @@
+//! What a store can do beyond the contract: each ability is its own small trait.
+
+use crate::{Key, Namespace, Result};
+
+/// The abilities of a store; decorators forward or wrap them.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Capabilities<'a> {
+    /// Lists keys by creation, newest first.
+    pub creation_order: Option<&'a dyn CreationOrder>,
+    /// Reads everything and reports damage.
+    pub verify: Option<&'a dyn Verify>,
+    /// Tells how much room the store takes.
+    pub footprint: Option<&'a dyn Footprint>,
+    /// Whether a synced commit resolves only when a cloud has it.
+    pub replicated: bool,
+}
+
+/// Keys in the order of their creation. Overwriting a key keeps its place; removing it and writing
+/// it again gives it a new one.
+pub trait CreationOrder: std::fmt::Debug {
+    /// Up to `limit` keys, newest first, after `cursor` (`None`: from the newest).
+    fn list_newest_first(
+        &self,
+        ns: &Namespace,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<CreationPage>;
+}
+
+/// One page of keys, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreationPage {
+    /// The keys of this page.
+    pub keys: Vec<Key>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// An opaque place in a creation order; it stays valid while keys come and go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(u64);
+
+impl Cursor {
+    /// For stores: the creation sequence of the last key of a page.
+    pub fn from_sequence(sequence: u64) -> Self {
+        Self(sequence)
+    }
+
+    /// For stores: the creation sequence of the last key of the page before.
+    pub fn sequence(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A scrub: reads every live byte and compares it with its checksum or seal.
+pub trait Verify: std::fmt::Debug {
+    /// Checks everything; `progress` is called now and then. Damage is a finding, not an error;
+    /// an error means that the scrub itself could not go on.
+    fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report>;
+}
+
+/// How far a scrub has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Entries done.
+    pub done: u64,
+    /// Entries in all, as far as known.
+    pub total: u64,
+}
+
+/// What a scrub found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many entries were read.
+    pub entries: u64,
+    /// How many bytes were read.
+    pub bytes: u64,
+    /// What is not as it should be, also what was noticed (and healed or cut) at open.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Which layer found it, a short name such as "fs".
+    pub store: &'static str,
+    /// What it is and where, in one line; no values, no true names.
+    pub what: String,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing, nothing is lost: a torn tail was cut, an orphan swept.
+    Notice,
+    /// One of two copies was damaged and has been replaced by the other.
+    Healed,
+    /// Data is lost or cannot be trusted: restore.
+    Damage,
+}
+
+/// The room a store takes.
+pub trait Footprint: std::fmt::Debug {
+    /// Measures now; may read directories.
+    fn footprint(&self) -> Result<Size>;
+}
+
+/// How much room a store takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Size {
+    /// Live keys.
+    pub keys: u64,
+    /// Bytes of live values.
+    pub value_bytes: u64,
+    /// Bytes on disk, everything included.
+    pub disk_bytes: u64,
+    /// Bytes of memory held for values and tables, estimated.
+    pub memory_bytes: u64,
+}
+
+impl Report {
+    /// Adds a finding.
+    pub fn push(&mut self, severity: Severity, store: &'static str, what: impl Into<String>) {
+        self.findings.push(Finding { severity, store, what: what.into() });
+    }
+
+    /// Whether anything is damaged beyond healing.
+    pub fn is_damaged(&self) -> bool {
+        self.findings.iter().any(|f| f.severity == Severity::Damage)
+    }
+}

@@ -1,0 +1,27 @@
+//! The contract every Strongroom store keeps: names, batches, commits, errors and nine laws.
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod capability;
+mod clock;
+mod commit;
+mod error;
+mod name;
+mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod unsettled;
+mod value;
+
+pub use batch::{Batch, Change, Durability};
+pub use capability::{
+    Capabilities, CreationOrder, CreationPage, Cursor, Finding, Footprint, Progress, Report,
+    Severity, Size, Verify,
+};
+pub use clock::{Clock, Timestamp};
+pub use commit::{Commit, Pending, Receipt};
+pub use error::{BoxError, Error, Operation, Result};
+pub use name::{InvalidName, Key, MAX_NAME_LEN, Namespace};
+pub use store::{KvStore, KvStoreExt};
+pub use unsettled::Unsettled;
+pub use value::Value;

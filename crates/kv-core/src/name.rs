@@ -1,0 +1,189 @@
+//! Validated names: namespaces and keys.
+
+use std::{fmt, sync::Arc};
+
+/// The longest primary namespace, secondary namespace or key, in characters (and bytes: names are ASCII).
+pub const MAX_NAME_LEN: usize = 120;
+
+/// Two levels of names under which keys live.
+///
+/// The rules are those of LDK's `KVStore`, so that any LDK data fits: characters from
+/// `A-Z a-z 0-9 _ -`, at most [`MAX_NAME_LEN`] of them, and an empty primary namespace forces an
+/// empty secondary one. Ordered by primary, then secondary, bytewise.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Namespace {
+    primary: Arc<str>,
+    secondary: Arc<str>,
+}
+
+/// The name of a value within a [`Namespace`]; the rules of a namespace, but never empty.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Arc<str>);
+
+/// A name breaks the rules; the message says which one. Change the name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidName {
+    /// A key must have at least one character.
+    #[error("a key must not be empty")]
+    EmptyKey,
+    /// An empty primary namespace cannot have a secondary one.
+    #[error("an empty primary namespace needs an empty secondary namespace")]
+    EmptyPrimary,
+    /// More than [`MAX_NAME_LEN`] characters.
+    #[error("a name has {found} characters, at most {MAX_NAME_LEN} are allowed")]
+    TooLong {
+        /// How many characters the name has.
+        found: usize,
+    },
+    /// A character outside `A-Z a-z 0-9 _ -`.
+    #[error("a name contains {found:?}, allowed are letters, digits, '_' and '-'")]
+    Character {
+        /// The first character that is not allowed.
+        found: char,
+    },
+    /// A name for Strongroom's own layers must begin with `~`.
+    #[error("a reserved name must begin with '~'")]
+    NotReserved,
+}
+
+impl Namespace {
+    /// Checks the rules and makes a namespace.
+    pub fn new(primary: &str, secondary: &str) -> Result<Self, InvalidName> {
+        check(primary)?;
+        check(secondary)?;
+        if primary.is_empty() && !secondary.is_empty() {
+            return Err(InvalidName::EmptyPrimary);
+        }
+        Ok(Self::trusted(primary, secondary))
+    }
+
+    /// A namespace for one of Strongroom's own layers: `primary` begins with `~`, which
+    /// [`Namespace::new`] refuses, so it can never collide with a user's.
+    pub fn reserved(primary: &str, secondary: &str) -> Result<Self, InvalidName> {
+        check(primary.strip_prefix('~').ok_or(InvalidName::NotReserved)?)?;
+        check(secondary)?;
+        if primary.len() > MAX_NAME_LEN {
+            return Err(InvalidName::TooLong { found: primary.len() });
+        }
+        Ok(Self::trusted(primary, secondary))
+    }
+
+    /// Accepts what either [`Namespace::new`] or [`Namespace::reserved`] accepts: for layers that
+    /// read names back from bytes they wrote themselves.
+    pub fn any(primary: &str, secondary: &str) -> Result<Self, InvalidName> {
+        if primary.starts_with('~') {
+            Self::reserved(primary, secondary)
+        } else {
+            Self::new(primary, secondary)
+        }
+    }
+
+    fn trusted(primary: &str, secondary: &str) -> Self {
+        Self { primary: primary.into(), secondary: secondary.into() }
+    }
+
+    /// The first level.
+    pub fn primary(&self) -> &str {
+        &self.primary
+    }
+
+    /// The second level.
+    pub fn secondary(&self) -> &str {
+        &self.secondary
+    }
+
+    /// Whether this namespace belongs to one of Strongroom's own layers (its primary begins with `~`).
+    pub fn is_reserved(&self) -> bool {
+        self.primary.starts_with('~')
+    }
+}
+
+impl Key {
+    /// Checks the rules and makes a key.
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        if name.is_empty() {
+            return Err(InvalidName::EmptyKey);
+        }
+        check(name)?;
+        Ok(Self(name.into()))
+    }
+
+    /// A key that is a number, as bookkeeping namespaces use: 20 decimal digits, so that the order
+    /// of names is the order of numbers.
+    pub fn number(number: u64) -> Self {
+        Self(format!("{number:020}").into())
+    }
+
+    /// The number, if this key has the form made by [`Key::number`].
+    pub fn as_number(&self) -> Option<u64> {
+        if self.0.len() == 20 && self.0.bytes().all(|b| b.is_ascii_digit()) {
+            self.0.parse().ok()
+        } else {
+            None
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn check(name: &str) -> Result<(), InvalidName> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if let Some(found) = name.chars().find(|c| !allowed(*c)) {
+        return Err(InvalidName::Character { found });
+    }
+    if name.len() > MAX_NAME_LEN {
+        return Err(InvalidName::TooLong { found: name.len() });
+    }
+    Ok(())
+}
+
+// Names are a user's private data: `Debug` is for tests and developers; no layer logs it.
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.primary, self.secondary)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_constructor_keeps_ldks_rules() {
+        assert!(Namespace::new("", "").is_ok());
+        assert!(Namespace::new("Monitors_1", "a-B").is_ok());
+        assert_eq!(Namespace::new("", "x"), Err(InvalidName::EmptyPrimary));
+        assert_eq!(Namespace::new("~x", ""), Err(InvalidName::Character { found: '~' }));
+        assert_eq!(Namespace::new("a/b", ""), Err(InvalidName::Character { found: '/' }));
+        assert_eq!(Namespace::new("é", ""), Err(InvalidName::Character { found: 'é' }));
+        assert!(Namespace::new(&"a".repeat(120), "").is_ok());
+        assert_eq!(Namespace::new(&"a".repeat(121), ""), Err(InvalidName::TooLong { found: 121 }));
+        assert_eq!(Key::new(""), Err(InvalidName::EmptyKey));
+        assert_eq!(Key::new("."), Err(InvalidName::Character { found: '.' }));
+    }
+
+    #[test]
+    fn reserved_names_need_their_tilde() {
+        assert!(Namespace::reserved("~vault", "names").is_ok());
+        assert_eq!(Namespace::reserved("vault", ""), Err(InvalidName::NotReserved));
+        assert!(Namespace::any("~vault", "").is_ok_and(|ns| ns.is_reserved()));
+        assert!(Namespace::any("vault", "").is_ok_and(|ns| !ns.is_reserved()));
+    }
+
+    #[test]
+    fn numbers_sort_as_numbers() {
+        assert!(Key::number(9) < Key::number(10));
+        assert_eq!(Key::number(u64::MAX).as_number(), Some(u64::MAX));
+        assert_eq!(Key::new("12").unwrap().as_number(), None);
+    }
+}
