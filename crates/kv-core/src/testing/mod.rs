@@ -1,0 +1,20 @@
+//! Tools to test stores and decorators: the conformance suite, the model test, faults and clocks.
+//!
+//! A store provides a [`Testbed`] and calls [`crate::conformance!`]; it then runs one test per law.
+
+mod clock;
+pub mod conformance;
+mod executor;
+mod faulty;
+mod history;
+mod model;
+mod random;
+mod testbed;
+
+pub use clock::ManualClock;
+pub use executor::block_on;
+pub use faulty::{Fault, FaultyStore, Landing};
+pub use history::{Call, Event, History, check_linearizable};
+pub use model::{check_model, run_model};
+pub use random::Random;
+pub use testbed::{Damage, Testbed};
