@@ -1,1 +1,56 @@
-fn main() {}
+//! Dispatch only: `cargo xtask COMMAND` runs the module of that name.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people at a terminal"
+)]
+
+mod metadata;
+mod run;
+mod test_all;
+mod tidy;
+mod tools;
+
+use std::{env, process::ExitCode};
+
+const HELP: &str = "\
+The checks of this repository, the same at home and in CI.
+
+  cargo xtask test-all [--quick]   every check; a summary and the test counts at the end
+  cargo xtask tidy                 only the repository's own lints
+
+--quick leaves out what takes long: each crate alone, docs, book, deny.
+
+What needs a tool that is not installed is skipped and said so. With CI=true a skip is a
+failure, and a change to a tracked file is one too; .ci/run installs the tools first.
+
+Exit codes: 0 all is well (skips allowed, except with CI=true)
+            1 a check failed
+            2 the arguments make no sense
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let good = match args.as_slice() {
+        ["test-all"] => test_all::run(false),
+        ["test-all", "--quick"] => test_all::run(true),
+        ["tidy"] => tidy::run()
+            .map_err(|failure| eprintln!("{failure}"))
+            .is_ok(),
+        ["help" | "--help" | "-h"] | ["test-all" | "tidy", "--help" | "-h"] => {
+            print!("{HELP}");
+            true
+        }
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

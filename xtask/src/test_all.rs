@@ -1,0 +1,131 @@
+//! `test-all`: every check of this repository, in the order in which they cost time.
+
+mod alone;
+mod report;
+mod suites;
+
+use std::{env, time::Instant};
+
+use report::{Report, Stop};
+
+use crate::{
+    run::{Step, Stream},
+    tidy,
+    tools::Tool,
+};
+
+/// What the sections share.
+struct Context {
+    ci: bool,
+    counts: suites::Counts,
+}
+
+type Section = fn(&mut Context) -> Result<(), Stop>;
+
+/// Name, whether it takes long, and what it does. The same profile and features are used wherever
+/// possible, so that a later section finds the work of an earlier one.
+const SECTIONS: [(&str, bool, Section); 10] = [
+    ("fmt", false, fmt),
+    ("tidy", false, |_| Ok(tidy::run()?)),
+    ("clippy", false, clippy),
+    ("tests", false, suites::run),
+    ("doc tests", false, suites::run_doc_tests),
+    ("each crate alone", true, |_| alone::run()),
+    ("docs", true, docs),
+    ("book", true, book),
+    ("deny", true, deny),
+    ("nothing changed", false, nothing_changed),
+];
+
+/// Runs all sections, also after a failed one, and prints the summary. True if all is well.
+pub(crate) fn run(quick: bool) -> bool {
+    let ci = env::var("CI").is_ok_and(|value| value == "true");
+    let mut context = Context {
+        ci,
+        counts: suites::Counts::default(),
+    };
+    let mut report = Report::default();
+    for (name, slow, section) in SECTIONS {
+        report::headline(name);
+        let start = Instant::now();
+        let outcome = if quick && slow {
+            Err(Stop::Skipped("left out by --quick".to_owned()))
+        } else {
+            section(&mut context)
+        };
+        report.add(name, start.elapsed(), outcome);
+    }
+    report.print(ci);
+    println!("{}", context.counts);
+    report.is_good(ci) && context.counts.is_good()
+}
+
+fn fmt(_: &mut Context) -> Result<(), Stop> {
+    need(Tool::Rustfmt)?;
+    Ok(Step::cargo(&["fmt", "--all", "--check"]).run()?)
+}
+
+fn clippy(_: &mut Context) -> Result<(), Stop> {
+    need(Tool::Clippy)?;
+    let args = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    Ok(Step::cargo(&args).run()?)
+}
+
+fn docs(_: &mut Context) -> Result<(), Stop> {
+    let args = ["doc", "--workspace", "--no-deps", "--all-features"];
+    Ok(Step::cargo(&args)
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()?)
+}
+
+fn book(_: &mut Context) -> Result<(), Stop> {
+    need(Tool::Mdbook)?;
+    let mut warnings = 0;
+    Step::new("mdbook", &["build", "docs"]).watch(Stream::Err, |line| {
+        let mut words = line.split_whitespace();
+        warnings += u32::from(words.any(|word| word == "WARN" || word == "ERROR"));
+    })?;
+    if warnings > 0 {
+        return Err(Stop::Failed(format!("mdbook warned {warnings} times")));
+    }
+    Ok(())
+}
+
+fn deny(_: &mut Context) -> Result<(), Stop> {
+    need(Tool::Deny)?;
+    // Advisories need the network and change without us: deny.toml says more.
+    let args = [
+        "deny",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    Ok(Step::cargo(&args).run()?)
+}
+
+/// The checks must leave the tracked files as they were; at home one has changes of one's own.
+fn nothing_changed(context: &mut Context) -> Result<(), Stop> {
+    if !context.ci {
+        return Err(Stop::Skipped("only with CI=true".to_owned()));
+    }
+    need(Tool::Git)?;
+    Ok(Step::new("git", &["--no-pager", "diff", "--exit-code"]).run()?)
+}
+
+fn need(tool: Tool) -> Result<(), Stop> {
+    if tool.is_there() {
+        Ok(())
+    } else {
+        Err(Stop::Skipped(tool.why_skipped().to_owned()))
+    }
+}

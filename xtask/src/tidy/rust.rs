@@ -1,0 +1,152 @@
+//! Lints over Rust sources, beyond what clippy knows.
+
+use super::{Findings, files::File};
+
+/// A file above this deserves a second look.
+const LONG: usize = 400;
+
+/// Nothing of this may stay in the tree. (Put together here, so that this file passes.)
+const BANNED: [&str; 4] = [
+    concat!("todo", "!("),
+    concat!("dbg", "!("),
+    concat!("unimplemented", "!("),
+    "#[ignore",
+];
+
+pub(super) fn check(files: &[File], findings: &mut Findings) {
+    for file in files.iter().filter(|f| f.path.ends_with(".rs")) {
+        if !file.text.starts_with("//!") {
+            findings.error(
+                &file.path,
+                "the first line must be `//!` and name the file's job",
+            );
+        }
+        let lines = file.text.lines().count();
+        if lines > LONG {
+            findings.note(&file.path, format_args!("{lines} lines"));
+        }
+        for (number, line) in file.text.lines().enumerate() {
+            for banned in BANNED.iter().filter(|b| code(line).contains(*b)) {
+                let place = format_args!("{}:{}", file.path, number + 1).to_string();
+                findings.error(place, format_args!("`{banned}..` must not stay"));
+            }
+        }
+        if !may_use_files(&file.path) && uses_files(before_tests(&file.text)) {
+            findings.error(&file.path, "std::fs belongs into the module made for it");
+        }
+    }
+}
+
+/// Files are touched in few places: the disk of kv-fs, the directory cloud, the wallet's folder,
+/// and in programs and tests.
+fn may_use_files(path: &str) -> bool {
+    const MODULES: [&str; 5] = [
+        "crates/kv-fs/src/disk",
+        "crates/cloud/src/dir",
+        "crates/wallet-persistence/src/folder",
+        "crates/strongroom/",
+        "xtask/",
+    ];
+    const PARTS: [&str; 5] = ["/tests/", "/testing/", "/benches/", "/examples/", "/fuzz/"];
+    MODULES.iter().any(|module| path.starts_with(module))
+        || PARTS.iter().any(|part| path.contains(part))
+        || path.ends_with("/tests.rs")
+}
+
+/// Whether the code names `std::fs` or `tokio::fs`, in full or within the braces of a `use`.
+fn uses_files(text: &str) -> bool {
+    let text: String = text.lines().map(code).collect::<Vec<_>>().join("\n");
+    if ["std::fs", "tokio::fs"]
+        .iter()
+        .any(|name| has_word(&text, name))
+    {
+        return true;
+    }
+    let grouped = ["use std::{", "use tokio::{"];
+    grouped.iter().any(|begin| {
+        let uses = text
+            .split(begin)
+            .skip(1)
+            .filter_map(|rest| rest.split(';').next());
+        uses.into_iter().any(|group| has_word(group, "fs"))
+    })
+}
+
+/// Whether `word` stands in the text and is not a part of a longer name.
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let (before, rest) = text.split_at(at);
+        let after = rest.strip_prefix(word).unwrap_or_default();
+        !before.ends_with(part) && !after.starts_with(part)
+    })
+}
+
+/// The part of a source before its own tests.
+fn before_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod ").next().unwrap_or_default()
+}
+
+/// The line, or nothing if it is a comment.
+fn code(line: &str) -> &str {
+    if line.trim_start().starts_with("//") {
+        ""
+    } else {
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::errors;
+
+    fn found(path: &str, text: &str) -> usize {
+        errors(check, &[(path, &format!("//! A job.\n{text}"))]).len()
+    }
+
+    #[test]
+    fn every_file_names_its_job() {
+        assert_eq!(errors(check, &[("crates/a/src/b.rs", "use x;\n")]).len(), 1);
+        assert_eq!(found("crates/a/src/b.rs", "use x;\n"), 0);
+    }
+
+    #[test]
+    fn what_must_not_stay_is_found() {
+        for banned in BANNED {
+            assert_eq!(
+                found("crates/a/src/b.rs", &format!("    {banned}\n")),
+                1,
+                "{banned}"
+            );
+            assert_eq!(
+                found("crates/a/src/b.rs", &format!("    // {banned}\n")),
+                0,
+                "{banned}"
+            );
+        }
+    }
+
+    #[test]
+    fn files_are_touched_in_few_places() {
+        let uses = [
+            "use std::fs;\n",
+            "use std::{\n    fs,\n    io,\n};\n",
+            "let x = tokio::fs::read(y);\n",
+        ];
+        for text in uses {
+            assert_eq!(found("crates/vault/src/keys.rs", text), 1, "{text}");
+            assert_eq!(found("crates/kv-fs/src/disk/real.rs", text), 0, "{text}");
+            assert_eq!(found("crates/vault/tests/golden.rs", text), 0, "{text}");
+            let in_tests = format!("#[cfg(test)]\nmod tests {{\n{text}}}\n");
+            assert_eq!(found("crates/vault/src/keys.rs", &in_tests), 0, "{text}");
+        }
+        assert_eq!(
+            found(
+                "crates/vault/src/keys.rs",
+                "use std::{fmt, io};\nlet fs = 1;\n"
+            ),
+            0
+        );
+    }
+}
