@@ -1,0 +1,202 @@
+//! Envelope v1: XChaCha20-Poly1305 with a key commitment and a checksum over the clear part.
+//!
+//! The bytes are specified in `docs/src/formats/envelope-v1.md`.
+
+use std::{fmt, io};
+
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305,
+    aead::{AeadInOut, Tag},
+};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::{Aad, NoRandomness, kdf, random};
+
+const MAGIC: [u8; 4] = *b"SRen";
+/// The newest version of the envelope that is read, and the one that is written.
+const VERSION: u8 = 1;
+/// XChaCha20-Poly1305, HKDF-SHA256 commitment.
+const SUITE: u8 = 1;
+const NONCE: usize = 24;
+const COMMITMENT: usize = 32;
+const TAG: usize = 16;
+/// Magic, version, suite, nonce, commitment; then four bytes of CRC-32C over all of them.
+const CHECKED: usize = 4 + 1 + 1 + NONCE + COMMITMENT;
+
+/// How many bytes an envelope is longer than what it holds.
+pub const ENVELOPE_OVERHEAD: usize = CHECKED + 4 + TAG;
+
+/// A key that seals and opens envelopes. Wiped when dropped.
+pub struct ContentKey {
+    cipher: XChaCha20Poly1305,
+    commitment: Zeroizing<[u8; 32]>,
+}
+
+/// Why nothing was sealed or opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The bytes are not what was sealed, or were sealed for another place. Use another copy.
+    #[error("a sealed object is damaged or in the wrong place")]
+    Damaged,
+    /// Sealed with another key. Ask for the right one.
+    #[error("a sealed object belongs to another key")]
+    WrongKey,
+    /// Sealed by a newer version. Upgrade.
+    #[error("envelope version {version}, suite {suite} is too new")]
+    TooNew {
+        /// The version found.
+        version: u8,
+        /// The suite found.
+        suite: u8,
+    },
+    /// The operating system gave no random bytes for a nonce; nothing was sealed. Try again.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// More than the 256 GiB that one nonce may encrypt. Split it.
+    #[error("an object is too large to be sealed")]
+    TooLarge,
+}
+
+/// Seals `plaintext` for the place that `aad` names, under a fresh random nonce.
+pub fn seal(key: &ContentKey, aad: &Aad, plaintext: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+    let mut nonce = [0; NONCE];
+    random::fill(&mut nonce)?;
+    seal_with(key, nonce, aad, plaintext)
+}
+
+/// Opens what [`seal`] made with the same key and the same `aad`.
+pub fn open(key: &ContentKey, aad: &Aad, sealed: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+    let parts = Parts::split(sealed)?;
+    if !bool::from(key.commit(&parts.nonce).ct_eq(&parts.commitment)) {
+        return Err(EnvelopeError::WrongKey);
+    }
+    let mut plaintext = parts.ciphertext.to_vec();
+    key.cipher
+        .decrypt_inout_detached(
+            &parts.nonce.into(),
+            &bound(aad),
+            plaintext.as_mut_slice().into(),
+            &Tag::<XChaCha20Poly1305>::from(parts.tag),
+        )
+        .map_err(|_| EnvelopeError::Damaged)?;
+    Ok(plaintext)
+}
+
+impl ContentKey {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        let encryption = kdf::derive::<32>(key, kdf::ENVELOPE_ENCRYPTION);
+        Self {
+            cipher: XChaCha20Poly1305::new((&*encryption).into()),
+            commitment: kdf::derive(key, kdf::ENVELOPE_COMMITMENT),
+        }
+    }
+
+    /// Commits to the key: finding a second key with the same commitment means finding a collision
+    /// of SHA-256. It differs from message to message, so it links none.
+    fn commit(&self, nonce: &[u8; NONCE]) -> [u8; COMMITMENT] {
+        *kdf::derive_for(self.commitment.as_slice(), kdf::ENVELOPE_COMMITMENT, nonce)
+    }
+}
+
+impl fmt::Debug for ContentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContentKey(..)")
+    }
+}
+
+impl EnvelopeError {
+    /// The same, as the error of a store.
+    pub(crate) fn into_store_error(self, store: &'static str) -> kv_core::Error {
+        match self {
+            Self::WrongKey => kv_core::Error::WrongKey { store },
+            Self::TooNew { version, .. } => kv_core::Error::TooNew {
+                store,
+                found: version.into(),
+                newest: VERSION.into(),
+            },
+            Self::NoRandomness(NoRandomness { source }) => {
+                kv_core::Error::io(store, kv_core::Operation::Write, source)
+            }
+            Self::TooLarge => kv_core::Error::io(
+                store,
+                kv_core::Operation::Write,
+                io::Error::other(Self::TooLarge),
+            ),
+            Self::Damaged => kv_core::Error::corrupt(store, Self::Damaged),
+        }
+    }
+}
+
+fn seal_with(
+    key: &ContentKey,
+    nonce: [u8; NONCE],
+    aad: &Aad,
+    plaintext: &[u8],
+) -> Result<Vec<u8>, EnvelopeError> {
+    let mut out = Vec::with_capacity(ENVELOPE_OVERHEAD + plaintext.len());
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[VERSION, SUITE]);
+    out.extend_from_slice(&nonce);
+    out.extend_from_slice(&key.commit(&nonce));
+    out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
+    out.extend_from_slice(plaintext);
+    let (_, body) = out.split_at_mut(CHECKED + 4);
+    let tag = key
+        .cipher
+        .encrypt_inout_detached(&nonce.into(), &bound(aad), body.into())
+        .map_err(|_| EnvelopeError::TooLarge)?;
+    out.extend_from_slice(&tag);
+    Ok(out)
+}
+
+/// Version and suite come first in the associated data of every class.
+fn bound(aad: &Aad) -> Vec<u8> {
+    [&[VERSION, SUITE], aad.as_bytes()].concat()
+}
+
+struct Parts<'a> {
+    nonce: [u8; NONCE],
+    commitment: [u8; COMMITMENT],
+    ciphertext: &'a [u8],
+    tag: [u8; TAG],
+}
+
+impl<'a> Parts<'a> {
+    /// Takes an envelope apart. The checksum is looked at first, so that a damaged byte is never
+    /// taken for a newer version or for another key.
+    fn split(sealed: &'a [u8]) -> Result<Self, EnvelopeError> {
+        let damaged = EnvelopeError::Damaged;
+        let Some((checked, rest)) = sealed.split_first_chunk::<CHECKED>() else {
+            return Err(damaged);
+        };
+        let Some((crc, rest)) = rest.split_first_chunk() else {
+            return Err(damaged);
+        };
+        if crc32c::crc32c(checked) != u32::from_le_bytes(*crc) {
+            return Err(damaged);
+        }
+        let [m0, m1, m2, m3, version, suite, keyed @ ..] = checked;
+        if [*m0, *m1, *m2, *m3] != MAGIC || *version == 0 || *suite == 0 {
+            return Err(damaged);
+        }
+        if (*version, *suite) != (VERSION, SUITE) {
+            return Err(EnvelopeError::TooNew {
+                version: *version,
+                suite: *suite,
+            });
+        }
+        let (Some((nonce, commitment)), Some((ciphertext, tag))) =
+            (keyed.split_first_chunk(), rest.split_last_chunk())
+        else {
+            return Err(damaged);
+        };
+        Ok(Self {
+            nonce: *nonce,
+            commitment: commitment.try_into().map_err(|_| damaged)?,
+            ciphertext,
+            tag: *tag,
+        })
+    }
+}
