@@ -19,6 +19,12 @@ impl Sealed {
         Self { name, bytes }
     }
 
+    /// An object with any bytes, for tests of what moves sealed objects about. Nothing is encrypted.
+    #[cfg(feature = "testing")]
+    pub fn for_tests(name: ObjectName, bytes: Bytes) -> Self {
+        Self::new(name, bytes)
+    }
+
     /// Where it goes.
     pub fn name(&self) -> &ObjectName {
         &self.name
