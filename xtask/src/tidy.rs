@@ -4,6 +4,7 @@ mod book;
 mod files;
 mod hosts;
 mod layout;
+mod promises;
 mod rust;
 mod tower;
 
@@ -30,7 +31,13 @@ impl Findings {
 pub(crate) fn run() -> Result<(), String> {
     let files = files::all()?;
     let mut findings = Findings::default();
-    for lint in [layout::check, rust::check, hosts::check, book::check] {
+    for lint in [
+        layout::check,
+        rust::check,
+        hosts::check,
+        book::check,
+        promises::check,
+    ] {
         lint(&files, &mut findings);
     }
     tower::check(&mut findings)?;
