@@ -1,0 +1,168 @@
+//! Keys as bytes, in an order that is the order of the keys (format page `records-v1`).
+
+use std::sync::Arc;
+
+use crate::{Number, RecordKey};
+
+/// An encoded key. No encoding is the beginning of another, so that encodings can be concatenated
+/// and still compare key by key.
+pub(crate) type EncodedKey = Arc<[u8]>;
+
+/// Ends an array; below every tag, so that a shorter array comes first.
+const END: u8 = 0x00;
+const NUMBER: u8 = 0x10;
+const DATE: u8 = 0x20;
+const STRING: u8 = 0x30;
+const BINARY: u8 = 0x40;
+const ARRAY: u8 = 0x50;
+
+/// Ends a string or binary.
+const STOP: u8 = 0x00;
+/// Follows a zero byte that is content; above everything that can follow a [`STOP`].
+const ESCAPED: u8 = 0xFF;
+
+/// The lead bytes of U+E000 to U+FFFF in UTF-8, and what stands for them here: UTF-16 orders these
+/// characters after the supplementary ones (lead bytes F0 to F4), UTF-8 before.
+const MOVED: [(u8, u8); 2] = [(0xEE, 0xF5), (0xEF, 0xF6)];
+
+const SIGN: u64 = 1 << 63;
+
+impl RecordKey {
+    /// The key as bytes: comparing two encodings bytewise compares the keys.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode_into(self, &mut out);
+        out
+    }
+}
+
+/// The beginning that all arrays beginning with `keys` share, and no other key has.
+pub(crate) fn array_prefix(keys: &[RecordKey]) -> Vec<u8> {
+    let mut out = vec![ARRAY];
+    for key in keys {
+        encode_into(key, &mut out);
+    }
+    out
+}
+
+fn encode_into(key: &RecordKey, out: &mut Vec<u8>) {
+    match key {
+        RecordKey::Number(number) => {
+            out.push(NUMBER);
+            let bits = number.floor.to_bits();
+            // Negative doubles count downwards in their bits; the others need the sign bit set.
+            let ordered = if bits & SIGN == 0 { bits | SIGN } else { !bits };
+            out.extend_from_slice(&ordered.to_be_bytes());
+            out.extend_from_slice(&number.rest.to_be_bytes());
+        }
+        RecordKey::Date(millis) => {
+            out.push(DATE);
+            out.extend_from_slice(&(millis.cast_unsigned() ^ SIGN).to_be_bytes());
+        }
+        RecordKey::String(text) => {
+            out.push(STRING);
+            escape(text.bytes().map(lead_to_utf16_order), out);
+        }
+        RecordKey::Binary(bytes) => {
+            out.push(BINARY);
+            escape(bytes.iter().copied(), out);
+        }
+        RecordKey::Array(keys) => {
+            out.push(ARRAY);
+            for key in keys {
+                encode_into(key, out);
+            }
+            out.push(END);
+        }
+    }
+}
+
+fn escape(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
+    for byte in bytes {
+        out.push(byte);
+        if byte == STOP {
+            out.push(ESCAPED);
+        }
+    }
+    out.push(STOP);
+}
+
+fn lead_to_utf16_order(byte: u8) -> u8 {
+    MOVED
+        .iter()
+        .find(|(utf8, _)| *utf8 == byte)
+        .map_or(byte, |(_, here)| *here)
+}
+
+fn lead_to_utf8(byte: u8) -> u8 {
+    MOVED
+        .iter()
+        .find(|(_, here)| *here == byte)
+        .map_or(byte, |(utf8, _)| *utf8)
+}
+
+/// The key whose encoding `bytes` is; `None` if they are none. Does not recurse.
+pub(crate) fn decode(bytes: &[u8]) -> Option<RecordKey> {
+    let mut rest = bytes;
+    let mut open: Vec<Vec<RecordKey>> = Vec::new();
+    loop {
+        let key = match take(&mut rest)? {
+            NUMBER => {
+                let ordered = u64::from_be_bytes(take_array(&mut rest)?);
+                let bits = if ordered & SIGN == 0 {
+                    !ordered
+                } else {
+                    ordered & !SIGN
+                };
+                let floor = f64::from_bits(bits);
+                let rest = u16::from_be_bytes(take_array(&mut rest)?);
+                RecordKey::Number(Number { floor, rest })
+            }
+            DATE => {
+                let ordered = u64::from_be_bytes(take_array(&mut rest)?);
+                RecordKey::Date((ordered ^ SIGN).cast_signed())
+            }
+            STRING => {
+                let bytes = unescape(&mut rest)?.into_iter().map(lead_to_utf8).collect();
+                RecordKey::String(String::from_utf8(bytes).ok()?)
+            }
+            BINARY => RecordKey::Binary(unescape(&mut rest)?),
+            ARRAY => {
+                open.push(Vec::new());
+                continue;
+            }
+            END => RecordKey::Array(open.pop()?),
+            _ => return None,
+        };
+        match open.last_mut() {
+            Some(array) => array.push(key),
+            None => return rest.is_empty().then_some(key),
+        }
+    }
+}
+
+fn take(rest: &mut &[u8]) -> Option<u8> {
+    let (first, others) = rest.split_first()?;
+    *rest = others;
+    Some(*first)
+}
+
+fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, others) = rest.split_first_chunk::<N>()?;
+    *rest = others;
+    Some(*first)
+}
+
+fn unescape(rest: &mut &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    loop {
+        match take(rest)? {
+            STOP if rest.first() == Some(&ESCAPED) => {
+                take(rest);
+                out.push(STOP);
+            }
+            STOP => return Some(out),
+            byte => out.push(byte),
+        }
+    }
+}
