@@ -20,15 +20,23 @@ pub(super) fn run(context: &mut Context) -> Result<(), Stop> {
     let common = ["--workspace", "--all-features", "--no-fail-fast"];
     if Tool::Nextest.is_there() {
         let args = [&["nextest", "run"], common.as_slice()].concat();
-        return Ok(Step::cargo(&args).watch(Stream::Err, |line| context.counts.add(line))?);
+        // The last summary is nextest's own; one before it would be the output of a failed test.
+        let mut last = Counts::default();
+        let outcome = Step::cargo(&args).watch(Stream::Err, |line| {
+            last = of_nextest(line).unwrap_or(last);
+        });
+        context.counts.add(last);
+        return Ok(outcome?);
     }
     println!(
         "{} (the tests run without it too, only slower)",
         Tool::Nextest.why_skipped()
     );
     let targets = ["--lib", "--bins", "--tests", "--examples"];
-    let args = [&["test"], common.as_slice(), targets.as_slice()].concat();
-    Ok(Step::cargo(&args).watch(Stream::Out, |line| context.counts.add(line))?)
+    run_cargo_test(
+        context,
+        &[&["test"], common.as_slice(), targets.as_slice()].concat(),
+    )
 }
 
 /// The examples in the documentation.
@@ -40,38 +48,49 @@ pub(super) fn run_doc_tests(context: &mut Context) -> Result<(), Stop> {
         "--all-features",
         "--no-fail-fast",
     ];
-    Ok(Step::cargo(&args).watch(Stream::Out, |line| context.counts.add(line))?)
+    run_cargo_test(context, &args)
+}
+
+/// Here each binary has a closing line.
+fn run_cargo_test(context: &mut Context, args: &[&str]) -> Result<(), Stop> {
+    let each = |line: &str| context.counts.add(of_cargo_test(line).unwrap_or_default());
+    Ok(Step::cargo(args).watch(Stream::Out, each)?)
+}
+
+fn of_nextest(line: &str) -> Option<Counts> {
+    let (_, counts) = line.trim().strip_prefix("Summary [")?.split_once("run:")?;
+    Some(parse(counts))
+}
+
+fn of_cargo_test(line: &str) -> Option<Counts> {
+    let (_, counts) = line.strip_prefix("test result:")?.split_once(". ")?;
+    Some(parse(counts))
+}
+
+/// Reads `3 passed (1 slow), 1 failed, 2 exec failed`, whatever stands between the items.
+fn parse(text: &str) -> Counts {
+    let mut counts = Counts::default();
+    let mut number = 0;
+    for word in text.split([' ', ',', ';']).filter(|word| !word.is_empty()) {
+        match word {
+            "passed" => counts.passed += number,
+            "failed" | "timed" => counts.failed += number,
+            _ => {}
+        }
+        // `2 exec failed`: the number counts for the last of its words.
+        if let Ok(n) = word.parse() {
+            number = n;
+        } else if word != "exec" {
+            number = 0;
+        }
+    }
+    counts
 }
 
 impl Counts {
-    /// Adds the counts of a closing line of nextest or of cargo test; other lines count nothing.
-    fn add(&mut self, line: &str) {
-        let line = line.trim();
-        let counts = if line.starts_with("Summary [") {
-            line.split_once("run:").map(|(_, counts)| counts)
-        } else {
-            line.strip_prefix("test result:")
-                .and_then(|rest| rest.split_once(". "))
-                .map(|(_, c)| c)
-        };
-        let mut number = 0;
-        for word in counts
-            .unwrap_or_default()
-            .split([' ', ',', ';'])
-            .filter(|w| !w.is_empty())
-        {
-            match word {
-                "passed" => self.passed += number,
-                "failed" | "timed" => self.failed += number,
-                _ => {}
-            }
-            // `2 exec failed`: the number counts for the last of its words.
-            if let Ok(n) = word.parse() {
-                number = n;
-            } else if word != "exec" {
-                number = 0;
-            }
-        }
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
     }
 
     /// Some tests ran and none failed.
@@ -88,49 +107,51 @@ impl fmt::Display for Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::Counts;
-
-    fn count(lines: &[&str]) -> Counts {
-        let mut counts = Counts::default();
-        lines.iter().for_each(|line| counts.add(line));
-        counts
-    }
+    use super::*;
 
     #[test]
     fn nextests_closing_line_is_understood() {
         let line = "     Summary [   0.005s] 15 tests run: 10 passed (1 slow, 2 flaky), 2 failed, \
                     1 timed out, 2 exec failed, 7 skipped";
         assert_eq!(
-            count(&[line]),
-            Counts {
+            of_nextest(line),
+            Some(Counts {
                 passed: 10,
                 failed: 5
-            }
+            })
         );
         let interrupted = "     Summary [   1.000s] 3/9 tests run: 3 passed, 0 skipped";
         assert_eq!(
-            count(&[interrupted]),
-            Counts {
+            of_nextest(interrupted),
+            Some(Counts {
                 passed: 3,
                 failed: 0
-            }
+            })
         );
+        // The output of a failed test is shown again.
+        let shown = "    test result: FAILED. 0 passed; 1 failed; 0 ignored";
+        assert_eq!(of_nextest(shown), None);
     }
 
     #[test]
-    fn cargo_tests_closing_lines_add_up() {
-        let lines = [
-            "test a::b ... ok",
-            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
-            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
-        ];
+    fn cargo_tests_closing_lines_are_understood() {
+        let line = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
         assert_eq!(
-            count(&lines),
-            Counts {
-                passed: 4,
-                failed: 2
-            }
+            of_cargo_test(line),
+            Some(Counts {
+                passed: 3,
+                failed: 0
+            })
         );
+        let line = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured";
+        assert_eq!(
+            of_cargo_test(line),
+            Some(Counts {
+                passed: 1,
+                failed: 2
+            })
+        );
+        assert_eq!(of_cargo_test("test a::passed ... ok"), None);
     }
 
     #[test]
