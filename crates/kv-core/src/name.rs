@@ -45,6 +45,9 @@ pub enum InvalidName {
     /// A name for Strongroom's own layers must begin with `~`.
     #[error("a reserved name must begin with '~'")]
     NotReserved,
+    /// The namespace belongs to a layer below.
+    #[error("this namespace belongs to a layer of the store")]
+    Taken,
 }
 
 impl Namespace {

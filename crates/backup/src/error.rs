@@ -1,0 +1,55 @@
+//! Errors, one variant per different reaction of the caller.
+
+use crate::ObjectName;
+
+/// A result with this crate's [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a backup could not be made or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store below failed; its error says what to do.
+    #[error("the store failed")]
+    Store(#[from] kv_core::Error),
+    /// An object is not what was put under its name. Fetch it again or from another cloud; `verify
+    /// --cloud` tells how much is hit.
+    #[error("the object {name} is damaged")]
+    Damaged {
+        /// Which object.
+        name: ObjectName,
+    },
+    /// An object that others refer to is not in the cloud. Look in another cloud.
+    #[error("the object {name} is missing")]
+    Missing {
+        /// Which object.
+        name: ObjectName,
+    },
+    /// The object was made with another key. Ask the user for the right one.
+    #[error("the object {name} belongs to another key")]
+    WrongKey {
+        /// Which object.
+        name: ObjectName,
+    },
+    /// The object was made by a newer version. Upgrade this program.
+    #[error("the object {name} was made by a newer version")]
+    TooNew {
+        /// Which object.
+        name: ObjectName,
+    },
+    /// The cloud holds no backup of this wallet. Check the key and the cloud.
+    #[error("there is no backup of this wallet")]
+    NoBackup,
+    /// The chain in the cloud does not hang together. Do not trust it; try another cloud.
+    #[error("the backup's chain is broken: {what}")]
+    BrokenChain {
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// An entry is too large for this version. Nothing was backed up; remove or split it.
+    #[error("an object would be larger than this version can read back")]
+    TooLarge,
+    /// The operating system gave no randomness. Try again later.
+    #[error("no randomness")]
+    NoRandomness,
+}

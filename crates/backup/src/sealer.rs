@@ -1,0 +1,163 @@
+//! Objects: encode, compress, pad, seal, name; and back, trusting nothing.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use vault::{Aad, ContentKey, EnvelopeError, Keys};
+
+use crate::{
+    Error, ObjectHash, ObjectId, ObjectName, ObjectRef, Result, Sealed,
+    codec::{self, MAX_DECODED},
+    pad::padme,
+};
+
+/// Speed over ratio: most of what a wallet changes is small and already dense.
+const ZSTD_LEVEL: i32 = 3;
+
+/// The lengths before the compressed bytes: plain and compressed, u64 each.
+const LENGTHS: usize = 16;
+
+/// Seals and opens the objects of one wallet.
+#[derive(Clone)]
+pub struct ObjectSealer {
+    keys: Keys,
+}
+
+impl std::fmt::Debug for ObjectSealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ObjectSealer(..)")
+    }
+}
+
+impl ObjectSealer {
+    /// For the wallet of these keys.
+    pub fn new(keys: Keys) -> Self {
+        Self { keys }
+    }
+
+    /// The tag under which the wallet's objects lie in a cloud.
+    pub fn tag(&self) -> [u8; 16] {
+        self.keys.cloud_tag()
+    }
+
+    /// Seals one object. `previous` is the hash of the segment before for segments,
+    /// [`ObjectHash::NONE`] for all others.
+    pub fn seal(
+        &self,
+        id: ObjectId,
+        previous: ObjectHash,
+        body: &impl Serialize,
+    ) -> Result<(ObjectRef, Sealed)> {
+        let plain = codec::encode(body);
+        let packed = pack(&plain).ok_or(Error::TooLarge)?;
+        let sealed = vault::seal(self.key(), &self.aad(&id, previous), &packed)
+            .map_err(|_| Error::NoRandomness)?;
+        let object = ObjectRef { id, hash: ObjectHash::of(&sealed) };
+        Ok((object, Sealed::new(object.name(&self.tag()), sealed.into())))
+    }
+
+    /// Opens what was fetched under the name of `object`: hash, envelope, padding, compression and
+    /// encoding must all be right.
+    pub fn open<T: DeserializeOwned>(
+        &self,
+        object: &ObjectRef,
+        previous: ObjectHash,
+        sealed: &Bytes,
+    ) -> Result<T> {
+        let name = || object.name(&self.tag());
+        if ObjectHash::of(sealed) != object.hash {
+            return Err(Error::Damaged { name: name() });
+        }
+        let packed = vault::open(self.key(), &self.aad(&object.id, previous), sealed)
+            .map_err(|e| open_error(e, name()))?;
+        let plain = unpack(&packed).ok_or_else(|| Error::Damaged { name: name() })?;
+        codec::decode("object", &plain).map_err(|_| Error::Damaged { name: name() })
+    }
+
+    /// The key of the order-independent digest of dumps.
+    pub(crate) fn digest_key(&self) -> &[u8; 32] {
+        self.keys.digest_key()
+    }
+
+    fn key(&self) -> &ContentKey {
+        self.keys.backup_content()
+    }
+
+    fn aad(&self, id: &ObjectId, previous: ObjectHash) -> Aad {
+        Aad::new("strongroom/v1/object")
+            .bytes(&self.keys.wallet_id())
+            .text(match id.class {
+                crate::Class::Head => "head",
+                crate::Class::Segment => "segment",
+                crate::Class::DumpPart => "dump-part",
+                crate::Class::DumpIndex => "dump-index",
+            })
+            .bytes(id.writer.as_bytes())
+            .number(id.epoch.into())
+            .number(id.from)
+            .number(id.to)
+            .number(id.part.into())
+            .bytes(previous.as_bytes())
+    }
+}
+
+fn open_error(error: EnvelopeError, name: ObjectName) -> Error {
+    match error {
+        EnvelopeError::WrongKey => Error::WrongKey { name },
+        EnvelopeError::TooNew { .. } => Error::TooNew { name },
+        _ => Error::Damaged { name },
+    }
+}
+
+fn pack(plain: &[u8]) -> Option<Vec<u8>> {
+    if plain.len() > MAX_DECODED {
+        return None;
+    }
+    let compressed = zstd::bulk::compress(plain, ZSTD_LEVEL).ok()?;
+    let len = padme((LENGTHS + compressed.len()) as u64);
+    let mut packed = Vec::with_capacity(len as usize);
+    packed.extend_from_slice(&(plain.len() as u64).to_le_bytes());
+    packed.extend_from_slice(&(compressed.len() as u64).to_le_bytes());
+    packed.extend_from_slice(&compressed);
+    packed.resize(len as usize, 0);
+    Some(packed)
+}
+
+fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+    let (plain_len, rest) = packed.split_first_chunk()?;
+    let (compressed_len, rest) = rest.split_first_chunk()?;
+    let plain_len = usize::try_from(u64::from_le_bytes(*plain_len)).ok()?;
+    let compressed_len = usize::try_from(u64::from_le_bytes(*compressed_len)).ok()?;
+    let (compressed, padding) = rest.split_at_checked(compressed_len)?;
+    let padded = padme((LENGTHS + compressed_len) as u64);
+    if plain_len > MAX_DECODED
+        || packed.len() as u64 != padded
+        || padding.iter().any(|byte| *byte != 0)
+    {
+        return None;
+    }
+    let plain = zstd::bulk::decompress(compressed, plain_len).ok()?;
+    (plain.len() == plain_len).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_core::testing::Random;
+
+    use super::*;
+
+    #[test]
+    fn packing_reads_back_and_refuses_the_rest() {
+        for len in [0, 1, 100, 5000] {
+            let plain = Random::seeded(len).bytes(len as usize);
+            let packed = pack(&plain).unwrap();
+            assert_eq!(unpack(&packed).unwrap(), plain);
+            assert_eq!(unpack(&packed[..packed.len() - 1]), None);
+            let mut longer = packed.clone();
+            longer.push(0);
+            assert_eq!(unpack(&longer), None);
+            let mut bomb = packed;
+            bomb[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+            assert_eq!(unpack(&bomb), None);
+        }
+    }
+}
