@@ -111,11 +111,9 @@ impl EnvelopeError {
     pub(crate) fn into_store_error(self, store: &'static str) -> kv_core::Error {
         match self {
             Self::WrongKey => kv_core::Error::WrongKey { store },
-            Self::TooNew { version, .. } => kv_core::Error::TooNew {
-                store,
-                found: version.into(),
-                newest: VERSION.into(),
-            },
+            Self::TooNew { version, .. } => {
+                kv_core::Error::TooNew { store, found: version.into(), newest: VERSION.into() }
+            }
             Self::NoRandomness(NoRandomness { source }) => {
                 kv_core::Error::io(store, kv_core::Operation::Write, source)
             }
@@ -182,10 +180,7 @@ impl<'a> Parts<'a> {
             return Err(damaged);
         }
         if (*version, *suite) != (VERSION, SUITE) {
-            return Err(EnvelopeError::TooNew {
-                version: *version,
-                suite: *suite,
-            });
+            return Err(EnvelopeError::TooNew { version: *version, suite: *suite });
         }
         let (Some((nonce, commitment)), Some((ciphertext, tag))) =
             (keyed.split_first_chunk(), rest.split_last_chunk())

@@ -80,19 +80,13 @@ mod tests {
         let text = "00ff".repeat(16);
         let secret = RootSecret::from_hex(&format!(" {}\n", text.to_uppercase())).unwrap();
         assert_eq!(secret.as_bytes(), [0x00, 0xff].repeat(16));
-        assert_eq!(
-            RootSecret::from_hex("abc").unwrap_err(),
-            BadKey::Length { found: 3 }
-        );
+        assert_eq!(RootSecret::from_hex("abc").unwrap_err(), BadKey::Length { found: 3 });
         let odd = text.replace("00", "0g");
         assert_eq!(RootSecret::from_hex(&odd).unwrap_err(), BadKey::Digit);
     }
 
     #[test]
     fn debug_shows_nothing() {
-        assert_eq!(
-            format!("{:?}", RootSecret::from_bytes([7; 32])),
-            "RootSecret(..)"
-        );
+        assert_eq!(format!("{:?}", RootSecret::from_bytes([7; 32])), "RootSecret(..)");
     }
 }

@@ -48,13 +48,9 @@ impl Words {
         let lower = Zeroizing::new(text.to_lowercase());
         match Mnemonic::parse_in_normalized(Language::English, &lower) {
             Ok(words) => Ok(Self(words)),
-            Err(bip39::Error::UnknownWord(index)) => Err(BadWords::Unknown {
-                position: index + 1,
-            }),
+            Err(bip39::Error::UnknownWord(index)) => Err(BadWords::Unknown { position: index + 1 }),
             Err(bip39::Error::InvalidChecksum) => Err(BadWords::Checksum),
-            Err(_) => Err(BadWords::Count {
-                found: text.split_whitespace().count(),
-            }),
+            Err(_) => Err(BadWords::Count { found: text.split_whitespace().count() }),
         }
     }
 

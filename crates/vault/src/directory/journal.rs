@@ -1,0 +1,248 @@
+//! The directory on disk, as it is once everything submitted has taken effect, and its folding.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
+    ops::RangeInclusive,
+};
+
+use kv_core::{Batch, Change, Error, Key, Value};
+
+use super::{
+    Home, Name, NameChange, Names,
+    format::{ENTRIES, Entry, PAGES, PageRecord, namespace_of, seal_entry, seal_page},
+    page::{Page, fill},
+};
+use crate::{EnvelopeError, Keys, sealed_store::STORE};
+
+/// So many changes of names lie in small entries before they are folded into a page.
+const FOLD_AT: usize = 500;
+/// One fold takes in at most so many old pages, so that no batch grows beyond about 1 MiB by it.
+const MERGED_AT_ONCE: usize = 16;
+
+/// What lies on disk. Only changed under the ordering lock.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    /// Small entries up to this number are folded into pages and gone.
+    through: u64,
+    /// The newest small entry.
+    newest: u64,
+    newest_page: u64,
+    pages: BTreeMap<NonZeroU64, Page>,
+    /// Names that lie in small entries only.
+    fresh: BTreeSet<Name>,
+    /// Slots that died since the last fold.
+    tombs: Vec<Home>,
+    /// Changes in small entries.
+    pending: usize,
+    /// How many of them call for a fold.
+    fold_at: usize,
+}
+
+/// A fold that has been written out but not taken by the store below yet.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) batch: Batch,
+    merged: BTreeSet<NonZeroU64>,
+    pages: Vec<(NonZeroU64, PageRecord)>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            through: 0,
+            newest: 0,
+            newest_page: 0,
+            pages: BTreeMap::new(),
+            fresh: BTreeSet::new(),
+            tombs: Vec::new(),
+            pending: 0,
+            fold_at: FOLD_AT,
+        }
+    }
+}
+
+impl Journal {
+    /// The small entry for these changes, to go into the same batch.
+    pub(crate) fn entry(
+        &self,
+        keys: &Keys,
+        changes: &[NameChange],
+    ) -> Result<(Key, Value), EnvelopeError> {
+        let mut entry = Entry::default();
+        for NameChange { name, added, .. } in changes {
+            if *added {
+                entry.added.push(name);
+            } else {
+                entry.removed.push(name);
+            }
+        }
+        let number = self.newest + 1;
+        Ok((Key::number(number), seal_entry(keys, number, &entry)?))
+    }
+
+    /// The store below has taken a batch with the small entry for these changes.
+    pub(crate) fn accept(&mut self, changes: &[NameChange], names: &mut Names) {
+        self.newest += 1;
+        self.pending += changes.len();
+        for NameChange { name, added, .. } in changes {
+            if *added {
+                self.fresh.insert(name.clone());
+            } else if let Some(home) = names.take_home(name) {
+                self.bury(home);
+                self.tombs.push(home);
+            } else {
+                self.fresh.remove(name);
+            }
+        }
+    }
+
+    /// A batch that replaces all small entries, and the pages that are due, by new pages; `None` if
+    /// it is not time for that.
+    pub(crate) fn fold(&self, keys: &Keys) -> Result<Option<Fold>, EnvelopeError> {
+        if self.pending < self.fold_at {
+            return Ok(None);
+        }
+        let due = self.pages.iter().filter(|(_, page)| page.is_due());
+        let merged: BTreeSet<_> = due.map(|(number, _)| *number).take(MERGED_AT_ONCE).collect();
+        let (mut names, mut tombs) =
+            (Vec::from_iter(self.fresh.iter().cloned()), self.tombs.clone());
+        for page in merged.iter().filter_map(|number| self.pages.get(number)) {
+            names.extend(page.names().map(|(_, name)| name));
+            tombs.extend(page.tombs());
+        }
+        tombs.retain(|tomb| !merged.contains(&tomb.page));
+        names.sort_unstable();
+
+        let mut pages = fill(&names, &tombs);
+        let count = self.pages.len() - merged.len() + pages.len();
+        for page in &mut pages {
+            (page.through, page.pages) = (self.newest, count as u64);
+        }
+        let numbers = (self.newest_page..u64::MAX).filter_map(|n| NonZeroU64::new(n + 1));
+        let pages: Vec<_> = numbers.zip(pages).collect();
+
+        let mut batch = Batch::new().lazy();
+        let (entries_ns, pages_ns) = (namespace_of(ENTRIES), namespace_of(PAGES));
+        for (number, page) in &pages {
+            let sealed = Change::Put(seal_page(keys, *number, page)?);
+            batch.insert(pages_ns.clone(), Key::number(number.get()), sealed);
+        }
+        for number in &merged {
+            batch.insert(pages_ns.clone(), Key::number(number.get()), Change::Remove);
+        }
+        for number in self.entries() {
+            batch.insert(entries_ns.clone(), Key::number(number), Change::Remove);
+        }
+        Ok(Some(Fold { batch, merged, pages }))
+    }
+
+    /// The store below has taken the fold.
+    pub(crate) fn folded(&mut self, fold: Fold, names: &mut Names) {
+        self.pages.retain(|number, _| !fold.merged.contains(number));
+        for page in self.pages.values_mut() {
+            page.keep_tombs(|tomb| !fold.merged.contains(&tomb.page));
+        }
+        for (number, record) in fold.pages {
+            let page = Page::new(record);
+            for (slot, name) in page.names() {
+                names.set_home(&name, Home { page: number, slot });
+            }
+            self.newest_page = number.get();
+            self.pages.insert(number, page);
+        }
+        self.through = self.newest;
+        self.fresh.clear();
+        self.tombs.clear();
+        (self.pending, self.fold_at) = (0, FOLD_AT);
+    }
+
+    /// The store below refused the fold (it may be full): try again after as many changes.
+    pub(crate) fn postpone_fold(&mut self) {
+        self.fold_at = self.pending + FOLD_AT;
+    }
+
+    /// The numbers of the small entries on disk.
+    pub(crate) fn entries(&self) -> RangeInclusive<u64> {
+        self.through + 1..=self.newest
+    }
+
+    /// The numbers of the pages on disk.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = u64> {
+        self.pages.keys().map(|number| number.get())
+    }
+
+    /// Takes in a page at unlock; pages come in ascending order.
+    pub(crate) fn load_page(
+        &mut self,
+        number: u64,
+        record: PageRecord,
+        names: &mut Names,
+    ) -> Result<(), Error> {
+        let number = NonZeroU64::new(number).ok_or_else(|| broken("a page is numbered 0"))?;
+        for tomb in &record.tombs {
+            let Some(page) = self.pages.get(&tomb.page) else {
+                continue; // Merged meanwhile.
+            };
+            let name = page.name(tomb.slot);
+            let name = name.ok_or_else(|| broken("a name is removed twice"))?;
+            names.unload(&name);
+            self.bury(*tomb);
+        }
+        self.newest_page = number.get();
+        self.through = record.through;
+        let mut page = Page::new(record);
+        page.keep_tombs(|tomb| self.pages.contains_key(&tomb.page));
+        for (slot, name) in page.names() {
+            if !names.load(&name, Some(Home { page: number, slot })) {
+                return Err(broken("a name is in two pages"));
+            }
+        }
+        self.pages.insert(number, page);
+        self.newest = self.through;
+        Ok(())
+    }
+
+    /// Takes in a small entry at unlock; they come in ascending order, after the pages.
+    pub(crate) fn load_entry(
+        &mut self,
+        number: u64,
+        entry: &Entry,
+        names: &mut Names,
+    ) -> Result<(), Error> {
+        if number != self.newest + 1 {
+            return Err(broken("a part of the name directory is missing"));
+        }
+        self.newest = number;
+        self.pending += entry.added.names.len() + entry.removed.names.len();
+        for (ns, key) in entry.added.iter() {
+            let name = (ns.clone(), key.clone());
+            if !names.load(&name, None) {
+                return Err(broken("a name is added twice"));
+            }
+            self.fresh.insert(name);
+        }
+        for (ns, key) in entry.removed.iter() {
+            let name = (ns.clone(), key.clone());
+            match names.unload(&name) {
+                Some(Some(home)) => {
+                    self.bury(home);
+                    self.tombs.push(home);
+                }
+                Some(None) => drop(self.fresh.remove(&name)),
+                None => return Err(broken("a name is removed that is not there")),
+            }
+        }
+        Ok(())
+    }
+
+    fn bury(&mut self, home: Home) {
+        if let Some(page) = self.pages.get_mut(&home.page) {
+            page.bury(home.slot);
+        }
+    }
+}
+
+pub(crate) fn broken(what: &'static str) -> Error {
+    Error::corrupt(STORE, what)
+}

@@ -1,0 +1,207 @@
+//! The names in memory: which are there for readers, and which once all that was submitted is done.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+};
+
+use kv_core::{Key, Namespace, Receipt, Unsettled};
+
+use super::{Home, Name};
+
+/// All true names. Readers see what is durable below; submits see what was submitted.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    folders: BTreeMap<Namespace, Folder>,
+    in_flight: Unsettled<Vec<NameChange>>,
+    failed: bool,
+}
+
+/// A name that a batch adds or removes.
+#[derive(Debug, Clone)]
+pub(crate) struct NameChange {
+    pub(crate) name: Name,
+    /// The key below.
+    pub(crate) hidden: Key,
+    pub(crate) added: bool,
+}
+
+#[derive(Debug, Default)]
+struct Folder {
+    entries: BTreeMap<Key, Entry>,
+    visible: usize,
+    /// From the key below to the true one; made when creation order is first asked for.
+    by_hidden: Option<HashMap<Key, Key>>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    visible: bool,
+    submitted: bool,
+    /// Changes of this name that are not decided, or failed.
+    in_flight: u32,
+    home: Option<Home>,
+}
+
+impl Names {
+    /// Takes in everything that has been decided below. Call it before looking at anything.
+    pub(crate) fn settle(&mut self) {
+        let mut in_flight = std::mem::take(&mut self.in_flight);
+        in_flight.settle(|changes, outcome| match outcome {
+            Ok(()) => changes.into_iter().for_each(|change| self.apply(change)),
+            // Unknown until reopened: what failed stays in flight, so that nothing below counts
+            // as missing because of it.
+            Err(_) => self.failed = true,
+        });
+        self.in_flight = in_flight;
+    }
+
+    /// Whether a change failed below: no further one is taken.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether everything submitted is decided.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// No further change is taken.
+    pub(crate) fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    /// Whether the name is there once everything submitted has taken effect.
+    pub(crate) fn is_submitted(&self, (ns, key): &Name) -> bool {
+        self.entry(ns, key).is_some_and(|entry| entry.submitted)
+    }
+
+    /// Whether the name is there and nobody is changing that.
+    pub(crate) fn is_settled(&self, ns: &Namespace, key: &Key) -> bool {
+        self.entry(ns, key).is_some_and(|entry| entry.visible && entry.in_flight == 0)
+    }
+
+    /// Visible keys, ascending.
+    pub(crate) fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Vec<Key> {
+        let Some(folder) = self.folders.get(ns) else {
+            return Vec::new();
+        };
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = folder.entries.range::<Key, _>((start, Bound::Unbounded));
+        let visible = entries.filter(|(_, entry)| entry.visible);
+        visible.take(limit).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Namespaces with a visible key, ascending.
+    pub(crate) fn namespaces(&self) -> Vec<Namespace> {
+        let folders = self.folders.iter();
+        let visible = folders.filter(|(_, folder)| folder.visible > 0);
+        visible.map(|(ns, _)| ns.clone()).collect()
+    }
+
+    /// Every name that is there or may be, so that no value below it is an orphan.
+    pub(crate) fn all(&self) -> Vec<Name> {
+        let names = self.folders.iter();
+        names
+            .flat_map(|(ns, folder)| folder.entries.keys().map(|key| (ns.clone(), key.clone())))
+            .collect()
+    }
+
+    /// The true, visible keys behind keys below; those that are not (or no longer) there are left
+    /// out. `hide` gives the key below for a true one.
+    pub(crate) fn reveal(
+        &mut self,
+        ns: &Namespace,
+        hidden: &[Key],
+        hide: impl Fn(&Key) -> Key,
+    ) -> Vec<Key> {
+        let Some(folder) = self.folders.get_mut(ns) else {
+            return Vec::new();
+        };
+        let entries = &folder.entries;
+        let by_hidden = folder.by_hidden.get_or_insert_with(|| {
+            let visible = entries.iter().filter(|(_, entry)| entry.visible);
+            visible.map(|(key, _)| (hide(key), key.clone())).collect()
+        });
+        let keys = hidden.iter().filter_map(|key| by_hidden.get(key));
+        keys.cloned().collect()
+    }
+
+    /// Notes a batch that the store below has taken.
+    pub(crate) fn accept(&mut self, changes: Vec<NameChange>, receipt: Receipt) {
+        for NameChange { name, added, .. } in &changes {
+            let entry = self.entry_mut(name);
+            entry.submitted = *added;
+            entry.in_flight += 1;
+        }
+        self.in_flight.push(receipt, changes);
+    }
+
+    /// A name that is on disk at unlock; `false` if it was there already.
+    pub(crate) fn load(&mut self, name: &Name, home: Option<Home>) -> bool {
+        let entry = self.entry_mut(name);
+        if entry.visible {
+            return false;
+        }
+        (entry.visible, entry.submitted, entry.home) = (true, true, home);
+        self.folders.entry(name.0.clone()).or_default().visible += 1;
+        true
+    }
+
+    /// A name that is removed on disk at unlock, and its home; `None` if it was not there.
+    pub(crate) fn unload(&mut self, (ns, key): &Name) -> Option<Option<Home>> {
+        let folder = self.folders.get_mut(ns)?;
+        let entry = folder.entries.remove(key)?;
+        folder.visible -= 1;
+        if folder.entries.is_empty() {
+            self.folders.remove(ns);
+        }
+        Some(entry.home)
+    }
+
+    /// The name lives in a page now.
+    pub(crate) fn set_home(&mut self, name: &Name, home: Home) {
+        self.entry_mut(name).home = Some(home);
+    }
+
+    /// The name leaves its page, if it is in one.
+    pub(crate) fn take_home(&mut self, name: &Name) -> Option<Home> {
+        self.entry_mut(name).home.take()
+    }
+
+    fn entry(&self, ns: &Namespace, key: &Key) -> Option<&Entry> {
+        self.folders.get(ns)?.entries.get(key)
+    }
+
+    fn entry_mut(&mut self, (ns, key): &Name) -> &mut Entry {
+        let folder = self.folders.entry(ns.clone()).or_default();
+        folder.entries.entry(key.clone()).or_default()
+    }
+
+    /// A change has become durable.
+    fn apply(&mut self, change: NameChange) {
+        let (ns, key) = change.name;
+        let Some(folder) = self.folders.get_mut(&ns) else {
+            return;
+        };
+        let Some(entry) = folder.entries.get_mut(&key) else {
+            return;
+        };
+        entry.in_flight = entry.in_flight.saturating_sub(1);
+        folder.visible -= usize::from(entry.visible);
+        folder.visible += usize::from(change.added);
+        entry.visible = change.added;
+        let gone = !entry.visible && !entry.submitted && entry.in_flight == 0;
+        if gone {
+            folder.entries.remove(&key);
+        }
+        match (&mut folder.by_hidden, change.added) {
+            (Some(by_hidden), true) => drop(by_hidden.insert(change.hidden, key)),
+            (Some(by_hidden), false) => drop(by_hidden.remove(&change.hidden)),
+            (None, _) => {}
+        }
+        if folder.entries.is_empty() {
+            self.folders.remove(&ns);
+        }
+    }
+}

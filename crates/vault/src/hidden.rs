@@ -1,0 +1,71 @@
+//! Names on disk: keyed hashes, except for the bookkeeping whose names are numbers.
+
+use data_encoding::BASE32_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use kv_core::{InvalidName, Key, Namespace};
+use sha2::Sha256;
+
+use crate::{Aad, Keys};
+
+/// The primary namespace of the sealed store itself.
+pub(crate) const OWN: &str = "~vault";
+/// The primary namespace of the backup log above.
+const LOG: &str = "~backup";
+/// 160 bits: no collision among any number of names that fits on a disk.
+const HASH: usize = 20;
+
+/// Where an entry lies in the store below.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) ns: Namespace,
+    pub(crate) key: Key,
+    /// Whether the name is hashed, so that the true one is kept in the name directory.
+    pub(crate) hidden: bool,
+}
+
+/// Finds the place of an entry; the sealed store's own names and names that would show in clear
+/// are refused.
+pub(crate) fn place(keys: &Keys, ns: &Namespace, key: &Key) -> Result<Place, InvalidName> {
+    if is_own(ns) {
+        return Err(InvalidName::Character { found: '~' });
+    }
+    if !is_clear(ns) {
+        return Ok(Place { ns: namespace(keys, ns), key: self::key(keys, ns, key), hidden: true });
+    }
+    if key.as_number().is_none() {
+        let letter = key.as_str().chars().find(|c| !c.is_ascii_digit());
+        let found = letter.unwrap_or('0');
+        return Err(InvalidName::Character { found });
+    }
+    Ok(Place { ns: ns.clone(), key: key.clone(), hidden: false })
+}
+
+/// Whether the namespace is the sealed store's own.
+pub(crate) fn is_own(ns: &Namespace) -> bool {
+    ns.primary() == OWN
+}
+
+/// Whether names stay in clear in this namespace: the log's, whose keys are numbers.
+pub(crate) fn is_clear(ns: &Namespace) -> bool {
+    ns.primary() == LOG
+}
+
+pub(crate) fn namespace(keys: &Keys, ns: &Namespace) -> Namespace {
+    let primary = hash(keys, Aad::new("primary").text(ns.primary()));
+    let secondary = Aad::new("secondary").text(ns.primary()).text(ns.secondary());
+    Namespace::new(&primary, &hash(keys, secondary)).expect("base32 is a valid name")
+}
+
+pub(crate) fn key(keys: &Keys, ns: &Namespace, key: &Key) -> Key {
+    let name = Aad::new("key").text(ns.primary()).text(ns.secondary()).text(key.as_str());
+    Key::new(&hash(keys, name)).expect("base32 is a valid name")
+}
+
+fn hash(keys: &Keys, name: Aad) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(keys.at_rest_names())
+        .expect("HMAC takes keys of any length");
+    mac.update(name.as_bytes());
+    let full: [u8; 32] = mac.finalize().into_bytes().into();
+    let (short, _) = full.split_at(HASH);
+    BASE32_NOPAD.encode(short).to_ascii_lowercase()
+}

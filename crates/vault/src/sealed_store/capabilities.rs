@@ -1,0 +1,38 @@
+//! Creation order and footprint: the abilities of the store below, in true names.
+
+use kv_core::{CreationOrder, CreationPage, Cursor, Error, Footprint, Namespace, Result, Size};
+
+use super::{STORE, SealedStore};
+use crate::hidden;
+
+impl CreationOrder for SealedStore {
+    fn list_newest_first(
+        &self,
+        ns: &Namespace,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<CreationPage> {
+        self.with(|unlocked| {
+            if hidden::is_own(ns) {
+                return Ok(CreationPage::default());
+            }
+            let below = self.inner.capabilities().creation_order;
+            let below = below.ok_or(Error::NotFound { store: STORE })?;
+            if hidden::is_clear(ns) {
+                return below.list_newest_first(ns, cursor, limit);
+            }
+            let hidden_ns = hidden::namespace(unlocked.keys(), ns);
+            let page = below.list_newest_first(&hidden_ns, cursor, limit)?;
+            Ok(CreationPage { keys: unlocked.reveal(ns, &page.keys), next: page.next })
+        })
+    }
+}
+
+impl Footprint for SealedStore {
+    fn footprint(&self) -> Result<Size> {
+        self.with(|_| {
+            let below = self.inner.capabilities().footprint;
+            below.ok_or(Error::NotFound { store: STORE })?.footprint()
+        })
+    }
+}

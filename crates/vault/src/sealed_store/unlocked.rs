@@ -1,0 +1,258 @@
+//! The unlocked part of a sealed store: keys, names, and the two calls that need both.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kv_core::{Batch, Change, Commit, Error, Key, KvStore, Namespace, Result, Value};
+
+use super::{STORE, invalid};
+use crate::{
+    Aad, EnvelopeError, Keys,
+    directory::{
+        ENTRIES, Journal, Name, NameChange, Names, PAGES, namespace_of, open_entry, open_page,
+    },
+    hidden::{self, Place},
+    open, seal,
+};
+
+/// What `lock` drops.
+pub(super) struct Unlocked {
+    keys: Keys,
+    /// The ordering lock: held across the submit below, so that the order of the journal is the
+    /// order of effects. Taken before `names`.
+    journal: Mutex<Journal>,
+    /// Held for moments only, never across a call below.
+    names: Mutex<Names>,
+}
+
+/// A batch in the names and values of the store below, and the hidden names it touches.
+struct Translated {
+    batch: Batch,
+    /// The true name, the key below, and whether it is put.
+    touched: Vec<(Name, Key, bool)>,
+}
+
+impl Unlocked {
+    pub(super) fn new(keys: Keys, journal: Journal, names: Names) -> Self {
+        Self { keys, journal: Mutex::new(journal), names: Mutex::new(names) }
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The store below knows what is durable, so it is asked first; the directory only tells
+    /// whether an absent value is missing.
+    pub(super) fn read(
+        &self,
+        inner: &dyn KvStore,
+        ns: &Namespace,
+        key: &Key,
+    ) -> Result<Option<Value>> {
+        let Ok(place) = hidden::place(&self.keys, ns, key) else {
+            return Ok(None); // Nothing can be there.
+        };
+        match inner.read(&place.ns, &place.key)? {
+            Some(sealed) => self.open_value(ns, key, &sealed).map(Some),
+            None if place.hidden => self.confirm_absent(inner, ns, key, &place),
+            None => Ok(None),
+        }
+    }
+
+    /// Nothing below: right, unless the directory says otherwise and goes on saying so while nobody
+    /// can change it.
+    fn confirm_absent(
+        &self,
+        inner: &dyn KvStore,
+        ns: &Namespace,
+        key: &Key,
+        place: &Place,
+    ) -> Result<Option<Value>> {
+        if !self.names().is_settled(ns, key) {
+            return Ok(None);
+        }
+        // It was put between the two looks, or it is missing. Only here is the ordering lock held
+        // across a read.
+        let _order = self.order();
+        if !self.names().is_settled(ns, key) {
+            return Ok(None);
+        }
+        match inner.read(&place.ns, &place.key)? {
+            Some(sealed) => self.open_value(ns, key, &sealed).map(Some),
+            None => Err(Error::corrupt(STORE, "a value is missing")),
+        }
+    }
+
+    // Listings take the ordering lock for a moment: between the submit below and its note in
+    // `names`, a batch may be visible below that the names do not show yet.
+
+    pub(super) fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Vec<Key> {
+        let _order = self.order();
+        self.names().list(ns, after, limit)
+    }
+
+    pub(super) fn namespaces(&self) -> Vec<Namespace> {
+        let _order = self.order();
+        self.names().namespaces()
+    }
+
+    /// The true names of keys below.
+    pub(super) fn reveal(&self, ns: &Namespace, hidden: &[Key]) -> Vec<Key> {
+        let _order = self.order();
+        let hide = |key: &Key| hidden::key(&self.keys, ns, key);
+        self.names().reveal(ns, hidden, hide)
+    }
+
+    /// The parts of the directory on disk: class and number.
+    pub(super) fn bookkeeping(&self) -> Vec<(&'static str, u64)> {
+        let journal = self.order();
+        let pages = journal.pages().map(|number| (PAGES, number));
+        let entries = journal.entries().map(|number| (ENTRIES, number));
+        pages.chain(entries).collect()
+    }
+
+    /// Opens one part of the directory and tells its length on disk. One that was folded away
+    /// meanwhile, or is still under way, is fine.
+    pub(super) fn check_part(
+        &self,
+        inner: &dyn KvStore,
+        class: &'static str,
+        number: u64,
+    ) -> Result<usize> {
+        let key = Key::number(number);
+        match inner.read(&namespace_of(class), &key)? {
+            Some(sealed) if class == ENTRIES => {
+                open_entry(&self.keys, number, &sealed).map(|_| sealed.len())
+            }
+            Some(sealed) => open_page(&self.keys, number, &sealed).map(|_| sealed.len()),
+            None => {
+                let journal = self.order();
+                let expected = match class {
+                    ENTRIES => journal.entries().contains(&number),
+                    _ => journal.pages().any(|page| page == number),
+                };
+                let at_rest = self.names().is_at_rest();
+                if expected && at_rest && inner.read(&namespace_of(class), &key)?.is_none() {
+                    return Err(Error::corrupt(STORE, "missing"));
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    pub(super) fn submit(&self, inner: &dyn KvStore, batch: Batch) -> Result<Commit> {
+        let translated = self.translate(batch).map_err(|e| self.give_up(e))?;
+        let Translated { mut batch, touched } = translated;
+        let mut journal = self.order();
+        let changes = self.changes(touched)?;
+        if changes.is_empty() {
+            return Ok(inner.submit(batch));
+        }
+        self.fold(inner, &mut journal)?;
+        let (number, entry) = journal
+            .entry(&self.keys, &changes)
+            .map_err(|e| self.give_up(e.into_store_error(STORE)))?;
+        batch.insert(namespace_of(ENTRIES), number, Change::Put(entry));
+
+        let commit = inner.submit(batch);
+        let receipt = commit.receipt();
+        if let Some(Err(error)) = receipt.outcome()
+            && error.is_refusal()
+        {
+            return Ok(commit);
+        }
+        let mut names = self.names();
+        journal.accept(&changes, &mut names);
+        names.accept(changes, receipt);
+        Ok(commit)
+    }
+
+    /// What of the touched names is added and removed by a batch that comes next.
+    fn changes(&self, touched: Vec<(Name, Key, bool)>) -> Result<Vec<NameChange>> {
+        let names = self.names();
+        if names.has_failed() {
+            return Err(Error::Poisoned { store: STORE });
+        }
+        let changed = touched.into_iter().filter(|(name, _, put)| names.is_submitted(name) != *put);
+        let change = |(name, hidden, added)| NameChange { name, hidden, added };
+        Ok(changed.map(change).collect())
+    }
+
+    /// Folds the directory if it is time, as a lazy batch before the one that is about to come.
+    fn fold(&self, inner: &dyn KvStore, journal: &mut Journal) -> Result<()> {
+        let fold = journal.fold(&self.keys);
+        let Some(mut fold) = fold.map_err(|e| self.give_up(e.into_store_error(STORE)))? else {
+            return Ok(());
+        };
+        let receipt = inner.submit(std::mem::take(&mut fold.batch)).receipt();
+        if let Some(Err(_)) = receipt.outcome() {
+            journal.postpone_fold();
+            return Ok(());
+        }
+        let mut names = self.names();
+        journal.folded(fold, &mut names);
+        names.accept(Vec::new(), receipt);
+        Ok(())
+    }
+
+    fn translate(&self, batch: Batch) -> Result<Translated> {
+        let mut below = Batch::new();
+        let mut touched = Vec::new();
+        below.set_durability(batch.durability());
+        for (ns, key) in batch.absent_keys() {
+            let place = hidden::place(&self.keys, ns, key).map_err(invalid)?;
+            below.insert_require_absent(place.ns, place.key);
+        }
+        for (ns, key, change) in batch.into_changes() {
+            let place = hidden::place(&self.keys, &ns, &key).map_err(invalid)?;
+            let change = match change {
+                Change::Put(value) => Change::Put(
+                    self.seal_value(&ns, &key, &value).map_err(|e| e.into_store_error(STORE))?,
+                ),
+                Change::Remove => Change::Remove,
+            };
+            if place.hidden {
+                let put = matches!(change, Change::Put(_));
+                touched.push(((ns, key), place.key.clone(), put));
+            }
+            below.insert(place.ns, place.key, change);
+        }
+        Ok(Translated { batch: below, touched })
+    }
+
+    fn seal_value(&self, ns: &Namespace, key: &Key, value: &[u8]) -> Result<Value, EnvelopeError> {
+        Ok(seal(self.keys.at_rest_content(), &self.aad(ns, key), value)?.into())
+    }
+
+    fn open_value(&self, ns: &Namespace, key: &Key, sealed: &[u8]) -> Result<Value> {
+        let value = open(self.keys.at_rest_content(), &self.aad(ns, key), sealed);
+        Ok(value.map_err(|e| e.into_store_error(STORE))?.into())
+    }
+
+    /// Binds a value to its true name.
+    fn aad(&self, ns: &Namespace, key: &Key) -> Aad {
+        Aad::new("value")
+            .bytes(&self.keys.wallet_id())
+            .text(ns.primary())
+            .text(ns.secondary())
+            .text(key.as_str())
+    }
+
+    /// An error that is no refusal ends all writing until the store is reopened.
+    fn give_up(&self, error: Error) -> Error {
+        if !error.is_refusal() {
+            self.names().fail();
+        }
+        error
+    }
+
+    pub(super) fn order(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The names as of now.
+    pub(super) fn names(&self) -> MutexGuard<'_, Names> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.settle();
+        names
+    }
+}
