@@ -22,36 +22,23 @@ struct Frame<T> {
 /// Where the records of an object store lie.
 pub(crate) fn namespace(store: &'static str) -> Result<Namespace> {
     if store.is_empty() {
-        return Err(Error::Schema {
-            store,
-            what: "the name of an object store is empty",
-        });
+        return Err(Error::Schema { store, what: "the name of an object store is empty" });
     }
-    Namespace::reserved("~records", store).map_err(|source| Error::Store {
-        store,
-        source: source.into(),
-    })
+    Namespace::reserved("~records", store)
+        .map_err(|source| Error::Store { store, source: source.into() })
 }
 
 /// The name of the record with this encoded key.
 pub(crate) fn name(store: &'static str, key: &[u8]) -> Result<Key> {
-    let name = BASE32_NOPAD
-        .encode(&Sha256::digest(key))
-        .to_ascii_lowercase();
-    Key::new(&name).map_err(|source| Error::Store {
-        store,
-        source: source.into(),
-    })
+    let name = BASE32_NOPAD.encode(&Sha256::digest(key)).to_ascii_lowercase();
+    Key::new(&name).map_err(|source| Error::Store { store, source: source.into() })
 }
 
 /// The stored bytes of `content`, written by version `v`.
 pub(crate) fn to_value<T: Serialize>(store: &'static str, v: u32, content: &T) -> Result<Value> {
     match serde_json::to_vec(&Frame { v, r: content }) {
         Ok(bytes) => Ok(bytes.into()),
-        Err(error) => Err(Error::NotJson {
-            store,
-            source: error.into(),
-        }),
+        Err(error) => Err(Error::NotJson { store, source: error.into() }),
     }
 }
 
@@ -71,17 +58,9 @@ impl<'a> Stored<'a> {
         let frame: Frame<&RawValue> = serde_json::from_slice(bytes)
             .map_err(|error| damaged(store, name, malformed(error)))?;
         if frame.v > newest {
-            return Err(Error::TooNew {
-                store,
-                name: name.clone(),
-                found: frame.v,
-                newest,
-            });
+            return Err(Error::TooNew { store, name: name.clone(), found: frame.v, newest });
         }
-        Ok(Self {
-            version: frame.v,
-            json: frame.r,
-        })
+        Ok(Self { version: frame.v, json: frame.r })
     }
 
     /// The content, if it was written by the version that `T` is.
@@ -108,11 +87,7 @@ impl<'a> Stored<'a> {
 }
 
 pub(crate) fn damaged(store: &'static str, name: &Key, source: BoxError) -> Error {
-    Error::Damaged {
-        store,
-        name: name.clone(),
-        source,
-    }
+    Error::Damaged { store, name: name.clone(), source }
 }
 
 fn malformed(error: serde_json::Error) -> BoxError {

@@ -88,17 +88,11 @@ fn escape(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
 }
 
 fn lead_to_utf16_order(byte: u8) -> u8 {
-    MOVED
-        .iter()
-        .find(|(utf8, _)| *utf8 == byte)
-        .map_or(byte, |(_, here)| *here)
+    MOVED.iter().find(|(utf8, _)| *utf8 == byte).map_or(byte, |(_, here)| *here)
 }
 
 fn lead_to_utf8(byte: u8) -> u8 {
-    MOVED
-        .iter()
-        .find(|(_, here)| *here == byte)
-        .map_or(byte, |(utf8, _)| *utf8)
+    MOVED.iter().find(|(_, here)| *here == byte).map_or(byte, |(utf8, _)| *utf8)
 }
 
 /// The key whose encoding `bytes` is; `None` if they are none. Does not recurse.
@@ -109,11 +103,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<RecordKey> {
         let key = match take(&mut rest)? {
             NUMBER => {
                 let ordered = u64::from_be_bytes(take_array(&mut rest)?);
-                let bits = if ordered & SIGN == 0 {
-                    !ordered
-                } else {
-                    ordered & !SIGN
-                };
+                let bits = if ordered & SIGN == 0 { !ordered } else { ordered & !SIGN };
                 let floor = f64::from_bits(bits);
                 let rest = u16::from_be_bytes(take_array(&mut rest)?);
                 RecordKey::Number(Number { floor, rest })
@@ -164,5 +154,49 @@ fn unescape(rest: &mut &[u8]) -> Option<Vec<u8>> {
             STOP => return Some(out),
             byte => out.push(byte),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_key() -> impl Strategy<Value = RecordKey> {
+        let leaf = prop_oneof![
+            any::<f64>().prop_filter_map("NaN is no key", |n| RecordKey::try_from(n).ok()),
+            any::<u64>().prop_map(RecordKey::from),
+            any::<i64>().prop_map(RecordKey::from),
+            any::<i64>().prop_map(RecordKey::Date),
+            any::<String>().prop_map(RecordKey::String),
+            "[\0a\u{E000}-\u{FFFF}\u{10000}]{0,4}".prop_map(RecordKey::String),
+            prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..5)
+                .prop_map(RecordKey::Binary),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop::collection::vec(inner, 0..4).prop_map(RecordKey::Array)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(key in any_key()) {
+            prop_assert_eq!(decode(&key.encode()), Some(key));
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_cut_or_continued_encoding_is_none() {
+        let bytes = RecordKey::from((1u8, "a\0", RecordKey::Date(-1), [0u8; 3])).encode();
+        for end in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..end]), None, "{end}");
+        }
+        assert_eq!(decode(&[bytes, vec![0]].concat()), None);
     }
 }

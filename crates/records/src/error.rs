@@ -108,11 +108,7 @@ pub struct MalformedJson {
 
 impl From<serde_json::Error> for MalformedJson {
     fn from(error: serde_json::Error) -> Self {
-        Self {
-            category: error.classify(),
-            line: error.line(),
-            column: error.column(),
-        }
+        Self { category: error.classify(), line: error.line(), column: error.column() }
     }
 }
 

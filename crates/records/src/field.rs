@@ -79,8 +79,5 @@ impl Fields {
 }
 
 fn failed(source: kv_core::Error) -> Error {
-    Error::Store {
-        store: Fields::STORE,
-        source,
-    }
+    Error::Store { store: Fields::STORE, source }
 }

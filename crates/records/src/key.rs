@@ -77,9 +77,7 @@ impl Eq for Number {}
 impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
         // No NaN and no -0: the total order is the usual one.
-        self.floor
-            .total_cmp(&other.floor)
-            .then(self.rest.cmp(&other.rest))
+        self.floor.total_cmp(&other.floor).then(self.rest.cmp(&other.rest))
     }
 }
 
@@ -97,10 +95,7 @@ impl TryFrom<f64> for Number {
             return Err(NotANumber);
         }
         // Adding 0 turns -0 into 0: the W3C text calls them equal.
-        Ok(Self {
-            floor: number + 0.0,
-            rest: 0,
-        })
+        Ok(Self { floor: number + 0.0, rest: 0 })
     }
 }
 

@@ -35,10 +35,8 @@ impl<R: Record> ObjectStore<R> {
     /// report, and no reason to fail.
     pub fn open(kv: Arc<dyn KvStore>) -> Result<(Self, OpenReport)> {
         schema::check::<R>()?;
-        let meta = |index: &schema::Index<R>| IndexMeta {
-            name: index.name(),
-            unique: index.is_unique(),
-        };
+        let meta =
+            |index: &schema::Index<R>| IndexMeta { name: index.name(), unique: index.is_unique() };
         let table = Table::new(kv, R::STORE, R::INDEXES.iter().map(meta).collect())?;
         let mut report = OpenReport::default();
         let mut rows: Vec<(EncodedKey, IndexKeys)> = Vec::new();
@@ -68,20 +66,13 @@ impl<R: Record> ObjectStore<R> {
         }
         report.records = rows.len() as u64;
         let too_new = report.skipped.iter().filter(|skipped| skipped.is_too_new());
-        let too_new: BTreeMap<_, _> = too_new
-            .map(|skipped| (skipped.name.clone(), skipped.why.clone()))
-            .collect();
+        let too_new: BTreeMap<_, _> =
+            too_new.map(|skipped| (skipped.name.clone(), skipped.why.clone())).collect();
         for (index, [a, b]) in table.fill(rows, too_new) {
             let names = [codec::name(R::STORE, &a)?, codec::name(R::STORE, &b)?];
             report.conflicts.push(UniqueConflict { index, names });
         }
-        Ok((
-            Self {
-                table: Arc::new(table),
-                record: PhantomData,
-            },
-            report,
-        ))
+        Ok((Self { table: Arc::new(table), record: PhantomData }, report))
     }
 
     /// The record with this key, as it is durable now; an old version comes upgraded.
@@ -103,11 +94,7 @@ impl<R: Record> ObjectStore<R> {
 
     /// The primary keys of the records that answer the query; reads no record.
     pub fn keys(&self, query: &Query) -> Result<Vec<RecordKey>> {
-        Ok(query
-            .primaries(&self.table)?
-            .iter()
-            .filter_map(|key| decode(key))
-            .collect())
+        Ok(query.primaries(&self.table)?.iter().filter_map(|key| decode(key)).collect())
     }
 
     /// How many records answer the query; reads no record.
@@ -134,10 +121,9 @@ impl<R: Record> ObjectStore<R> {
         let mut transaction = self.transaction();
         transaction.put_new(self, record)?;
         transaction.submit().map_err(|error| match error {
-            Error::Store {
-                store,
-                source: kv_core::Error::Precondition { .. },
-            } => Error::Exists { store },
+            Error::Store { store, source: kv_core::Error::Precondition { .. } } => {
+                Error::Exists { store }
+            }
             other => other,
         })
     }
@@ -161,10 +147,7 @@ impl<R: Record> ObjectStore<R> {
 
 impl<R> Clone for ObjectStore<R> {
     fn clone(&self) -> Self {
-        Self {
-            table: Arc::clone(&self.table),
-            record: PhantomData,
-        }
+        Self { table: Arc::clone(&self.table), record: PhantomData }
     }
 }
 

@@ -41,10 +41,7 @@ impl Query {
 
     /// The records that have a key in this index, ascending by that key, equal ones by primary key.
     pub fn index(name: &str) -> Self {
-        Self {
-            index: Some(name.to_owned()),
-            ..Self::all()
-        }
+        Self { index: Some(name.to_owned()), ..Self::all() }
     }
 
     /// Only records whose key lies in the range.
@@ -92,11 +89,7 @@ impl Query {
     /// How many records answer, as of now.
     pub(crate) fn count(&self, table: &Table) -> Result<usize> {
         let position = table.position(self)?;
-        Ok(table
-            .lock()
-            .range(position, &self.range)
-            .take(self.limit)
-            .count())
+        Ok(table.lock().range(position, &self.range).take(self.limit).count())
     }
 }
 
@@ -125,9 +118,7 @@ impl<R: Record> Found<R> {
     fn load(&self, primary: &[u8]) -> Result<Option<R>> {
         let name = codec::name(R::STORE, primary)?;
         let loaded: Option<Loaded<R>> = self.table.load(&name)?;
-        Ok(loaded
-            .map(|loaded| loaded.record)
-            .filter(|record| self.still_fits(record)))
+        Ok(loaded.map(|loaded| loaded.record).filter(|record| self.still_fits(record)))
     }
 
     /// The primary key of a record never changes, the others may have since the query was made.
@@ -135,9 +126,7 @@ impl<R: Record> Found<R> {
         let Some(index) = self.index.and_then(|index| R::INDEXES.get(index)) else {
             return true;
         };
-        index
-            .key(record)
-            .is_some_and(|key| self.range.contains(&key))
+        index.key(record).is_some_and(|key| self.range.contains(&key))
     }
 }
 
@@ -160,8 +149,6 @@ impl<R: Record> Iterator for Found<R> {
 
 impl<R> fmt::Debug for Found<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Found")
-            .field("left", &self.left.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Found").field("left", &self.left.len()).finish_non_exhaustive()
     }
 }

@@ -22,10 +22,7 @@ pub struct KeyRange {
 impl KeyRange {
     /// Every key.
     pub fn all() -> Self {
-        Self {
-            lower: Vec::new(),
-            upper: None,
-        }
+        Self { lower: Vec::new(), upper: None }
     }
 
     /// One key.
@@ -58,10 +55,7 @@ impl KeyRange {
         };
         let mut upper = lower.clone();
         upper.push(0xFF); // above every tag and above the end of an array
-        Self {
-            lower,
-            upper: Some(upper),
-        }
+        Self { lower, upper: Some(upper) }
     }
 
     /// Whether the range holds the key.
@@ -75,16 +69,8 @@ impl KeyRange {
 
     /// The bounds for a sorted map; `None` if no key can lie inside.
     pub(crate) fn encoded(&self) -> Option<(EncodedKey, Option<EncodedKey>)> {
-        let empty = self
-            .upper
-            .as_ref()
-            .is_some_and(|upper| *upper <= self.lower);
-        (!empty).then(|| {
-            (
-                self.lower.as_slice().into(),
-                self.upper.as_deref().map(Into::into),
-            )
-        })
+        let empty = self.upper.as_ref().is_some_and(|upper| *upper <= self.lower);
+        (!empty).then(|| (self.lower.as_slice().into(), self.upper.as_deref().map(Into::into)))
     }
 }
 
@@ -98,8 +84,6 @@ fn just_after(key: &RecordKey) -> Vec<u8> {
 // Keys are private: only the shape shows.
 impl fmt::Debug for KeyRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyRange")
-            .field("upper", &self.upper.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("KeyRange").field("upper", &self.upper.is_some()).finish_non_exhaustive()
     }
 }

@@ -46,10 +46,7 @@ impl OpenReport {
 
     /// How many records were written by a newer version of the program.
     pub fn too_new(&self) -> usize {
-        self.skipped
-            .iter()
-            .filter(|skipped| skipped.is_too_new())
-            .count()
+        self.skipped.iter().filter(|skipped| skipped.is_too_new()).count()
     }
 }
 
@@ -58,11 +55,7 @@ impl Skipped {
     pub fn is_too_new(&self) -> bool {
         matches!(
             &self.why,
-            Error::TooNew { .. }
-                | Error::Store {
-                    source: kv_core::Error::TooNew { .. },
-                    ..
-                }
+            Error::TooNew { .. } | Error::Store { source: kv_core::Error::TooNew { .. }, .. }
         )
     }
 }

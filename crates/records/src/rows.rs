@@ -30,10 +30,7 @@ impl Rows {
             };
             rows.iter().filter_map(entry).collect()
         };
-        Self {
-            indexes: (0..indexes).map(index).collect(),
-            records: rows.into_iter().collect(),
-        }
+        Self { indexes: (0..indexes).map(index).collect(), records: rows.into_iter().collect() }
     }
 
     /// Puts or removes (`None`) a record.
@@ -74,11 +71,7 @@ impl Rows {
         let Some(index) = index else {
             let upper = upper.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             let bounds = (Bound::Included(&*lower), upper);
-            return Box::new(
-                self.records
-                    .range::<[u8], _>(bounds)
-                    .map(|(primary, _)| primary),
-            );
+            return Box::new(self.records.range::<[u8], _>(bounds).map(|(primary, _)| primary));
         };
         let Some(entries) = self.indexes.get(index) else {
             return Box::new(std::iter::empty());

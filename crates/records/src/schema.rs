@@ -32,11 +32,9 @@ pub trait Record: Serialize + DeserializeOwned + 'static {
         json: serde_json::Value,
     ) -> std::result::Result<serde_json::Value, BoxError> {
         let _ = json;
-        Err(BoxError::from(
-            Box::<dyn std::error::Error + Send + Sync>::from(format!(
-                "no migration from version {from}"
-            )),
-        ))
+        Err(BoxError::from(Box::<dyn std::error::Error + Send + Sync>::from(format!(
+            "no migration from version {from}"
+        ))))
     }
 }
 
@@ -50,18 +48,12 @@ pub struct Index<R> {
 impl<R> Index<R> {
     /// An index of the records for which `key` gives a key; those without one are left out of it.
     pub const fn new(name: &'static str, key: fn(&R) -> Option<RecordKey>) -> Self {
-        Self {
-            name,
-            unique: false,
-            key,
-        }
+        Self { name, unique: false, key }
     }
 
-    /// No two records may have the same key in this index.
-    #[must_use]
-    pub const fn unique(mut self) -> Self {
-        self.unique = true;
-        self
+    /// As [`Index::new`], and no two records may have the same key in it.
+    pub const fn unique(name: &'static str, key: fn(&R) -> Option<RecordKey>) -> Self {
+        Self { name, unique: true, key }
     }
 
     /// The key of a record in this index.
@@ -94,10 +86,7 @@ pub(crate) fn check<R: Record>() -> Result<()> {
     let names = || R::INDEXES.iter().map(Index::name);
     for (position, name) in names().enumerate() {
         if names().take(position).any(|earlier| earlier == name) {
-            return Err(Error::Schema {
-                store: R::STORE,
-                what: "two indexes have the same name",
-            });
+            return Err(Error::Schema { store: R::STORE, what: "two indexes have the same name" });
         }
     }
     Ok(())

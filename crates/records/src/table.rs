@@ -64,18 +64,8 @@ impl Table {
         let unique = indexes.iter().enumerate().filter(|(_, index)| index.unique);
         let undecided = Undecided::new(unique.map(|(position, _)| position).collect());
         let rows = Rows::build(indexes.len(), Vec::new());
-        let state = Mutex::new(State {
-            rows,
-            undecided,
-            too_new: BTreeMap::new(),
-        });
-        Ok(Self {
-            kv,
-            ns: codec::namespace(store)?,
-            store,
-            indexes,
-            state,
-        })
+        let state = Mutex::new(State { rows, undecided, too_new: BTreeMap::new() });
+        Ok(Self { kv, ns: codec::namespace(store)?, store, indexes, state })
     }
 
     /// Takes over what was found at opening; gives (index, primary keys) of each unique conflict.
@@ -85,15 +75,10 @@ impl Table {
         too_new: BTreeMap<Key, Error>,
     ) -> Vec<(&'static str, [EncodedKey; 2])> {
         let rows = Rows::build(self.indexes.len(), found);
-        let unique = self
-            .indexes
-            .iter()
-            .enumerate()
-            .filter(|(_, index)| index.unique);
+        let unique = self.indexes.iter().enumerate().filter(|(_, index)| index.unique);
         let conflicts = unique
             .flat_map(|(position, index)| {
-                rows.twins(position)
-                    .map(|twins| (index.name, twins.map(Arc::clone)))
+                rows.twins(position).map(|twins| (index.name, twins.map(Arc::clone)))
             })
             .collect();
         let mut state = self.lock();
@@ -112,10 +97,7 @@ impl Table {
 
     /// Reads a record and checks that it is the one its name says.
     pub(crate) fn load<R: Record>(&self, name: &Key) -> Result<Option<Loaded<R>>> {
-        let Some(bytes) = self
-            .kv
-            .read(&self.ns, name)
-            .map_err(|source| self.failed(source))?
+        let Some(bytes) = self.kv.read(&self.ns, name).map_err(|source| self.failed(source))?
         else {
             return Ok(None);
         };
@@ -126,11 +108,7 @@ impl Table {
             let what = "the record belongs under another name";
             return Err(codec::damaged(self.store, name, Arc::from(Box::from(what))));
         }
-        Ok(Some(Loaded {
-            record,
-            primary,
-            version: stored.version,
-        }))
+        Ok(Some(Loaded { record, primary, version: stored.version }))
     }
 
     /// The position of the index a query names; `None`: the primary key.
@@ -139,18 +117,12 @@ impl Table {
             return Ok(None);
         };
         let position = self.indexes.iter().position(|index| index.name == name);
-        let unknown = || Error::NoIndex {
-            store: self.store,
-            index: name.to_owned(),
-        };
+        let unknown = || Error::NoIndex { store: self.store, index: name.to_owned() };
         position.ok_or_else(unknown).map(Some)
     }
 
     pub(crate) fn failed(&self, source: kv_core::Error) -> Error {
-        Error::Store {
-            store: self.store,
-            source,
-        }
+        Error::Store { store: self.store, source }
     }
 
     /// Checks `ops` against everything submitted so far; gives the last one per record.
@@ -161,10 +133,8 @@ impl Table {
                 return Err(error.clone());
             }
             let earlier = staged.get(&op.primary);
-            let keys = earlier.map_or_else(
-                || state.latest(&op.primary),
-                |earlier| earlier.keys.as_ref(),
-            );
+            let keys =
+                earlier.map_or_else(|| state.latest(&op.primary), |earlier| earlier.keys.as_ref());
             if op.require_absent && keys.is_some() {
                 return Err(Error::Exists { store: self.store });
             }
@@ -178,12 +148,7 @@ impl Table {
 
     /// A batch has no states in between: what counts is how it leaves the records.
     fn check_unique(&self, state: &State, staged: &BTreeMap<EncodedKey, Op>) -> Result<()> {
-        for (position, index) in self
-            .indexes
-            .iter()
-            .enumerate()
-            .filter(|(_, index)| index.unique)
-        {
+        for (position, index) in self.indexes.iter().enumerate().filter(|(_, index)| index.unique) {
             let mut taken = BTreeMap::new();
             for op in staged.values() {
                 let Some(key) = op.keys.as_ref().and_then(|keys| key_in(keys, position)) else {
@@ -196,10 +161,7 @@ impl Table {
                         && state.latest(other).and_then(|keys| key_in(keys, position)) == Some(key)
                 });
                 if clash || taken.insert(key, ()).is_some() {
-                    return Err(Error::NotUnique {
-                        store: self.store,
-                        index: index.name,
-                    });
+                    return Err(Error::NotUnique { store: self.store, index: index.name });
                 }
             }
         }
@@ -229,9 +191,7 @@ impl State {
 
     /// The record as the last submitted batch leaves it.
     fn latest(&self, primary: &[u8]) -> Option<&IndexKeys> {
-        self.undecided
-            .latest(primary)
-            .unwrap_or_else(|| self.rows.get(primary))
+        self.undecided.latest(primary).unwrap_or_else(|| self.rows.get(primary))
     }
 }
 

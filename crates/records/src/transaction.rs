@@ -33,11 +33,7 @@ struct Part {
 impl Transaction {
     /// An empty transaction over this store; the object stores it meets must be open on the same.
     pub fn new(kv: Arc<dyn KvStore>) -> Self {
-        Self {
-            kv,
-            batch: Batch::new(),
-            parts: BTreeMap::new(),
-        }
+        Self { kv, batch: Batch::new(), parts: BTreeMap::new() }
     }
 
     /// The batch that will be submitted: add entries of your own, preconditions, or make it lazy.
@@ -64,13 +60,7 @@ impl Transaction {
     ) -> Result<()> {
         let primary = EncodedKey::from(key.into().encode());
         let name = codec::name(R::STORE, &primary)?;
-        let op = Op {
-            primary,
-            name,
-            change: Change::Remove,
-            keys: None,
-            require_absent: false,
-        };
+        let op = Op { primary, name, change: Change::Remove, keys: None, require_absent: false };
         self.push(store, op)
     }
 
@@ -93,15 +83,9 @@ impl Transaction {
     /// Submits everything as one batch. An error means that nothing was changed, except
     /// [`Error::Store`], whose source says. The commit tells when it is durable.
     pub fn submit(self) -> Result<Commit> {
-        let Self {
-            kv,
-            mut batch,
-            parts,
-        } = self;
-        let (tables, ops): (Vec<_>, Vec<_>) = parts
-            .into_values()
-            .map(|part| (part.table, part.ops))
-            .unzip();
+        let Self { kv, mut batch, parts } = self;
+        let (tables, ops): (Vec<_>, Vec<_>) =
+            parts.into_values().map(|part| (part.table, part.ops)).unzip();
         let store = match tables.as_slice() {
             [table] => table.store,
             _ => "records",
@@ -135,12 +119,7 @@ impl Transaction {
         let table = store.table();
         self.check_same_store(&table.kv, R::STORE)?;
         let part = self.parts.entry(Arc::as_ptr(table).addr());
-        part.or_insert_with(|| Part {
-            table: Arc::clone(table),
-            ops: Vec::new(),
-        })
-        .ops
-        .push(op);
+        part.or_insert_with(|| Part { table: Arc::clone(table), ops: Vec::new() }).ops.push(op);
         Ok(())
     }
 
@@ -167,40 +146,23 @@ fn put_op<R: Record>(record: &R, require_absent: bool) -> Result<Op> {
     // What will be read is what counts: a record that does not come back from its JSON would be
     // lost at the next open, and its indexes would be others.
     let stored = codec::Stored::parse(R::STORE, &name, &value, R::VERSION)?;
-    let back: R = stored
-        .record(&name)
-        .map_err(|_| Error::NotReadable { store: R::STORE })?;
+    let back: R = stored.record(&name).map_err(|_| Error::NotReadable { store: R::STORE })?;
     if back.key().encode() != *primary {
         return Err(Error::NotReadable { store: R::STORE });
     }
     let keys = Some(index_keys(&back));
-    Ok(Op {
-        primary,
-        name,
-        change: Change::Put(value),
-        keys,
-        require_absent,
-    })
+    Ok(Op { primary, name, change: Change::Put(value), keys, require_absent })
 }
 
 /// The keys of a record in its indexes.
 pub(crate) fn index_keys<R: Record>(record: &R) -> Arc<[Option<EncodedKey>]> {
-    R::INDEXES
-        .iter()
-        .map(|index| index.key(record).map(|key| key.encode().into()))
-        .collect()
+    R::INDEXES.iter().map(|index| index.key(record).map(|key| key.encode().into())).collect()
 }
 
 impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let changes = self
-            .parts
-            .values()
-            .map(|part| part.ops.len())
-            .sum::<usize>()
-            + self.batch.len();
-        f.debug_struct("Transaction")
-            .field("changes", &changes)
-            .finish_non_exhaustive()
+        let changes =
+            self.parts.values().map(|part| part.ops.len()).sum::<usize>() + self.batch.len();
+        f.debug_struct("Transaction").field("changes", &changes).finish_non_exhaustive()
     }
 }

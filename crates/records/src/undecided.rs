@@ -43,10 +43,7 @@ impl Undecided {
             for (index, key) in self.claims_of(keys.as_ref()) {
                 self.claims.insert((index, key, Arc::clone(primary)));
             }
-            self.states
-                .entry(Arc::clone(primary))
-                .or_default()
-                .push_back(keys.clone());
+            self.states.entry(Arc::clone(primary)).or_default().push_back(keys.clone());
         }
         self.batches.push(receipt, changes);
     }
@@ -54,8 +51,7 @@ impl Undecided {
     /// Moves what is decided into `rows`, or forgets it if it failed.
     pub(crate) fn settle(&mut self, rows: &mut Rows) {
         let mut decided = Vec::new();
-        self.batches
-            .settle(|changes, outcome| decided.push((changes, outcome)));
+        self.batches.settle(|changes, outcome| decided.push((changes, outcome)));
         for (changes, outcome) in decided {
             for (primary, keys) in changes {
                 self.forget_oldest(&primary);
@@ -85,11 +81,7 @@ impl Undecided {
     }
 
     fn forget_oldest(&mut self, primary: &EncodedKey) {
-        let oldest = self
-            .states
-            .get_mut(primary)
-            .and_then(VecDeque::pop_front)
-            .flatten();
+        let oldest = self.states.get_mut(primary).and_then(VecDeque::pop_front).flatten();
         for (index, key) in self.claims_of(oldest.as_ref()) {
             let mut left = self.states.get(primary).into_iter().flatten().flatten();
             if !left.any(|keys| key_in(keys, index) == Some(&key)) {

@@ -1,0 +1,283 @@
+//! The stored bytes: golden, damaged, older, newer.
+
+use std::sync::Arc;
+
+use kv_core::{BoxError, Key, KvStore, KvStoreExt, Namespace};
+use records::{Error, Fields, Index, ObjectStore, OpenReport, Query, Record, RecordKey};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::common::{Tx, hashes, labelled, mem, open, tx};
+
+fn transactions() -> Namespace {
+    Namespace::reserved("~records", "transactions").unwrap()
+}
+
+/// The name that the record with this hash is stored under.
+fn name_of(hash: &str) -> Key {
+    let kv = mem();
+    open::<Tx>(&kv).put(&tx(hash, 0)).unwrap().wait().unwrap();
+    kv.list_all(&transactions()).unwrap().remove(0)
+}
+
+fn reopen(kv: &Arc<dyn KvStore>) -> (ObjectStore<Tx>, OpenReport) {
+    ObjectStore::open(Arc::clone(kv)).unwrap()
+}
+
+#[test]
+fn encoded_keys_are_the_golden_ones() {
+    let keys: Vec<(&str, RecordKey)> = vec![
+        ("-inf", f64::NEG_INFINITY.try_into().unwrap()),
+        ("i64::MIN + 1", (i64::MIN + 1).into()),
+        ("-1.5", (-1.5).try_into().unwrap()),
+        ("-0.0", (-0.0).try_into().unwrap()),
+        ("0", 0u8.into()),
+        ("1", 1i64.into()),
+        ("2^53 + 1", ((1u64 << 53) + 1).into()),
+        ("u64::MAX", u64::MAX.into()),
+        ("inf", f64::INFINITY.try_into().unwrap()),
+        ("Date(-1)", RecordKey::Date(-1)),
+        ("Date(1663617600000)", RecordKey::Date(1_663_617_600_000)),
+        (r#""""#, "".into()),
+        (r#""a\0b""#, "a\0b".into()),
+        (r#""\u{10000}""#, "\u{10000}".into()),
+        (r#""\u{E000}""#, "\u{E000}".into()),
+        (r#""\u{FFFF}""#, "\u{FFFF}".into()),
+        ("[0, 1, 255]", [0u8, 1, 255].into()),
+        ("()", RecordKey::Array(vec![])),
+        (r#"(1, "0xab")"#, (1u64, "0xab").into()),
+        (r#"((), ("a",), [7])"#, (RecordKey::Array(vec![]), ("a",), [7u8]).into()),
+    ];
+    let lines = keys.iter().map(|(name, key)| {
+        let hex: String = key.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{hex} {name}\n")
+    });
+    assert_eq!(lines.collect::<String>(), include_str!("../golden/v1/keys.txt"));
+}
+
+#[test]
+fn stored_entries_are_the_golden_ones() {
+    let kv = mem();
+    open::<Tx>(&kv).put(&tx("0xab", 70)).unwrap().wait().unwrap();
+    Fields::open(Arc::clone(&kv)).unwrap().set("givenName", "Ada").unwrap().wait().unwrap();
+    for line in include_str!("../golden/v1/entries.txt").lines() {
+        let [ns, name, value] = line.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+        let (primary, secondary) = ns.split_once('/').unwrap();
+        let ns = Namespace::reserved(primary, secondary).unwrap();
+        let names = kv.list_all(&ns).unwrap();
+        assert_eq!(names.iter().map(Key::as_str).collect::<Vec<_>>(), [name]);
+        let stored = kv.read_required(&ns, &names[0]).unwrap();
+        assert_eq!(std::str::from_utf8(&stored).unwrap(), value);
+    }
+}
+
+#[test]
+fn a_damaged_record_is_reported_by_name_and_skipped() {
+    let good = br#"{"v":1,"r":{"chain":1,"hash":"b","from":"alice","to":null,"time":1,"block":0,"label":null}}"#;
+    let cases: &[(&str, &[u8])] = &[
+        ("empty", b""),
+        ("not json", b"\x00\x01\x02"),
+        ("not utf-8", b"{\"v\":1,\"r\":\"\xFF\"}"),
+        ("cut", &good[..good.len() - 5]),
+        ("continued", &[good.as_slice(), b"x"].concat()),
+        ("another shape", br#"{"v":1,"r":{"chain":1}}"#),
+        ("no version", br#"{"r":{"chain":1}}"#),
+        ("no content", br#"{"v":1}"#),
+        ("a negative version", br#"{"v":-1,"r":{}}"#),
+        ("more than a frame", br#"{"v":1,"r":{},"x":1}"#),
+        ("an unknown old version", br#"{"v":0,"r":{}}"#),
+        ("the record of another name", good),
+    ];
+    for (case, bytes) in cases {
+        let kv = mem();
+        open::<Tx>(&kv).put_many(&[labelled("a", "rent"), tx("c", 3)]).unwrap().wait().unwrap();
+        let name = name_of("a");
+        kv.write(&transactions(), &name, *bytes).unwrap();
+        let (store, report) = reopen(&kv);
+        assert_eq!((report.records, report.too_new(), report.skipped.len()), (1, 0, 1), "{case}");
+        assert!(!report.is_clean());
+        assert_eq!(report.skipped[0].name, name, "{case}");
+        assert!(
+            matches!(report.skipped[0].why, Error::Damaged { .. }),
+            "{case}: {:?}",
+            report.skipped[0]
+        );
+        assert!(matches!(store.get((1u64, "a")), Err(Error::Damaged { .. })), "{case}");
+        assert_eq!(hashes(&store, &Query::index("from")), ["c"], "{case}");
+        // It counts as there for a new record; putting it again heals it.
+        assert!(matches!(store.put_new(&tx("a", 1)), Err(Error::Exists { .. })), "{case}");
+        store.put(&labelled("a", "rent")).unwrap().wait().unwrap();
+        assert_eq!(open::<Tx>(&kv).get_all().unwrap().len(), 2, "{case}");
+    }
+}
+
+#[test]
+fn damage_after_open_is_an_error_in_its_place() {
+    let kv = mem();
+    let store = open::<Tx>(&kv);
+    store.put_many(&[tx("a", 1), tx("b", 2)]).unwrap().wait().unwrap();
+    kv.write(&transactions(), &name_of("a"), "{}").unwrap();
+    let found: Vec<_> = store.query(&Query::index("from")).unwrap().collect();
+    assert!(matches!(&found[0], Err(Error::Damaged { .. })));
+    assert_eq!(found[1].as_ref().unwrap().hash, "b");
+}
+
+#[test]
+fn a_newer_version_says_upgrade_and_is_not_overwritten() {
+    let kv = mem();
+    open::<Tx>(&kv).put_many(&[labelled("a", "rent"), tx("b", 2)]).unwrap().wait().unwrap();
+    let newer = r#"{"v":2,"r":{"anything":true}}"#;
+    kv.write(&transactions(), &name_of("a"), newer).unwrap();
+    let (store, report) = reopen(&kv);
+    assert_eq!((report.records, report.too_new(), report.skipped.len()), (1, 1, 1));
+    let too_new = |result: Result<(), Error>| {
+        assert!(matches!(result, Err(Error::TooNew { found: 2, newest: 1, .. })), "{result:?}");
+    };
+    too_new(store.get((1u64, "a")).map(drop));
+    too_new(store.put(&tx("a", 1)).map(drop));
+    too_new(store.put_new(&tx("a", 1)).map(drop));
+    too_new(store.delete((1u64, "a")).map(drop));
+    too_new(store.put_many(&[tx("c", 1), tx("a", 1)]).map(drop));
+    assert_eq!(hashes(&store, &Query::all()), ["b"]);
+    assert_eq!(&*kv.read_required(&transactions(), &name_of("a")).unwrap(), newer.as_bytes());
+    let fields = Fields::open(Arc::clone(&kv)).unwrap();
+    let ns = Namespace::reserved("~fields", "").unwrap();
+    kv.write(&ns, &Key::new("age").unwrap(), r#"{"v":2,"r":1}"#).unwrap();
+    too_new(fields.get::<u8>("age").map(drop));
+}
+
+/// A visit, in its third version: 1 had seconds, 2 milliseconds, 3 also an origin.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Visit {
+    url: String,
+    millis: u64,
+    origin: String,
+}
+
+impl Record for Visit {
+    const STORE: &'static str = "visits";
+    const VERSION: u32 = 3;
+    const INDEXES: &'static [Index<Self>] =
+        &[Index::new("origin", |visit| Some((&visit.origin).into()))];
+
+    fn key(&self) -> RecordKey {
+        (&self.url).into()
+    }
+
+    fn migrate(from: u32, mut json: Value) -> Result<Value, BoxError> {
+        match from {
+            1 => {
+                let seconds = json["seconds"].as_u64().ok_or_else(|| no("seconds"))?;
+                Ok(json!({ "url": json["url"], "millis": seconds * 1000 }))
+            }
+            2 => {
+                json["origin"] = json["url"].as_str().and_then(|url| url.split('/').next()).into();
+                Ok(json)
+            }
+            _ => Err(no("version")),
+        }
+    }
+}
+
+fn no(what: &str) -> BoxError {
+    Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(format!("no {what}")))
+}
+
+fn visit(url: &str, millis: u64) -> Visit {
+    Visit { url: url.to_owned(), millis, origin: url.split('/').next().unwrap().to_owned() }
+}
+
+#[test]
+fn an_old_version_is_upgraded_step_by_step_as_it_is_read() {
+    let kv = mem();
+    let ns = Namespace::reserved("~records", "visits").unwrap();
+    let urls = ["a.org/1", "b.org/2", "c.org/3", "d.org/4"];
+    let all: Vec<Visit> = urls.iter().map(|url| visit(url, 5000)).collect();
+    let names: Vec<Key> = urls
+        .iter()
+        .zip(&all)
+        .map(|(_, visit)| {
+            let kv = mem();
+            open::<Visit>(&kv).put(visit).unwrap().wait().unwrap();
+            kv.list_all(&ns).unwrap().remove(0)
+        })
+        .collect();
+    kv.write(&ns, &names[0], r#"{"v":1,"r":{"url":"a.org/1","seconds":5}}"#).unwrap();
+    kv.write(&ns, &names[1], r#"{"v":2,"r":{"url":"b.org/2","millis":5000}}"#).unwrap();
+    kv.write(&ns, &names[2], r#"{"v":3,"r":{"url":"c.org/3","millis":5000,"origin":"c.org"}}"#)
+        .unwrap();
+    kv.write(&ns, &names[3], r#"{"v":1,"r":{"url":"d.org/4"}}"#).unwrap();
+    let (store, report) = ObjectStore::<Visit>::open(Arc::clone(&kv)).unwrap();
+    assert_eq!((report.records, report.old), (3, 2));
+    assert_eq!(report.skipped.len(), 1, "the one that cannot be upgraded");
+    assert_eq!(report.skipped[0].name, names[3]);
+    assert_eq!(store.get_all().unwrap(), all[..3]);
+    let by_origin = Query::index("origin").range(records::KeyRange::only("a.org"));
+    assert_eq!(store.query(&by_origin).unwrap().next().unwrap().unwrap(), visit("a.org/1", 5000));
+    // Reading wrote nothing; putting it does.
+    assert!(kv.read_required(&ns, &names[0]).unwrap().starts_with(br#"{"v":1"#));
+    store.put(&visit("a.org/1", 6000)).unwrap().wait().unwrap();
+    assert!(kv.read_required(&ns, &names[0]).unwrap().starts_with(br#"{"v":3"#));
+}
+
+#[test]
+fn errors_tell_no_content() {
+    let kv = mem();
+    let store = open::<Tx>(&kv);
+    store.put(&tx("a", 1)).unwrap().wait().unwrap();
+    let secret = r#"{"v":1,"r":{"chain":"hunter2","hash":"a"}}"#;
+    kv.write(&transactions(), &name_of("a"), secret).unwrap();
+    let error = store.get((1u64, "a")).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(
+        error.to_string(),
+        format!("transactions: record {} is damaged", name_of("a").as_str())
+    );
+    assert_eq!(source.to_string(), "the json does not fit the type (line 1, column 18)");
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[test]
+fn messages_are_as_written() {
+    let (store, name) = ("visits", Key::new("abc").unwrap());
+    let messages = [
+        (
+            Error::Store { store, source: kv_core::Error::Closed { store: "mem" } },
+            "visits: the store below failed",
+        ),
+        (
+            Error::TooNew { store, name, found: 3, newest: 2 },
+            "visits: record abc has version 3, this program knows up to 2",
+        ),
+        (
+            Error::NotUnique { store, index: "url" },
+            "visits: another record has the same key in the unique index url",
+        ),
+        (Error::Exists { store }, "visits: a record that must be absent exists"),
+        (Error::NotReadable { store }, "visits: the record does not come back from its own JSON"),
+        (Error::NoIndex { store, index: "x".to_owned() }, "visits: there is no index \"x\""),
+        (Error::OtherStore { store }, "visits: the transaction belongs to another key-value store"),
+    ];
+    for (error, message) in messages {
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+/// A map whose keys are no strings is no JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct Odd(std::collections::BTreeMap<Vec<u8>, u8>);
+
+impl Record for Odd {
+    const STORE: &'static str = "odd";
+    const VERSION: u32 = 1;
+    fn key(&self) -> RecordKey {
+        0u8.into()
+    }
+}
+
+#[test]
+fn a_record_that_is_no_json_is_refused() {
+    let error = open::<Odd>(&mem()).put(&Odd([(vec![1], 1)].into())).unwrap_err();
+    assert!(matches!(error, Error::NotJson { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "odd: the record cannot be written as JSON");
+}
