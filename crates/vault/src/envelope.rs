@@ -95,7 +95,7 @@ impl ContentKey {
 
     /// Commits to the key: finding a second key with the same commitment means finding a collision
     /// of SHA-256. It differs from message to message, so it links none.
-    fn commit(&self, nonce: &[u8; NONCE]) -> [u8; COMMITMENT] {
+    pub(crate) fn commit(&self, nonce: &[u8; NONCE]) -> [u8; COMMITMENT] {
         *kdf::derive_for(self.commitment.as_slice(), kdf::ENVELOPE_COMMITMENT, nonce)
     }
 }
@@ -195,3 +195,6 @@ impl<'a> Parts<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,3 +179,6 @@ fn damaged(what: &'static str) -> UnlockError {
     let source = Error::corrupt(STORE, what);
     UnlockError::Damaged { source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,3 +92,6 @@ impl fmt::Debug for Keys {
         f.write_str("Keys(..)")
     }
 }
+
+#[cfg(test)]
+mod tests;

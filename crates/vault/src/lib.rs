@@ -6,6 +6,8 @@ mod codec;
 mod directory;
 mod envelope;
 mod error;
+#[cfg(test)]
+mod golden;
 mod header;
 mod hidden;
 mod kdf;

@@ -59,6 +59,18 @@ impl Words {
         self.0.words()
     }
 
+    /// The words in one line, to write them into a file.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(24 * 9));
+        for word in self.iter() {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(word);
+        }
+        text
+    }
+
     /// The 64-byte BIP-39 seed with an empty passphrase.
     pub(crate) fn seed(&self) -> Zeroizing<[u8; 64]> {
         let mut seed = self.0.to_seed_normalized("");
@@ -73,3 +85,6 @@ impl fmt::Debug for Words {
         f.write_str("Words(..)")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,3 +199,6 @@ fn content(keys: &Keys) -> &ContentKey {
 fn aad(keys: &Keys, class: &'static str, number: u64) -> Aad {
     Aad::new(class).bytes(&keys.wallet_id()).number(number)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The envelope: published vectors, golden bytes, damage of every kind.
+
+use data_encoding::HEXLOWER;
+
+use super::*;
+use crate::golden::golden;
+
+const NONCE_BYTES: [u8; NONCE] = [0x24; NONCE];
+
+fn key(byte: u8) -> ContentKey {
+    ContentKey::new(&[byte; 32])
+}
+
+fn aad() -> Aad {
+    Aad::new("test").text("where").number(7)
+}
+
+fn sealed() -> Vec<u8> {
+    seal_with(&key(1), NONCE_BYTES, &aad(), b"a secret").unwrap()
+}
+
+/// draft-irtf-cfrg-xchacha-03, appendix A.3.1, through the cipher the envelope uses.
+#[test]
+fn published_vector_of_xchacha20_poly1305() {
+    let bytes = |from: u8, len: u8| (from..from + len).collect::<Vec<u8>>();
+    let cipher = XChaCha20Poly1305::new_from_slice(&bytes(0x80, 32)).unwrap();
+    let nonce: [u8; 24] = bytes(0x40, 24).try_into().unwrap();
+    let aad = HEXLOWER.decode(b"50515253c0c1c2c3c4c5c6c7").unwrap();
+    let mut text = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.".to_vec();
+    let tag =
+        cipher.encrypt_inout_detached(&nonce.into(), &aad, text.as_mut_slice().into()).unwrap();
+    let expected = "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb\
+                    731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452\
+                    2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9\
+                    21f9664c97637da9768812f615c68b13b52e";
+    assert_eq!(HEXLOWER.encode(&text), expected);
+    assert_eq!(HEXLOWER.encode(&tag), "c0875924c1c7987947deafd8780acf49");
+}
+
+#[test]
+fn golden_envelope() {
+    let kept = golden("envelope.bin", &sealed());
+    assert_eq!(open(&key(1), &aad(), &kept).unwrap(), b"a secret");
+    let empty = seal_with(&key(1), NONCE_BYTES, &Aad::new("test"), b"").unwrap();
+    let kept = golden("envelope-empty.bin", &empty);
+    assert_eq!(kept.len(), ENVELOPE_OVERHEAD);
+    assert_eq!(open(&key(1), &Aad::new("test"), &kept).unwrap(), b"");
+}
+
+#[test]
+fn sealing_twice_never_gives_the_same_bytes() {
+    let [a, b] = [(); 2].map(|()| seal(&key(1), &aad(), b"a secret").unwrap());
+    let differing = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+    assert!(differing > 60, "nonce, commitment and ciphertext differ");
+    assert_eq!(open(&key(1), &aad(), &a).unwrap(), b"a secret");
+}
+
+/// In the clear part the checksum catches it, in the rest the tag; so damage never passes for a
+/// wrong key or a newer version.
+#[test]
+fn every_flipped_byte_is_an_error() {
+    for position in 0..sealed().len() {
+        for bit in 0..8 {
+            let mut bytes = sealed();
+            bytes[position] ^= 1 << bit;
+            let opened = open(&key(1), &aad(), &bytes);
+            assert!(
+                matches!(opened, Err(EnvelopeError::Damaged)),
+                "byte {position}, bit {bit}: {opened:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_cut_is_an_error() {
+    for len in 0..sealed().len() {
+        let opened = open(&key(1), &aad(), &sealed()[..len]);
+        assert!(matches!(opened, Err(EnvelopeError::Damaged)), "{len} bytes");
+    }
+    let longer = [sealed(), vec![0]].concat();
+    assert!(matches!(open(&key(1), &aad(), &longer), Err(EnvelopeError::Damaged)));
+}
+
+#[test]
+fn another_key_is_told_apart_from_damage() {
+    let opened = open(&key(2), &aad(), &sealed());
+    assert!(matches!(opened, Err(EnvelopeError::WrongKey)));
+}
+
+#[test]
+fn another_place_is_damage() {
+    for elsewhere in [
+        Aad::new("test").text("where").number(8),
+        Aad::new("test").text("where"),
+        Aad::new("tesu").text("where").number(7),
+    ] {
+        let opened = open(&key(1), &elsewhere, &sealed());
+        assert!(matches!(opened, Err(EnvelopeError::Damaged)));
+    }
+}
+
+/// Even who forges a commitment and a checksum cannot open a message with a second key.
+#[test]
+fn a_forged_commitment_does_not_open() {
+    let mut bytes = sealed();
+    let forged = key(2).commit(&NONCE_BYTES);
+    bytes[6 + NONCE..CHECKED].copy_from_slice(&forged);
+    fix_checksum(&mut bytes);
+    assert!(matches!(open(&key(2), &aad(), &bytes), Err(EnvelopeError::Damaged)));
+    assert!(matches!(open(&key(1), &aad(), &bytes), Err(EnvelopeError::WrongKey)));
+}
+
+#[test]
+fn a_newer_version_or_suite_is_too_new() {
+    for (position, version, suite) in [(4, 2, 1), (5, 1, 2)] {
+        let mut bytes = sealed();
+        bytes[position] = 2;
+        fix_checksum(&mut bytes);
+        match open(&key(1), &aad(), &bytes) {
+            Err(EnvelopeError::TooNew { version: v, suite: s }) => {
+                assert_eq!((v, s), (version, suite));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn fix_checksum(bytes: &mut [u8]) {
+    let crc = crc32c::crc32c(&bytes[..CHECKED]);
+    bytes[CHECKED..CHECKED + 4].copy_from_slice(&crc.to_le_bytes());
+}

@@ -1,0 +1,58 @@
+//! The key tree: golden values, and that no two keys agree.
+
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::*;
+use crate::{Words, golden::golden};
+
+/// Every label, by the published key 00 01 02 .. 1f: a changed label would lose every wallet.
+#[test]
+fn golden_key_tree() {
+    let root: Vec<u8> = (0..32).collect();
+    let keys = Keys::derive(&RootSecret::from_bytes(root.try_into().unwrap()));
+    let content = |key: &ContentKey| HEXLOWER.encode(&key.commit(&[0; 24]));
+    let lines = [
+        ("wallet-tag", HEXLOWER.encode(&keys.wallet_tag())),
+        ("wallet-id", HEXLOWER.encode(&keys.wallet_id())),
+        ("cloud-tag", HEXLOWER.encode(&keys.cloud_tag())),
+        ("at-rest-content, commitment to nonce 0", content(keys.at_rest_content())),
+        ("at-rest-names", HEXLOWER.encode(keys.at_rest_names())),
+        ("backup-content, commitment to nonce 0", content(keys.backup_content())),
+        ("backup-digest", HEXLOWER.encode(keys.digest_key())),
+        ("cloud-identity", HEXLOWER.encode(keys.cloud_identity())),
+        ("app ldk-seed", HEXLOWER.encode(&*keys.app_key("ldk-seed"))),
+        ("app other", HEXLOWER.encode(&*keys.app_key("other"))),
+    ];
+    let text: String = lines.iter().map(|(name, hex)| format!("{name}: {hex}\n")).collect();
+    golden("keys.txt", text.as_bytes());
+    for (i, (name, a)) in lines.iter().enumerate() {
+        assert!(lines.iter().skip(i + 1).all(|(_, b)| a != b), "{name} twice");
+    }
+}
+
+#[test]
+fn golden_root_of_words() {
+    let words = Words::parse(&format!("{}art", "abandon ".repeat(23))).unwrap();
+    let root = RootSecret::from_words(&words);
+    golden("root-of-words.txt", HEXLOWER.encode(root.as_bytes()).as_bytes());
+}
+
+#[test]
+fn debug_shows_nothing() {
+    let keys = Keys::derive(&RootSecret::from_bytes([7; 32]));
+    assert_eq!(format!("{keys:?}"), "Keys(..)");
+    assert_eq!(format!("{:?}", keys.backup_content()), "ContentKey(..)");
+}
+
+/// RFC 4231, test case 2, through the crate that hides names.
+#[test]
+fn published_vector_of_hmac_sha256() {
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();
+    mac.update(b"what do ya want for nothing?");
+    assert_eq!(
+        HEXLOWER.encode(&mac.finalize().into_bytes()),
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    );
+}
