@@ -16,9 +16,11 @@ const STRING: u8 = 0x30;
 const BINARY: u8 = 0x40;
 const ARRAY: u8 = 0x50;
 
-/// Ends a string or binary.
+/// A zero byte in a string or binary is followed by one of the next two.
+const ZERO: u8 = 0x00;
+/// The string or binary ends here: before all that go on.
 const STOP: u8 = 0x00;
-/// Follows a zero byte that is content; above everything that can follow a [`STOP`].
+/// The zero byte is content.
 const ESCAPED: u8 = 0xFF;
 
 /// The lead bytes of U+E000 to U+FFFF in UTF-8, and what stands for them here: UTF-16 orders these
@@ -80,11 +82,11 @@ fn encode_into(key: &RecordKey, out: &mut Vec<u8>) {
 fn escape(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
     for byte in bytes {
         out.push(byte);
-        if byte == STOP {
+        if byte == ZERO {
             out.push(ESCAPED);
         }
     }
-    out.push(STOP);
+    out.extend_from_slice(&[ZERO, STOP]);
 }
 
 fn lead_to_utf16_order(byte: u8) -> u8 {
@@ -147,11 +149,11 @@ fn unescape(rest: &mut &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     loop {
         match take(rest)? {
-            STOP if rest.first() == Some(&ESCAPED) => {
-                take(rest);
-                out.push(STOP);
-            }
-            STOP => return Some(out),
+            ZERO => match take(rest)? {
+                STOP => return Some(out),
+                ESCAPED => out.push(ZERO),
+                _ => return None,
+            },
             byte => out.push(byte),
         }
     }

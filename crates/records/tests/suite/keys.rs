@@ -226,8 +226,20 @@ proptest! {
     }
 
     #[test]
+    fn no_short_binary_is_the_beginning_of_another(
+        a in "[\0\u{1}]{0,3}", b in "[\0\u{1}]{0,3}",
+    ) {
+        prop_assert!(a == b || !RecordKey::from(b.as_str()).encode().starts_with(&RecordKey::from(a.as_str()).encode()));
+        let (a, b) = (RecordKey::from(a.into_bytes()), RecordKey::from(b.into_bytes()));
+        prop_assert!(a == b || !b.encode().starts_with(&a.encode()));
+    }
+
+    #[test]
     fn no_encoding_is_the_beginning_of_another(a in any_key(), b in any_key()) {
         prop_assert!(a == b || !b.encode().starts_with(&a.encode()));
+        // And so a row of keys compares as its encodings in a row do.
+        let row = |first: &RecordKey, second: &RecordKey| [first.encode(), second.encode()].concat();
+        prop_assert_eq!(row(&a, &b).cmp(&row(&b, &a)), (&a, &b).cmp(&(&b, &a)));
     }
 
     #[test]
