@@ -1,1 +1,27 @@
 #![doc = include_str!("../README.md")]
+
+mod batch_bytes;
+mod bytes;
+mod checkpoint;
+#[cfg(feature = "testing")]
+pub mod disk;
+#[cfg(not(feature = "testing"))]
+mod disk;
+mod fault;
+mod flush;
+mod frame;
+mod index;
+mod inspect;
+mod layout;
+mod log;
+mod queue;
+mod recover;
+mod replay;
+mod segment;
+mod settings;
+mod store;
+mod submit;
+mod table;
+
+pub use settings::Settings;
+pub use store::FsStore;

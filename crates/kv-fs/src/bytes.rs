@@ -1,0 +1,57 @@
+//! Little-endian bytes, read without panicking.
+
+use kv_core::{Key, Namespace};
+
+/// Reads from the front; every answer is `None` once the bytes run out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Three short strings: primary, secondary, key.
+    pub(crate) fn name(&mut self) -> Option<(Namespace, Key)> {
+        let primary = self.short()?;
+        let secondary = self.short()?;
+        let key = self.short()?;
+        Some((Namespace::any(primary, secondary).ok()?, Key::new(key).ok()?))
+    }
+
+    fn short(&mut self) -> Option<&'a str> {
+        let len = self.u8()?;
+        std::str::from_utf8(self.take(len.into())?).ok()
+    }
+}
+
+/// Appends primary, secondary and key, each with its length in one byte (names have at most 120).
+pub(crate) fn put_name(out: &mut Vec<u8>, ns: &Namespace, key: &Key) {
+    for part in [ns.primary(), ns.secondary(), key.as_str()] {
+        debug_assert!(part.len() <= kv_core::MAX_NAME_LEN);
+        out.push(part.len() as u8);
+        out.extend_from_slice(part.as_bytes());
+    }
+}

@@ -1,0 +1,217 @@
+//! Moving durable values from the log to their files, so that the log can be used again.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    io,
+    sync::PoisonError,
+};
+
+use kv_core::{Error, Namespace, Operation, Result};
+
+use crate::{
+    disk::Disk,
+    fault,
+    index::{self, IndexFile, Mark, Row},
+    layout,
+    log::Written,
+    queue::Shared,
+    table::{Entry, Name, Place, Stamp},
+};
+
+/// How many retired segment files are kept to be used again.
+const POOL: usize = 2;
+
+/// What checkpoints remember from one to the next. Whoever holds it runs the only checkpoint.
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    /// `None` after an append that failed: the index must be written anew.
+    pub(crate) index: Option<IndexFile>,
+    /// Folders whose names were made durable since open.
+    pub(crate) known_dirs: HashSet<String>,
+}
+
+/// What a checkpoint moves, taken in one step.
+struct Cut {
+    mark: Mark,
+    dirty: Vec<(Name, Option<Entry>)>,
+    dead_big: Vec<u64>,
+    retired: Vec<Written>,
+    log_bytes: u64,
+}
+
+impl Shared {
+    /// Runs one checkpoint. After a failure the log is kept, nothing is lost, and the next one
+    /// does all of it again.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        let mut checkpointer = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        let cut = self.cut();
+        let outcome = self.move_to_files(&mut checkpointer, &cut);
+        let mut state = self.lock();
+        match &outcome {
+            Ok(stamps) => {
+                for ((name, entry), stamp) in cut.dirty.iter().zip(stamps) {
+                    if let (Some(entry), Some(stamp)) = (entry, stamp) {
+                        state.table.moved_to_file(name, entry.version, *stamp);
+                    }
+                }
+                state.checkpoint.log_bytes -= cut.log_bytes;
+                state.checkpoint.due_at = self.settings.checkpoint_after;
+                state.checkpoint.last_failed = false;
+                let retired = cut.retired.len();
+                state.chain.drain(..retired);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a checkpoint failed, the log is kept");
+                state.table.put_back_dirty(cut.dirty.into_iter().map(|(name, _)| name));
+                state.table.abandon_big(cut.dead_big.iter().copied());
+                state.checkpoint.due_at =
+                    state.checkpoint.log_bytes + self.settings.checkpoint_after / 4;
+                state.checkpoint.failed += 1;
+                state.checkpoint.last_failed = true;
+            }
+        }
+        drop(state);
+        if outcome.is_ok() {
+            self.recycle(&cut.retired);
+        }
+        let mut state = self.lock();
+        state.checkpoint.running = false;
+        state.room.due = true;
+        drop(state);
+        self.work.notify_one();
+        self.done.notify_all();
+        outcome.map(|_| ()).map_err(|source| Error::io(fault::STORE, Operation::Checkpoint, source))
+    }
+
+    fn cut(&self) -> Cut {
+        let mut state = self.lock();
+        let last = state.chain.len().saturating_sub(1);
+        Cut {
+            mark: Mark {
+                applied: state.durable,
+                next_creation: state.next_creation,
+                // Everything in older segments is durable and so part of this cut.
+                log_from: state.chain.back().map_or(1, |written| written.number),
+            },
+            dirty: state.table.take_dirty(),
+            dead_big: state.table.take_dead_big(),
+            retired: state.chain.iter().take(last).copied().collect(),
+            log_bytes: state.checkpoint.log_bytes,
+        }
+    }
+
+    /// Makes the cut durable in files and index; answers the stamp of each value put.
+    fn move_to_files(
+        &self,
+        checkpointer: &mut Checkpointer,
+        cut: &Cut,
+    ) -> io::Result<Vec<Option<Stamp>>> {
+        let disk = &*self.disk;
+        let mut unsynced = BTreeSet::new();
+        // Removals first: on a full disk they make room for the rest.
+        for ((ns, key), entry) in &cut.dirty {
+            if entry.is_none() {
+                let path = layout::value(ns, key);
+                disk.remove(&path)?;
+                if checkpointer.known_dirs.contains(layout::parent(&path)) {
+                    unsynced.insert(layout::parent(&path).to_owned());
+                } else {
+                    make_dirs(disk, &mut checkpointer.known_dirs, ns, &mut unsynced)?;
+                }
+            }
+        }
+        for id in &cut.dead_big {
+            disk.remove(&layout::big(*id))?;
+        }
+        let mut rows: Vec<(Name, Row)> = Vec::with_capacity(cut.dirty.len());
+        for (name, entry) in &cut.dirty {
+            let row = match entry {
+                None => None,
+                Some(entry) => {
+                    make_dirs(disk, &mut checkpointer.known_dirs, &name.0, &mut unsynced)?;
+                    Some((entry.created, move_value(disk, name, &entry.place)?))
+                }
+            };
+            rows.push((name.clone(), row));
+        }
+        for dir in unsynced {
+            disk.sync_dir(&dir)?;
+        }
+        let index = match checkpointer.index.take() {
+            Some(mut index) if !index.wants_rewrite() => {
+                index.append(disk, cut.mark, &rows)?;
+                index
+            }
+            _ => rewrite_index(disk, cut.mark, &rows)?,
+        };
+        checkpointer.index = Some(index);
+        Ok(rows.into_iter().map(|(_, row)| row.map(|(_, stamp)| stamp)).collect())
+    }
+
+    /// Keeps a few retired segment files to be used again and removes the others. Nothing depends
+    /// on it: what a failure or a crash leaves behind is found at the next open.
+    fn recycle(&self, retired: &[Written]) {
+        for written in retired {
+            let (log, spare) = (layout::log(written.number), layout::spare(written.number));
+            if self.lock().room.pool.len() >= POOL {
+                self.disk.remove(&log).ok();
+            } else if self.disk.rename(&log, &spare).is_ok() {
+                self.lock().room.pool.push((spare, written.capacity));
+            }
+        }
+    }
+}
+
+/// Creates the folders of a namespace. Each is made durable in its parent once per open, even if
+/// it was there: an earlier program may have been stopped before it did that.
+fn make_dirs(
+    disk: &dyn Disk,
+    known: &mut HashSet<String>,
+    ns: &Namespace,
+    unsynced: &mut BTreeSet<String>,
+) -> io::Result<()> {
+    for dir in layout::dirs(ns) {
+        if !known.contains(&dir) {
+            disk.create_dir(&dir)?;
+            disk.sync_dir(layout::parent(&dir))?;
+            known.insert(dir.clone());
+        }
+        unsynced.insert(dir);
+    }
+    Ok(())
+}
+
+/// Puts a value into its key's file.
+fn move_value(disk: &dyn Disk, (ns, key): &Name, place: &Place) -> io::Result<Stamp> {
+    let path = layout::value(ns, key);
+    match place {
+        Place::File(stamp) => Ok(*stamp),
+        Place::Memory(value) => {
+            let new = layout::new("value");
+            let mut file = disk.create(&new)?;
+            file.write_at(0, value)?;
+            file.sync()?;
+            drop(file);
+            disk.rename(&new, &path)?;
+            Ok(Stamp::of(value))
+        }
+        Place::Big(id, stamp) => match disk.rename(&layout::big(*id), &path) {
+            // An earlier checkpoint that failed later has moved it; if not, reading tells.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(*stamp),
+            moved => moved.map(|()| *stamp),
+        },
+    }
+}
+
+/// Writes the index anew from its present contents and the changes.
+fn rewrite_index(disk: &dyn Disk, mark: Mark, changes: &[(Name, Row)]) -> io::Result<IndexFile> {
+    let loaded = index::load(disk).map_err(io::Error::other)?;
+    let mut rows = loaded.ok_or(io::ErrorKind::NotFound)?.rows;
+    for (name, row) in changes {
+        match row {
+            Some(row) => rows.insert(name.clone(), *row),
+            None => rows.remove(name),
+        };
+    }
+    index::write(disk, mark, rows.iter().map(|((ns, key), row)| (ns, key, *row)))
+}

@@ -1,0 +1,158 @@
+//! One frame of the log: bytes in, bytes out. The format is specified in the book, `kv-fs-v1`.
+
+use crate::bytes::Reader;
+
+/// Bytes of a frame before its payload.
+pub(crate) const HEADER: usize = 40;
+/// Frames begin at multiples of this.
+pub(crate) const ALIGN: usize = 8;
+
+/// Sixteen random bytes per segment: frames left in a recycled segment never check out.
+pub(crate) type Salt = [u8; 16];
+
+/// What a frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A batch; its payload is that of `batch_bytes`.
+    Batch = 1,
+    /// The log goes on in another segment; written and synced before any frame there.
+    Link = 2,
+    /// The store was closed cleanly.
+    Close = 3,
+}
+
+/// A frame that checks out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    pub(crate) kind: Kind,
+    /// Of the batch; of the last batch before it in a link or close frame.
+    pub(crate) sequence: u64,
+    /// The highest sequence known to be durable when this was written.
+    pub(crate) durable_to: u64,
+    /// Checksum of the frame before (of the segment's header in the first frame of a start segment).
+    pub(crate) previous: u32,
+    pub(crate) crc: u32,
+    pub(crate) payload: &'a [u8],
+    /// Bytes to the next frame.
+    pub(crate) len: usize,
+}
+
+/// Bytes of a frame with such a payload.
+pub(crate) fn len(payload: usize) -> usize {
+    HEADER + payload.next_multiple_of(ALIGN)
+}
+
+/// What a frame is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) sequence: u64,
+    pub(crate) durable_to: u64,
+    pub(crate) previous: u32,
+    pub(crate) payload: &'a [u8],
+}
+
+/// Appends a frame and answers its checksum.
+pub(crate) fn encode(out: &mut Vec<u8>, salt: &Salt, parts: Parts<'_>) -> u32 {
+    let mut head = Vec::with_capacity(HEADER);
+    head.extend_from_slice(&mark(salt));
+    // A payload has less than 4 GiB: a batch is refused before it grows that far.
+    head.extend_from_slice(&(parts.payload.len() as u32).to_le_bytes());
+    head.extend_from_slice(&parts.sequence.to_le_bytes());
+    head.extend_from_slice(&parts.durable_to.to_le_bytes());
+    head.extend_from_slice(&parts.previous.to_le_bytes());
+    head.extend_from_slice(&(parts.kind as u32).to_le_bytes());
+    head.extend_from_slice(&[0; 4]);
+    let padding = [0; ALIGN];
+    let padding = padding.get(..parts.payload.len().next_multiple_of(ALIGN) - parts.payload.len());
+    let padding = padding.unwrap_or_default();
+    let crc = [&head, parts.payload, padding]
+        .iter()
+        .fold(crc32c::crc32c(salt), |crc, bytes| crc32c::crc32c_append(crc, bytes));
+    out.extend_from_slice(&head);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(parts.payload);
+    out.extend_from_slice(padding);
+    crc
+}
+
+/// The frame at the front of these bytes, if there is one and it checks out.
+pub(crate) fn decode<'a>(bytes: &'a [u8], salt: &Salt) -> Option<Frame<'a>> {
+    let mut reader = Reader(bytes);
+    let head = Reader(bytes).take(HEADER - 4)?;
+    if reader.array()? != mark(salt) {
+        return None;
+    }
+    let payload_len = reader.u32()? as usize;
+    let sequence = reader.u64()?;
+    let durable_to = reader.u64()?;
+    let previous = reader.u32()?;
+    let kind = match reader.u32()? {
+        1 => Kind::Batch,
+        2 => Kind::Link,
+        3 => Kind::Close,
+        _ => return None,
+    };
+    reader.u32()?;
+    let crc = reader.u32()?;
+    let padded = reader.take(payload_len.next_multiple_of(ALIGN))?;
+    let found = [head, padded]
+        .iter()
+        .fold(crc32c::crc32c(salt), |crc, bytes| crc32c::crc32c_append(crc, bytes));
+    let payload = padded.get(..payload_len)?;
+    let len = HEADER + padded.len();
+    (found == crc).then_some(Frame { kind, sequence, durable_to, previous, crc, payload, len })
+}
+
+/// Whether bytes that do not check out look like the beginning of the frame that was due here: a
+/// torn or damaged frame rather than space never written.
+pub(crate) fn resembles(bytes: &[u8], salt: &Salt, sequence: u64, previous: u32) -> bool {
+    let mut reader = Reader(bytes);
+    let Some(found_mark) = reader.array() else { return false };
+    let mut fields = || Some((reader.u32()?, reader.u64()?, reader.u64()?, reader.u32()?));
+    let Some((_, found_sequence, _, found_previous)) = fields() else {
+        return found_mark == mark(salt);
+    };
+    found_mark == mark(salt) || found_sequence == sequence || found_previous == previous
+}
+
+/// The first bytes of each frame of a segment, so that a search for frames is cheap.
+fn mark(salt: &Salt) -> [u8; 4] {
+    let [a, b, c, d, ..] = *salt;
+    [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: Salt = *b"0123456789abcdef";
+
+    fn parts(payload: &[u8]) -> Parts<'_> {
+        Parts { kind: Kind::Batch, sequence: 7, durable_to: 5, previous: 0xdead_beef, payload }
+    }
+
+    #[test]
+    fn golden_frame_bytes() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &SALT, parts(b"a payload of 21 bytes"));
+        assert_eq!(bytes, include_bytes!("../tests/golden/v1/frame.bin"));
+        let frame = decode(&bytes, &SALT).unwrap();
+        assert_eq!((frame.sequence, frame.durable_to, frame.len), (7, 5, bytes.len()));
+        assert_eq!(frame.payload, b"a payload of 21 bytes");
+    }
+
+    #[test]
+    fn every_byte_of_a_frame_is_covered() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &SALT, parts(b"odd"));
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert_eq!(decode(&damaged, &SALT), None, "byte {at}");
+            assert_eq!(decode(&bytes[..at], &SALT), None, "cut at {at}");
+        }
+        assert!(decode(&bytes, &SALT).is_some());
+        assert_eq!(decode(&bytes, b"0123another salt"), None);
+    }
+}

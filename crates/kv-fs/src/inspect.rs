@@ -1,0 +1,163 @@
+//! What the store can do beyond the contract: order of creation, scrub, size.
+
+use kv_core::{
+    CreationOrder, CreationPage, Cursor, Footprint, Namespace, Operation, Progress, Report, Result,
+    Severity, Size, Verify,
+};
+
+use crate::{
+    FsStore, fault,
+    fault::STORE,
+    frame, index, layout,
+    log::Written,
+    queue::Shared,
+    segment::{self, Header, Parsed},
+};
+
+/// Bytes of memory a key costs beside its value, roughly.
+const KEY_MEMORY: u64 = 250;
+
+impl CreationOrder for FsStore {
+    fn list_newest_first(
+        &self,
+        ns: &Namespace,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<CreationPage> {
+        Ok(self.shared.open_state()?.table.newest_first(ns, cursor, limit))
+    }
+}
+
+impl Verify for FsStore {
+    fn verify(&self, progress: &mut dyn FnMut(Progress)) -> Result<Report> {
+        let mut report = self.shared.notices.clone();
+        self.shared.verify_index(&mut report)?;
+        self.shared.verify_log(&mut report)?;
+        let names: Vec<_> = {
+            let state = self.shared.open_state()?;
+            state.table.entries().map(|(ns, key, _)| (ns.clone(), key.clone())).collect()
+        };
+        let total = names.len() as u64;
+        for (done, (ns, key)) in (0..).zip(names) {
+            if done % 256 == 0 {
+                progress(Progress { done, total });
+            }
+            self.shared.verify_value(&ns, &key, &mut report)?;
+        }
+        progress(Progress { done: total, total });
+        Ok(report)
+    }
+}
+
+impl Shared {
+    fn verify_value(&self, ns: &Namespace, key: &kv_core::Key, report: &mut Report) -> Result<()> {
+        loop {
+            let entry = self.open_state()?.table.get(ns, key).cloned();
+            let Some(entry) = entry else { return Ok(()) };
+            match self.load(ns, key, &entry) {
+                Ok(Some(value)) => {
+                    report.entries += 1;
+                    report.bytes += value.len() as u64;
+                    return Ok(());
+                }
+                Ok(None) if self.open_state()?.table.get(ns, key) != Some(&entry) => {}
+                Ok(None) => {
+                    let what = "the value created as number";
+                    let what = format!("{what} {} is missing or damaged", entry.created);
+                    report.push(Severity::Damage, STORE, what);
+                    return Ok(());
+                }
+                Err(kv_core::Error::Io { .. } | kv_core::Error::ReadOnly { .. }) => {
+                    let what =
+                        format!("the value created as number {} cannot be read", entry.created);
+                    report.push(Severity::Damage, STORE, what);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// No checkpoint runs meanwhile, so the file stands still.
+    fn verify_index(&self, report: &mut Report) -> Result<()> {
+        let checkpointer =
+            self.checkpointer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bytes = self.disk.read(layout::INDEX).map_err(fault::io(Operation::Read))?;
+        report.bytes += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let good = match bytes.as_deref().map(index::decode) {
+            Some(Ok(loaded)) => checkpointer.index.is_none_or(|file| file == loaded.file),
+            _ => false,
+        };
+        drop(checkpointer);
+        if !good {
+            report.push(Severity::Damage, STORE, "the index is missing or damaged");
+        }
+        Ok(())
+    }
+
+    fn verify_log(&self, report: &mut Report) -> Result<()> {
+        let mut previous = None;
+        let chain: Vec<_> = self.open_state()?.chain.iter().copied().collect();
+        for written in chain {
+            let path = layout::log(written.number);
+            let bytes = self.disk.read(&path).map_err(fault::io(Operation::Read))?;
+            let (last, good) =
+                check_segment(bytes.as_deref().unwrap_or_default(), &written, previous);
+            previous = last;
+            // A checkpoint may have retired the segment meanwhile.
+            if !good && self.open_state()?.chain.iter().any(|w| w.number == written.number) {
+                report.push(Severity::Damage, STORE, "a segment of the log is missing or damaged");
+            }
+            report.bytes += written.end as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Whether header and frames check out up to the durable end; and the checksum of the last frame.
+fn check_segment(
+    bytes: &[u8],
+    written: &Written,
+    mut previous: Option<u32>,
+) -> (Option<u32>, bool) {
+    let Parsed::Good(header) = Header::parse(bytes) else { return (None, false) };
+    if header.number != written.number {
+        return (None, false);
+    }
+    if header.start.is_some() {
+        previous = Some(header.crc);
+    }
+    let mut offset = segment::HEADER;
+    while offset < written.end {
+        let Some(frame) = frame::decode(bytes.get(offset..).unwrap_or_default(), &header.salt)
+        else {
+            return (None, false);
+        };
+        if previous.is_some_and(|previous| previous != frame.previous) {
+            return (None, false);
+        }
+        previous = Some(frame.crc);
+        offset += frame.len;
+    }
+    (previous, offset == written.end)
+}
+
+impl Footprint for FsStore {
+    fn footprint(&self) -> Result<Size> {
+        let mut size = Size::default();
+        let state = self.shared.open_state()?;
+        size.keys = state.table.keys();
+        size.value_bytes = state.table.value_bytes();
+        size.memory_bytes =
+            state.table.memory() + state.queued_bytes + KEY_MEMORY * state.table.keys();
+        let dirs: std::collections::BTreeSet<_> =
+            state.table.namespaces().iter().flat_map(layout::dirs).collect();
+        drop(state);
+        // The last folder of a namespace holds its files; the others and foreign files do not count.
+        for dir in dirs.iter().map(String::as_str).chain([layout::OWN]) {
+            let entries = self.shared.disk.list(dir).map_err(fault::io(Operation::Read))?;
+            size.disk_bytes += entries.iter().filter(|e| !e.is_dir).map(|e| e.len).sum::<u64>();
+        }
+        Ok(size)
+    }
+}

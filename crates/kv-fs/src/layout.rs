@@ -1,0 +1,97 @@
+//! Where everything lies below the store's folder.
+
+use kv_core::{Key, Namespace};
+
+/// Holds everything that is not a user's value. LDK's `FilesystemStoreV2` refuses plain files on
+/// its first two levels and skips names ending in `.tmp`, hence a folder in a folder of that name.
+pub(crate) const HOME: &str = "~strongroom";
+/// The folder of this format.
+pub(crate) const OWN: &str = "~strongroom/v1.tmp";
+/// The newest format this version knows.
+pub(crate) const FORMAT: u32 = 1;
+pub(crate) const LOCK: &str = "~strongroom/v1.tmp/lock";
+pub(crate) const INDEX: &str = "~strongroom/v1.tmp/index";
+/// Values of reserved namespaces.
+pub(crate) const RESERVED: &str = "~strongroom/v1.tmp/own";
+/// Stands for an empty namespace, as in LDK's layout.
+pub(crate) const EMPTY: &str = "[empty]";
+
+/// A file of ours in [`OWN`], by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnFile {
+    /// A segment of the log.
+    Log(u64),
+    /// A retired segment, kept to be used again.
+    Spare(u64),
+    /// A big value whose key is still in the log.
+    Big(u64),
+    /// A file being written that no one refers to yet.
+    New,
+}
+
+pub(crate) fn log(number: u64) -> String {
+    format!("{OWN}/log-{number}")
+}
+
+pub(crate) fn spare(number: u64) -> String {
+    format!("{OWN}/spare-{number}")
+}
+
+pub(crate) fn big(id: u64) -> String {
+    format!("{OWN}/big-{id}")
+}
+
+pub(crate) fn new(name: &str) -> String {
+    format!("{OWN}/new-{name}")
+}
+
+pub(crate) fn own_file(name: &str) -> Option<OwnFile> {
+    let number = |text: &str| text.parse().ok();
+    if let Some(text) = name.strip_prefix("log-") {
+        return number(text).map(OwnFile::Log);
+    }
+    if let Some(text) = name.strip_prefix("spare-") {
+        return number(text).map(OwnFile::Spare);
+    }
+    if let Some(text) = name.strip_prefix("big-") {
+        return number(text).map(OwnFile::Big);
+    }
+    name.starts_with("new-").then_some(OwnFile::New)
+}
+
+/// The folders of a namespace, outermost first; the last one holds its values.
+pub(crate) fn dirs(ns: &Namespace) -> Vec<String> {
+    let mut dirs = Vec::new();
+    let mut path = String::new();
+    if ns.is_reserved() {
+        path = format!("{RESERVED}/");
+        dirs.push(RESERVED.to_owned());
+    }
+    for level in [ns.primary(), ns.secondary()] {
+        path.push_str(if level.is_empty() { EMPTY } else { level });
+        dirs.push(path.clone());
+        path.push('/');
+    }
+    dirs
+}
+
+/// The file of a value.
+pub(crate) fn value(ns: &Namespace, key: &Key) -> String {
+    let level = |name: &str| if name.is_empty() { EMPTY.to_owned() } else { name.to_owned() };
+    let (primary, secondary) = (level(ns.primary()), level(ns.secondary()));
+    let key = key.as_str();
+    if ns.is_reserved() {
+        format!("{RESERVED}/{primary}/{secondary}/{key}")
+    } else {
+        format!("{primary}/{secondary}/{key}")
+    }
+}
+
+/// The name a folder stands for.
+pub(crate) fn level(dir: &str) -> &str {
+    if dir == EMPTY { "" } else { dir }
+}
+
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}

@@ -1,0 +1,224 @@
+//! The store itself: open, read, close.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use kv_core::{
+    Batch, Capabilities, Commit, Error, Key, KvStore, Namespace, Operation, Result, Value,
+};
+
+use crate::{
+    Settings,
+    disk::{Disk, RealDisk},
+    fault::{self, STORE},
+    flush, layout,
+    queue::Shared,
+    recover::{self, Recovered},
+    submit,
+    table::{Entry, Place, Stamp},
+};
+
+/// A store in a folder. See the crate's documentation.
+pub struct FsStore {
+    pub(crate) shared: Arc<Shared>,
+    /// The flusher thread until closed. Held while closing, so that a second close waits for the first.
+    flusher: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl FsStore {
+    /// Opens the store in this folder, and creates both where they are absent. A folder that
+    /// holds values in the layout of LDK's `FilesystemStoreV2` becomes a store with these values.
+    pub fn open(dir: &Path, settings: Settings) -> Result<Self> {
+        Self::open_disk(Arc::new(RealDisk::new(dir)), settings)
+    }
+
+    /// Opens the store in this folder, or answers [`Error::NotFound`] and creates nothing.
+    pub fn open_existing(dir: &Path, settings: Settings) -> Result<Self> {
+        if Self::exists(dir)? {
+            Self::open(dir, settings)
+        } else {
+            Err(Error::NotFound { store: STORE })
+        }
+    }
+
+    /// Whether the folder holds a store, of this or a newer version. Creates nothing.
+    pub fn exists(dir: &Path) -> Result<bool> {
+        let disk = RealDisk::new(dir);
+        let io = || fault::io(Operation::Open);
+        let newer = matches!(recover::refuse_newer(&disk), Err(Error::TooNew { .. }));
+        Ok(newer || disk.list(layout::OWN).map_err(io())?.iter().any(|e| e.name == "index"))
+    }
+
+    /// As [`FsStore::open`], on any disk.
+    #[cfg(feature = "testing")]
+    pub fn open_on(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
+        Self::open_disk(disk, settings)
+    }
+
+    fn open_disk(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
+        recover::refuse_newer(&*disk)?;
+        create_home(&*disk).map_err(fault::io(Operation::Open))?;
+        if !disk.lock(layout::LOCK).map_err(fault::io(Operation::Open))? {
+            return Err(Error::InUse { store: STORE });
+        }
+        let opened = recover::recover(&*disk, &settings).and_then(|recovered| {
+            let Recovered { state, checkpointer, notices } = recovered;
+            let shared = Shared::new(Arc::clone(&disk), settings, state, checkpointer, notices);
+            let shared = Arc::new(shared);
+            let flusher = flush::spawn_flusher(&shared).map_err(fault::io(Operation::Open))?;
+            Ok(Self { shared, flusher: Mutex::new(Some(flusher)) })
+        });
+        if opened.is_err() {
+            disk.unlock();
+        }
+        opened
+    }
+
+    fn close_with(&self, flusher: JoinHandle<()>) -> Result<()> {
+        let mut state = self.shared.lock();
+        state.closing = true;
+        let last = state.submitted;
+        drop(state);
+        self.shared.done.notify_all();
+        let flushed = self.shared.flush_to(last);
+
+        self.shared.lock().stop_flusher = true;
+        self.shared.work.notify_one();
+        self.shared.done.notify_all();
+        if flusher.join().is_err() {
+            tracing::error!("the flusher thread has panicked");
+        }
+        let mut state = self.shared.lock();
+        while state.checkpoint.running {
+            state = self.shared.wait(state);
+        }
+        let dirty = state.table.is_dirty();
+        drop(state);
+
+        let closed = flushed.and_then(|()| {
+            if dirty {
+                self.shared.checkpoint()?;
+            }
+            let mut state = self.shared.lock();
+            state.writer.as_mut().map_or(Ok(()), |writer| writer.close())
+        });
+        let mut state = self.shared.lock();
+        state.closed = true;
+        state.table = crate::table::Table::default();
+        // Closes the files before the lock is released.
+        state.writer = None;
+        state.room.ready.clear();
+        drop(state);
+        self.shared.disk.unlock();
+        match closed {
+            // Everything is durable in the log, and the next open goes on from there.
+            Err(Error::Full { .. }) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Creates the folder of our own files, durably.
+fn create_home(disk: &dyn Disk) -> std::io::Result<()> {
+    if disk.list(layout::OWN)?.iter().any(|entry| entry.name == "index") {
+        return Ok(());
+    }
+    disk.create_dir("")?;
+    disk.create_dir(layout::HOME)?;
+    disk.sync_dir("")?;
+    disk.create_dir(layout::OWN)?;
+    disk.sync_dir(layout::HOME)
+}
+
+impl KvStore for FsStore {
+    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        let Some(mut entry) = self.shared.entry(ns, key)? else { return Ok(None) };
+        loop {
+            match self.shared.load(ns, key, &entry)? {
+                Some(value) => return Ok(Some(value)),
+                // The file may just have been replaced or moved: then the table has changed, too.
+                None => match self.shared.entry(ns, key)? {
+                    None => return Ok(None),
+                    Some(now) if now == entry => {
+                        return Err(fault::corrupt("a value is missing or damaged"));
+                    }
+                    Some(now) => entry = now,
+                },
+            }
+        }
+    }
+
+    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        Ok(self.shared.open_state()?.table.list(ns, after, limit))
+    }
+
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        Ok(self.shared.open_state()?.table.namespaces())
+    }
+
+    fn submit(&self, batch: Batch) -> Commit {
+        submit::submit(&self.shared, batch)
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        let mut capabilities = Capabilities::default();
+        capabilities.creation_order = Some(self);
+        capabilities.verify = Some(self);
+        capabilities.footprint = Some(self);
+        capabilities
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
+        match flusher.take() {
+            Some(flusher) => self.close_with(flusher),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn open_state(&self) -> Result<std::sync::MutexGuard<'_, crate::queue::State>> {
+        let state = self.lock();
+        if state.closed { Err(fault::closed()) } else { Ok(state) }
+    }
+
+    fn entry(&self, ns: &Namespace, key: &Key) -> Result<Option<Entry>> {
+        Ok(self.open_state()?.table.get(ns, key).cloned())
+    }
+
+    /// The value of an entry; `None` if no file has it.
+    pub(crate) fn load(&self, ns: &Namespace, key: &Key, entry: &Entry) -> Result<Option<Value>> {
+        let read = |path: String, stamp: &Stamp| {
+            let bytes = self.disk.read(&path).map_err(fault::io(Operation::Read))?;
+            Ok::<_, Error>(bytes.filter(|bytes| Stamp::of(bytes) == *stamp).map(Value::from))
+        };
+        match &entry.place {
+            Place::Memory(value) => Ok(Some(value.clone())),
+            Place::File(stamp) => read(layout::value(ns, key), stamp),
+            // A checkpoint may have moved it this moment.
+            Place::Big(id, stamp) => match read(layout::big(*id), stamp)? {
+                Some(value) => Ok(Some(value)),
+                None => read(layout::value(ns, key), stamp),
+            },
+        }
+    }
+}
+
+impl Drop for FsStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "a dropped store could not be closed cleanly");
+        }
+    }
+}
+
+impl fmt::Debug for FsStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FsStore").finish_non_exhaustive()
+    }
+}

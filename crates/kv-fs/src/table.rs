@@ -1,0 +1,237 @@
+//! Every key of the store, in memory: where its value is and when it was created.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kv_core::{CreationPage, Cursor, Key, Namespace, Value};
+
+/// Size and checksum of a value in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) size: u64,
+    pub(crate) crc: u32,
+}
+
+impl Stamp {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { size: bytes.len() as u64, crc: crc32c::crc32c(bytes) }
+    }
+}
+
+/// What happens to one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Remove,
+    Put(Value),
+    /// The value is in the big file of this number.
+    PutBig(u64, Stamp),
+}
+
+/// Where a value is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Here and in the log.
+    Memory(Value),
+    /// In a big file named by the log; a checkpoint moves it to its key's file.
+    Big(u64, Stamp),
+    /// In its key's file.
+    File(Stamp),
+}
+
+impl Place {
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Memory(value) => value.len() as u64,
+            Self::Big(_, stamp) | Self::File(stamp) => stamp.size,
+        }
+    }
+
+    fn memory(&self) -> u64 {
+        match self {
+            Self::Memory(value) => value.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The place in the creation order; never used twice.
+    pub(crate) created: u64,
+    /// Sequence of the batch that wrote it, 0 if read from the index.
+    pub(crate) version: u64,
+    pub(crate) place: Place,
+}
+
+pub(crate) type Name = (Namespace, Key);
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    spaces: BTreeMap<Namespace, Space>,
+    /// What changed since the last checkpoint.
+    dirty: BTreeSet<Name>,
+    /// Big files that no live key needs any more.
+    dead_big: Vec<u64>,
+    keys: u64,
+    value_bytes: u64,
+    memory: u64,
+}
+
+#[derive(Debug, Default)]
+struct Space {
+    keys: BTreeMap<Key, Entry>,
+    by_creation: BTreeMap<u64, Key>,
+}
+
+impl Table {
+    pub(crate) fn get(&self, ns: &Namespace, key: &Key) -> Option<&Entry> {
+        self.spaces.get(ns)?.keys.get(key)
+    }
+
+    /// An entry as the index has it.
+    pub(crate) fn load(&mut self, ns: &Namespace, key: &Key, created: u64, stamp: Stamp) {
+        self.set(ns, key, Entry { created, version: 0, place: Place::File(stamp) });
+    }
+
+    /// Lets a durable batch take effect.
+    pub(crate) fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = (Namespace, Key, Effect)>,
+        sequence: u64,
+        first_creation: u64,
+    ) {
+        for (created, (ns, key, effect)) in (first_creation..).zip(changes) {
+            let place = match effect {
+                Effect::Remove => {
+                    self.remove(&ns, &key);
+                    self.dirty.insert((ns, key));
+                    continue;
+                }
+                Effect::Put(value) => Place::Memory(value),
+                Effect::PutBig(id, stamp) => Place::Big(id, stamp),
+            };
+            // Overwriting keeps the place in the order.
+            let created = self.get(&ns, &key).map_or(created, |entry| entry.created);
+            self.set(&ns, &key, Entry { created, version: sequence, place });
+            self.dirty.insert((ns, key));
+        }
+    }
+
+    /// A checkpoint has put this version of the value into its key's file.
+    pub(crate) fn moved_to_file(&mut self, (ns, key): &Name, version: u64, stamp: Stamp) {
+        if let Some(entry) = self.get(ns, key).filter(|entry| entry.version == version).cloned() {
+            self.set(ns, key, Entry { place: Place::File(stamp), ..entry });
+        }
+    }
+
+    fn set(&mut self, ns: &Namespace, key: &Key, entry: Entry) {
+        self.remove(ns, key);
+        self.keys += 1;
+        self.value_bytes += entry.place.size();
+        self.memory += entry.place.memory();
+        if !self.spaces.contains_key(ns) {
+            self.spaces.insert(ns.clone(), Space::default());
+        }
+        if let Some(space) = self.spaces.get_mut(ns) {
+            space.by_creation.insert(entry.created, key.clone());
+            space.keys.insert(key.clone(), entry);
+        }
+    }
+
+    fn remove(&mut self, ns: &Namespace, key: &Key) {
+        let Some(space) = self.spaces.get_mut(ns) else { return };
+        if let Some(entry) = space.keys.remove(key) {
+            space.by_creation.remove(&entry.created);
+            if let Place::Big(id, _) = entry.place {
+                self.dead_big.push(id);
+            }
+            self.keys -= 1;
+            self.value_bytes -= entry.place.size();
+            self.memory -= entry.place.memory();
+        }
+        if space.keys.is_empty() {
+            self.spaces.remove(ns);
+        }
+    }
+
+    pub(crate) fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Vec<Key> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let Some(space) = self.spaces.get(ns) else { return Vec::new() };
+        let from = after.map_or(Unbounded, Excluded);
+        space
+            .keys
+            .range::<Key, _>((from, Unbounded))
+            .map(|(key, _)| key.clone())
+            .take(limit)
+            .collect()
+    }
+
+    pub(crate) fn namespaces(&self) -> Vec<Namespace> {
+        self.spaces.keys().cloned().collect()
+    }
+
+    pub(crate) fn newest_first(
+        &self,
+        ns: &Namespace,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> CreationPage {
+        let Some(space) = self.spaces.get(ns) else { return CreationPage::default() };
+        let before = cursor.map_or(u64::MAX, Cursor::sequence);
+        let mut rest = space.by_creation.range(..before).rev();
+        let page: Vec<_> = rest.by_ref().take(limit).collect();
+        let next = match page.last() {
+            Some((created, _)) if rest.next().is_some() => Some(Cursor::from_sequence(**created)),
+            _ => None,
+        };
+        CreationPage { keys: page.into_iter().map(|(_, key)| key.clone()).collect(), next }
+    }
+
+    /// Every entry, in the order of names.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Namespace, &Key, &Entry)> {
+        self.spaces.iter().flat_map(|(ns, space)| {
+            let entry = move |(key, entry)| (ns, key, entry);
+            space.keys.iter().map(entry)
+        })
+    }
+
+    /// What changed since the last checkpoint, each with its entry now; `None` was removed.
+    pub(crate) fn take_dirty(&mut self) -> Vec<(Name, Option<Entry>)> {
+        let dirty = std::mem::take(&mut self.dirty);
+        let entry = |name: Name| {
+            let entry = self.get(&name.0, &name.1).cloned();
+            (name, entry)
+        };
+        dirty.into_iter().map(entry).collect()
+    }
+
+    /// Takes names back after a checkpoint that failed.
+    pub(crate) fn put_back_dirty(&mut self, names: impl IntoIterator<Item = Name>) {
+        self.dirty.extend(names);
+    }
+
+    /// Big files that nothing needs, to be removed.
+    pub(crate) fn abandon_big(&mut self, ids: impl IntoIterator<Item = u64>) {
+        self.dead_big.extend(ids);
+    }
+
+    pub(crate) fn take_dead_big(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.dead_big)
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    pub(crate) fn keys(&self) -> u64 {
+        self.keys
+    }
+
+    pub(crate) fn value_bytes(&self) -> u64 {
+        self.value_bytes
+    }
+
+    /// Bytes of values held in memory.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+}
