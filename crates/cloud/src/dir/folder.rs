@@ -1,0 +1,280 @@
+//! The folder itself: puts under a lock, reads, listings.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt, fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use backup::ObjectName;
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::{
+    error::{FileError, FileResult},
+    files, layout,
+};
+use crate::{CloudError, ObjectMeta, PutMode, Result, Tag};
+
+/// Begins the name of a file that is being written.
+const INCOMING: &str = "incoming-";
+
+/// An open folder.
+pub(super) struct Folder {
+    root: PathBuf,
+    /// Holds the lock and what is being written.
+    own: PathBuf,
+    lock: PathBuf,
+    /// The folders whose names this handle has made durable. Its lock is held during a put, because
+    /// on network file systems a file lock may not hold between the threads of a process.
+    durable: Mutex<HashSet<PathBuf>>,
+}
+
+impl Folder {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let root = std::path::absolute(path)
+            .map_err(FileError::on("find", path))
+            .map_err(FileError::about_folder)?;
+        let own = root.join(layout::OWN);
+        let folder = Self { lock: own.join("lock"), root, own, durable: Mutex::default() };
+        folder.set_up().map_err(FileError::about_folder)?;
+        Ok(folder)
+    }
+
+    pub(super) fn put(&self, name: &ObjectName, bytes: &[u8], how: &PutMode) -> Result<Tag> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let put = self.try_put(name, bytes, how, &mut durable);
+        if put.is_err() {
+            // Whoever removed a folder, or whatever sync failed: look anew next time.
+            durable.clear();
+        }
+        match put {
+            Ok(Some(tag)) => Ok(tag),
+            Ok(None) => Err(CloudError::Conflict { name: name.clone() }),
+            Err(e) => Err(e.about(name)),
+        }
+    }
+
+    pub(super) fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
+        let get = || match files::read(&layout::path(&self.root, name))? {
+            Some(bytes) => {
+                let tag = tag(&bytes);
+                Ok(Some((bytes.into(), tag)))
+            }
+            None => self.check_present().map(|()| None),
+        };
+        get().map_err(|e: FileError| e.about(name))
+    }
+
+    pub(super) fn list(
+        &self,
+        prefix: &ObjectName,
+        after: Option<&ObjectName>,
+        limit: usize,
+    ) -> Result<Vec<ObjectMeta>> {
+        let mut page = Page {
+            after: after.map(ObjectName::as_str).unwrap_or_default(),
+            limit,
+            found: BTreeMap::new(),
+        };
+        let path = layout::path(&self.root, prefix);
+        page.walk(&path, prefix.as_str())
+            .and_then(|()| self.check_present())
+            .map_err(|e| e.about(prefix))?;
+        Ok(page.found.into_iter().map(|(name, size)| ObjectMeta { name, size }).collect())
+    }
+
+    pub(super) fn delete(&self, name: &ObjectName) -> Result<()> {
+        let _turn = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = layout::path(&self.root, name);
+        let delete = || {
+            let _locked = files::lock(&self.lock)?;
+            match path.parent() {
+                Some(parent) if files::remove(&path)? => files::sync_folder(parent),
+                _ => Ok(()),
+            }
+        };
+        delete().map_err(|e: FileError| e.about(name))
+    }
+
+    /// Makes the folder and its lock file, and removes what crashed puts have left.
+    fn set_up(&self) -> FileResult<()> {
+        files::make_folder_with_parents(&self.root)?;
+        if self.check_present().is_err() {
+            files::make_folder(&self.own)?;
+            match files::write_new(&self.lock, b"") {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                other => other?,
+            }
+            files::sync_folder(&self.own)?;
+        }
+        match self.sweep() {
+            // A medium that cannot be written to can still be restored from.
+            Err(e) if e.is_about_permission() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn sweep(&self) -> FileResult<()> {
+        // Who holds the lock may be writing; there is another opening to sweep at.
+        let Some(_locked) = files::try_lock(&self.lock)? else {
+            return Ok(());
+        };
+        let failed = || FileError::on("list", &self.own);
+        for entry in fs::read_dir(&self.own).map_err(failed())? {
+            let file = entry.map_err(failed())?.file_name();
+            if file.to_string_lossy().starts_with(INCOMING) {
+                files::remove(&self.own.join(file))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` is a conflict.
+    fn try_put(
+        &self,
+        name: &ObjectName,
+        bytes: &[u8],
+        how: &PutMode,
+        durable: &mut HashSet<PathBuf>,
+    ) -> FileResult<Option<Tag>> {
+        let path = layout::path(&self.root, name);
+        let _locked = files::lock(&self.lock)?;
+        let allowed = match how {
+            PutMode::Overwrite => true,
+            PutMode::CreateOnly => !path.is_file(),
+            PutMode::Replace(expected) => {
+                files::read(&path)?.is_some_and(|old| tag(&old) == *expected)
+            }
+        };
+        if !allowed {
+            // What is there may be our own, of a put that died before it could sync: whoever reads
+            // it back takes it as stored.
+            if path.is_file() {
+                self.make_durable(&path, durable)?;
+            }
+            return Ok(None);
+        }
+        let incoming = self.own.join(format!("{INCOMING}{}", random_name()));
+        let landed = files::write_new(&incoming, bytes)
+            .and_then(|()| self.make_folders(&path, durable))
+            .and_then(|()| files::rename(&incoming, &path));
+        if let Err(e) = landed {
+            // A full disk needs the room back; if this fails too, the next opening sweeps.
+            files::remove(&incoming).unwrap_or_default();
+            return Err(e);
+        }
+        self.make_durable(&path, durable)?;
+        Ok(Some(tag(bytes)))
+    }
+
+    /// Makes the folders of a file, each durable in its parent.
+    fn make_folders(&self, file: &Path, durable: &mut HashSet<PathBuf>) -> FileResult<()> {
+        let below_root = |folder: &&Path| *folder != self.root;
+        let mut folders: Vec<&Path> = file
+            .ancestors()
+            .skip(1)
+            .take_while(below_root)
+            .filter(|folder| !durable.contains(*folder))
+            .collect();
+        folders.reverse();
+        for folder in folders {
+            files::make_folder(folder)?;
+            durable.insert(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Makes the name of a file durable, that of its folders included.
+    fn make_durable(&self, file: &Path, durable: &mut HashSet<PathBuf>) -> FileResult<()> {
+        self.make_folders(file, durable)?;
+        file.parent().map_or(Ok(()), files::sync_folder)
+    }
+
+    /// An error if the folder has gone: nothing found is not the same as nothing there.
+    fn check_present(&self) -> FileResult<()> {
+        fs::metadata(&self.lock).map(drop).map_err(FileError::on("find", &self.lock))
+    }
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Folder({})", self.root.display())
+    }
+}
+
+/// A page of a listing: the first names after one, in any order of finding them.
+struct Page<'a> {
+    after: &'a str,
+    limit: usize,
+    found: BTreeMap<ObjectName, u64>,
+}
+
+impl Page<'_> {
+    fn walk(&mut self, folder: &Path, name: &str) -> FileResult<()> {
+        let failed = || FileError::on("list", folder);
+        let entries = match fs::read_dir(folder) {
+            Err(e) if files::is_absent(e.kind()) => return Ok(()),
+            other => other.map_err(failed())?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed())?;
+            let file_name = entry.file_name();
+            let Some(part) = file_name.to_str().and_then(layout::part) else {
+                continue;
+            };
+            let Ok(name) = ObjectName::new(&format!("{name}/{part}")) else {
+                continue;
+            };
+            // A link or a device is not ours.
+            let kind = entry.file_type().map_err(failed())?;
+            if kind.is_dir() {
+                let begin = format!("{name}/");
+                if !self.is_late(&begin) && (*begin > *self.after || self.after.starts_with(&begin))
+                {
+                    self.walk(&entry.path(), name.as_str())?;
+                }
+            } else if kind.is_file() && *name.as_str() > *self.after && !self.is_late(name.as_str())
+            {
+                match entry.metadata() {
+                    // Deleted meanwhile.
+                    Err(e) if files::is_absent(e.kind()) => {}
+                    other => self.add(name, other.map_err(failed())?.len()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, name: ObjectName, size: u64) {
+        self.found.insert(name, size);
+        if self.found.len() > self.limit {
+            self.found.pop_last();
+        }
+    }
+
+    /// Whether the page is full of names that come before this one.
+    fn is_late(&self, name: &str) -> bool {
+        let last = self.found.last_key_value();
+        self.found.len() >= self.limit && last.is_some_and(|(last, _)| last.as_str() < name)
+    }
+}
+
+/// The hash of the bytes: the same for every process, and known without a file of its own.
+fn tag(bytes: &[u8]) -> Tag {
+    Tag::new(&HEXLOWER.encode(&Sha256::digest(bytes)))
+}
+
+/// No two puts write to the same file, even where the lock of a strange file system fails.
+fn random_name() -> String {
+    let mut bytes = [0; 8];
+    // Without randomness the name is fixed, and the lock alone keeps puts apart.
+    getrandom::fill(&mut bytes).unwrap_or_default();
+    HEXLOWER.encode(&bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The conformance suite: one function per law of [`CloudBackend`](crate::CloudBackend), run by
+//! [`conformance!`](crate::conformance) for every cloud and every decorator.
+
+#![expect(clippy::unwrap_used, reason = "a test suite panics")]
+
+mod laws_1_to_3;
+mod laws_4_to_6;
+mod laws_7_to_8;
+
+use std::sync::Arc;
+
+use backup::ObjectName;
+use bytes::Bytes;
+pub use laws_1_to_3::{law_1_whole, law_2_durable_once_answered, law_3_reads_see_the_last_put};
+pub use laws_4_to_6::{
+    law_4_one_creator_wins, law_5_a_refused_put_changes_nothing, law_5_one_replacer_wins,
+    law_6_deleting_is_idempotent,
+};
+pub use laws_7_to_8::{
+    law_7_listings_are_complete_and_ascending, law_7_listings_bear_change,
+    law_8_names_and_sizes_are_free,
+};
+
+use crate::{CloudBackend, CloudError, PutMode, Tag, testing::Testbed};
+
+/// Makes one `#[test]` per law. The argument is an expression that is callable without arguments
+/// and returns a fresh [`Testbed`](crate::testing::Testbed) with an empty cloud; the laws open
+/// several handles to it.
+///
+/// ```ignore
+/// mod conformance {
+///     cloud::conformance!(|| MyBed::new());
+/// }
+/// ```
+#[macro_export]
+macro_rules! conformance {
+    ($make:expr) => {
+        $crate::conformance!(@each $make;
+            law_1_whole law_2_durable_once_answered law_3_reads_see_the_last_put
+            law_4_one_creator_wins law_5_one_replacer_wins law_5_a_refused_put_changes_nothing
+            law_6_deleting_is_idempotent law_7_listings_are_complete_and_ascending
+            law_7_listings_bear_change law_8_names_and_sizes_are_free
+        );
+    };
+    (@each $make:expr; $($law:ident)*) => {
+        $(
+            #[test]
+            fn $law() {
+                $crate::testing::conformance::$law(&$make);
+            }
+        )*
+    };
+}
+
+/// Runs a law with real parallelism: races are what several of them are about.
+fn run<B: Testbed>(make: &impl Fn() -> B, law: impl AsyncFnOnce(&B)) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let bed = make();
+        law(&bed).await;
+    });
+}
+
+fn name(name: &str) -> ObjectName {
+    ObjectName::new(name).unwrap()
+}
+
+fn is_conflict(result: &Result<Tag, CloudError>) -> bool {
+    matches!(result, Err(CloudError::Conflict { .. }))
+}
+
+async fn put(cloud: &dyn CloudBackend, name: &ObjectName, bytes: impl Into<Bytes>) -> Tag {
+    let bytes = bytes.into();
+    cloud.put(name, bytes, PutMode::Overwrite).await.unwrap()
+}
+
+/// What is there, and its tag.
+async fn read(cloud: &dyn CloudBackend, name: &ObjectName) -> Option<(Vec<u8>, Tag)> {
+    let found = cloud.get(name).await.unwrap();
+    found.map(|(bytes, tag)| (bytes.to_vec(), tag))
+}
+
+/// The names below a prefix, over all pages.
+async fn list(cloud: &dyn CloudBackend, prefix: &ObjectName) -> Vec<ObjectName> {
+    let mut names: Vec<ObjectName> = Vec::new();
+    loop {
+        let page = cloud.list(prefix, names.last()).await.unwrap();
+        if page.is_empty() {
+            return names;
+        }
+        names.extend(page.into_iter().map(|meta| meta.name));
+    }
+}
+
+/// Puts from sixteen tasks over several handles at once, each with bytes of its own; answers the
+/// bytes of those that succeeded. Everybody else must have met a conflict.
+async fn race<B: Testbed>(bed: &B, object: &ObjectName, how: PutMode) -> Vec<Vec<u8>> {
+    let handles: Vec<Arc<dyn CloudBackend>> = (0..4).map(|_| bed.open()).collect();
+    let start = Arc::new(tokio::sync::Barrier::new(16));
+    let mut tasks = Vec::new();
+    for (i, cloud) in handles.iter().cycle().take(16).enumerate() {
+        let (cloud, object, how) = (cloud.clone(), object.clone(), how.clone());
+        let start = start.clone();
+        tasks.push(tokio::spawn(async move {
+            let bytes = format!("contestant {i}").into_bytes();
+            start.wait().await;
+            let result = cloud.put(&object, bytes.clone().into(), how).await;
+            assert!(result.is_ok() || is_conflict(&result), "{result:?}");
+            result.is_ok().then_some(bytes)
+        }));
+    }
+    let mut winners = Vec::new();
+    for task in tasks {
+        winners.extend(task.await.unwrap());
+    }
+    winners
+}

@@ -1,0 +1,24 @@
+//! Tools to test clouds and what stands on them: the conformance suite and a flaky cloud.
+//!
+//! A cloud provides a [`Testbed`] and calls [`crate::conformance!`]; it then runs one test per law.
+
+pub mod conformance;
+mod flaky;
+
+use std::sync::Arc;
+
+pub use flaky::{Failure, FlakyCloud, Weather};
+
+use crate::CloudBackend;
+
+/// A place where the conformance suite can open a cloud, again and again.
+pub trait Testbed: Send + Sync {
+    /// Opens the cloud; always the same one. Called within a tokio runtime.
+    fn open(&self) -> Arc<dyn CloudBackend>;
+}
+
+impl<F: Fn() -> Arc<dyn CloudBackend> + Send + Sync> Testbed for F {
+    fn open(&self) -> Arc<dyn CloudBackend> {
+        self()
+    }
+}

@@ -1,0 +1,183 @@
+//! What a folder promises beyond the laws: crashes, several processes, strange places.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests panic")]
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use cloud::{CloudBackend, CloudError, CloudUrl, DirCloud, ObjectName, PutMode, open_cloud};
+
+fn name(name: &str) -> ObjectName {
+    ObjectName::new(name).unwrap()
+}
+
+async fn put(cloud: &dyn CloudBackend, name: &ObjectName) -> Result<(), CloudError> {
+    let put = cloud.put(name, "bytes".into(), PutMode::Overwrite).await;
+    put.map(drop)
+}
+
+async fn names(cloud: &dyn CloudBackend, prefix: &str) -> Vec<String> {
+    let page = cloud.list(&name(prefix), None).await.unwrap();
+    page.iter().map(|meta| meta.name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn leftovers_of_a_crash_are_never_listed_and_swept() {
+    let temp = tempfile::tempdir().unwrap();
+    let cloud = DirCloud::open(temp.path()).unwrap();
+    put(&cloud, &name("a/b")).await.unwrap();
+    let leftover = temp.path().join(".strongroom/incoming-0123456789abcdef");
+    fs::write(&leftover, "half an ob").unwrap();
+    assert_eq!(names(&cloud, "a").await, ["a/b"]);
+    put(&cloud, &name("a/c")).await.unwrap();
+    let cloud = DirCloud::open(temp.path()).unwrap();
+    assert!(!leftover.exists());
+    assert_eq!(names(&cloud, "a").await, ["a/b", "a/c"]);
+}
+
+#[tokio::test]
+async fn a_put_in_progress_elsewhere_is_not_swept() {
+    let temp = tempfile::tempdir().unwrap();
+    DirCloud::open(temp.path()).unwrap();
+    let lock = fs::File::open(temp.path().join(".strongroom/lock")).unwrap();
+    lock.lock().unwrap();
+    let incoming = temp.path().join(".strongroom/incoming-0123456789abcdef");
+    fs::write(&incoming, "still being written").unwrap();
+    DirCloud::open(temp.path()).unwrap();
+    assert!(incoming.exists());
+    lock.unlock().unwrap();
+    DirCloud::open(temp.path()).unwrap();
+    assert!(!incoming.exists());
+}
+
+/// This test starts itself twice more; the two contestants create the same hundred objects.
+#[test]
+fn two_processes_racing_to_create_have_one_winner() {
+    const FOLDER: &str = "STRONGROOM_TEST_RACE";
+    const ROUNDS: usize = 100;
+    if let Ok(folder) = env::var(FOLDER) {
+        return contest(Path::new(&folder), ROUNDS);
+    }
+    let temp = tempfile::tempdir().unwrap();
+    DirCloud::open(temp.path()).unwrap();
+    let mut contestants = Vec::new();
+    for _ in 0..2 {
+        let mut process = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "two_processes_racing_to_create_have_one_winner"])
+            .arg("--nocapture")
+            .env(FOLDER, temp.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with("ready")));
+        contestants.push((process, lines));
+    }
+    for (process, _) in &mut contestants {
+        process.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+    let mut won = vec![0; ROUNDS];
+    for (mut process, lines) in contestants {
+        let id = process.id();
+        for line in lines {
+            if let Some(round) = line.unwrap().strip_prefix("won ") {
+                let bytes = fs::read(temp.path().join("race").join(round)).unwrap();
+                assert_eq!(bytes, id.to_string().as_bytes());
+                won[round.parse::<usize>().unwrap()] += 1;
+            }
+        }
+        assert!(process.wait().unwrap().success());
+    }
+    assert_eq!(won, vec![1; ROUNDS]);
+}
+
+fn contest(folder: &Path, rounds: usize) {
+    let cloud = DirCloud::open(folder).unwrap();
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let id = std::process::id().to_string();
+    for round in 0..rounds {
+        let (object, bytes) = (name(&format!("race/{round}")), id.clone().into());
+        match runtime.block_on(cloud.put(&object, bytes, PutMode::CreateOnly)) {
+            Ok(_) => println!("won {round}"),
+            Err(CloudError::Conflict { .. }) => {}
+            Err(e) => panic!("{e:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_has_gone_never_looks_empty() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("stick");
+    let cloud = DirCloud::open(&root).unwrap();
+    put(&cloud, &name("a/b")).await.unwrap();
+    fs::rename(&root, temp.path().join("unplugged")).unwrap();
+    // Once without the folder, once with the empty one of a mount point.
+    for _ in 0..2 {
+        let transient = |e: CloudError| assert!(e.is_transient(), "{e:?}");
+        transient(cloud.get(&name("a/b")).await.unwrap_err());
+        transient(cloud.get(&name("a/none")).await.unwrap_err());
+        transient(cloud.list(&name("a"), None).await.unwrap_err());
+        transient(cloud.list(&name("none"), None).await.unwrap_err());
+        transient(cloud.delete(&name("a/b")).await.unwrap_err());
+        transient(put(&cloud, &name("a/c")).await.unwrap_err());
+        fs::create_dir(&root).unwrap_or_default();
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "nothing is made");
+    }
+    fs::remove_dir(&root).unwrap();
+    fs::rename(temp.path().join("unplugged"), &root).unwrap();
+    assert_eq!(names(&cloud, "a").await, ["a/b"]);
+    put(&cloud, &name("a/c")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_left_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let cloud = DirCloud::open(temp.path()).unwrap();
+    put(&cloud, &name("a/b")).await.unwrap();
+    for foreign in ["a/.DS_Store", "a/B", "a/x y", "a/con", "a/x~"] {
+        fs::write(temp.path().join(foreign), "foreign").unwrap();
+    }
+    fs::create_dir(temp.path().join("a/.cache")).unwrap();
+    fs::write(temp.path().join("a/.cache/x"), "foreign").unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(temp.path(), temp.path().join("a/loop")).unwrap();
+        std::os::unix::fs::symlink("b", temp.path().join("a/link")).unwrap();
+    }
+    assert_eq!(names(&cloud, "a").await, ["a/b"]);
+    DirCloud::open(temp.path()).unwrap();
+    assert!(temp.path().join("a/.cache/x").exists());
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_by_a_folder_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let cloud = DirCloud::open(temp.path()).unwrap();
+    put(&cloud, &name("a/b")).await.unwrap();
+    let too_long = "l".repeat(300);
+    for refused in ["a", "a/b/c", "a/b/c/d", &too_long] {
+        let put = put(&cloud, &name(refused)).await;
+        assert!(matches!(put, Err(CloudError::Refused { .. })), "{put:?}");
+    }
+    assert_eq!(names(&cloud, "a").await, ["a/b"]);
+}
+
+#[tokio::test]
+async fn an_address_opens_the_folder_it_names() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("new/folder");
+    let url = CloudUrl::parse(&format!("dir:{}", root.display())).unwrap();
+    put(&*open_cloud(&url).await.unwrap(), &name("a")).await.unwrap();
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"bytes");
+    let file = CloudUrl::parse(&format!("dir:{}", root.join("a").display())).unwrap();
+    let opened = open_cloud(&file).await;
+    assert!(matches!(opened, Err(CloudError::BadAddress { .. })), "{opened:?}");
+}

@@ -1,0 +1,280 @@
+//! Putting, polling and fetching backups, over clouds that fail, lie and answer late.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cloud::{
+    CloudBackend, CloudError, Limits, MemCloud, ObjectMeta, ObjectName, PutMode, PutOutcome,
+    Result, Sealed, Tag, fetch, fetch_many, poll_backups, put_backup,
+    testing::{Failure, FlakyCloud, Weather},
+};
+
+fn name(name: &str) -> ObjectName {
+    ObjectName::new(name).unwrap()
+}
+
+fn sealed(text: &'static str) -> Sealed {
+    Sealed::for_tests(name("sr1/tag/h/w/1"), text.into())
+}
+
+fn flaky() -> (MemCloud, Arc<Weather>, FlakyCloud) {
+    let (mem, weather) = (MemCloud::new(), Weather::fair());
+    let flaky = FlakyCloud::new(Arc::new(mem.clone()), weather.clone());
+    (mem, weather, flaky)
+}
+
+#[tokio::test]
+async fn put_backup_again_changes_nothing() {
+    let cloud = MemCloud::new();
+    let (first, again) = (sealed("bytes"), sealed("bytes"));
+    assert_eq!(put_backup(&cloud, &first).await.unwrap(), PutOutcome::Stored);
+    let before = cloud.get(first.name()).await.unwrap();
+    assert_eq!(put_backup(&cloud, &again).await.unwrap(), PutOutcome::AlreadyThere);
+    assert_eq!(cloud.get(first.name()).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn put_backup_bears_a_lost_answer() {
+    let (mem, weather, flaky) = flaky();
+    weather.fail_nth(1, Failure::AnswerLost);
+    let put = put_backup(&flaky, &sealed("bytes")).await;
+    assert!(put.unwrap_err().is_transient());
+    assert_eq!(put_backup(&flaky, &sealed("bytes")).await.unwrap(), PutOutcome::AlreadyThere);
+    assert_eq!(fetch(&mem, sealed("").name()).await.unwrap(), "bytes");
+}
+
+#[tokio::test]
+async fn put_backup_bears_a_failure_at_any_call() {
+    for how in [Failure::Lost, Failure::AnswerLost] {
+        for nth in 1.. {
+            let (mem, weather, flaky) = flaky();
+            // As long as a put ends in a failure, it is asked again, as an outbox does.
+            weather.fail_nth(nth, how);
+            let mut failed = 0;
+            while put_backup(&flaky, &sealed("bytes")).await.is_err() {
+                failed += 1;
+            }
+            let again = put_backup(&flaky, &sealed("bytes")).await;
+            assert_eq!(again.is_err(), failed == 0 && weather.failures() == 1);
+            assert_eq!(fetch(&mem, sealed("").name()).await.unwrap(), "bytes");
+            if weather.failures() == 0 {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn put_backup_never_replaces_a_damaged_object() {
+    let cloud = MemCloud::new();
+    let object = sealed("bytes");
+    for found in ["other", "byte", "bytes and more", ""] {
+        cloud.put(object.name(), found.into(), PutMode::Overwrite).await.unwrap();
+        let put = put_backup(&cloud, &object).await;
+        assert!(
+            matches!(&put, Err(CloudError::Damaged { name }) if name == object.name()),
+            "{put:?}"
+        );
+        assert_eq!(fetch(&cloud, object.name()).await.unwrap(), found);
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_about_nothing_is_transient() {
+    let (mem, weather, flaky) = flaky();
+    let object = sealed("bytes");
+    weather.answer(CloudError::Conflict { name: object.name().clone() });
+    weather.fail_nth(1, Failure::Lost);
+    assert!(put_backup(&flaky, &object).await.unwrap_err().is_transient());
+    assert!(mem.get(object.name()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_larger_than_the_limit_is_refused_unsent() {
+    let cloud = Odd::new(Limits { largest_object: 4, listing_is_immediate: true });
+    let put = put_backup(&cloud, &sealed("bytes")).await;
+    assert!(matches!(put, Err(CloudError::Refused { .. })), "{put:?}");
+    assert_eq!(cloud.puts.load(Ordering::SeqCst), 0);
+    assert!(put_backup(&cloud, &sealed("byte")).await.is_ok());
+}
+
+#[tokio::test]
+async fn poll_backups_reads_every_page() {
+    let cloud = MemCloud::new().with_page_limit(3);
+    let mut expected = Vec::new();
+    for n in 0..10 {
+        let object = name(&format!("sr1/tag/h/{n}"));
+        let elsewhere = name(&format!("sr1/tag/s/{n}"));
+        for object in [&object, &elsewhere] {
+            let bytes = Bytes::from(vec![0; n]);
+            cloud.put(object, bytes, PutMode::CreateOnly).await.unwrap();
+        }
+        expected.push(ObjectMeta { name: object, size: n as u64 });
+    }
+    let prefix = name("sr1/tag/h");
+    assert_eq!(poll_backups(&cloud, &prefix).await.unwrap(), expected);
+    assert!(poll_backups(&cloud, &name("sr1/x")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_listing_that_lies_is_an_error() {
+    let meta = |n: &str| ObjectMeta { name: name(n), size: 1 };
+    for page in [
+        vec![meta("h/1")],              // again and again: `after` is ignored
+        vec![meta("h/2"), meta("h/1")], // not ascending
+        vec![meta("h/1"), meta("h/1")], // twice
+        vec![meta("x/1")],              // foreign
+    ] {
+        let mut cloud = Odd::new(MemCloud::new().limits());
+        cloud.page = page;
+        let polled = poll_backups(&cloud, &name("h")).await;
+        assert!(matches!(polled, Err(CloudError::TooOld { .. })), "{polled:?}");
+    }
+}
+
+#[tokio::test]
+async fn poll_backups_is_whole_or_an_error() {
+    let (mem, weather, flaky) = flaky();
+    for n in 0..5 {
+        let object = name(&format!("h/{n}"));
+        mem.put(&object, "x".into(), PutMode::CreateOnly).await.unwrap();
+    }
+    for nth in 1.. {
+        weather.fail_nth(nth, Failure::Lost);
+        match poll_backups(&flaky, &name("h")).await {
+            Err(e) => assert!(e.is_transient() && weather.failures() == 1),
+            Ok(all) => {
+                assert_eq!((all.len(), weather.failures()), (5, 0));
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn fetching_what_is_not_there_is_an_error() {
+    let cloud = MemCloud::new();
+    let got = fetch(&cloud, &name("a/b")).await;
+    assert!(
+        matches!(&got, Err(CloudError::NotFound { name }) if name.as_str() == "a/b"),
+        "{got:?}"
+    );
+}
+
+#[tokio::test]
+async fn fetch_many_keeps_order_and_bound() {
+    let mut cloud = Odd::new(MemCloud::new().limits());
+    cloud.slow = true;
+    let mut names: Vec<ObjectName> = (0..40).map(|n| name(&format!("a/{n}"))).collect();
+    for object in &names {
+        let bytes = object.to_string().into();
+        cloud.put(object, bytes, PutMode::CreateOnly).await.unwrap();
+    }
+    names.insert(7, name("a/none"));
+    let cloud = Arc::new(cloud);
+    let mut many = fetch_many(cloud.clone(), names.clone(), 4);
+    for expected in &names {
+        let (got, bytes) = many.next().await.unwrap();
+        assert_eq!(got, *expected);
+        match bytes {
+            Ok(bytes) => assert_eq!(bytes, expected.to_string()),
+            Err(CloudError::NotFound { name }) => assert_eq!(name.as_str(), "a/none"),
+            Err(e) => panic!("{e:?}"),
+        }
+    }
+    assert!(many.next().await.is_none());
+    assert_eq!(cloud.most_gets.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn fetch_many_stops_when_dropped_and_loses_nothing_when_interrupted() {
+    let mut cloud = Odd::new(MemCloud::new().limits());
+    cloud.slow = true;
+    let names: Vec<ObjectName> = (0..9).map(|n| name(&format!("a/{n}"))).collect();
+    for object in &names {
+        cloud.put(object, "x".into(), PutMode::CreateOnly).await.unwrap();
+    }
+    let cloud = Arc::new(cloud);
+    let mut many = fetch_many(cloud.clone(), names, 2);
+    // Polled once and dropped, which is what a `select!` does.
+    {
+        let next = std::pin::pin!(many.next());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(next.poll(&mut context).is_pending());
+    }
+    assert_eq!(many.next().await.unwrap().0, name("a/0"));
+    drop(many);
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(cloud.all_gets.load(Ordering::SeqCst) <= 3);
+}
+
+/// A cloud with odd limits, odd listings, or slow answers.
+#[derive(Debug)]
+struct Odd {
+    inner: MemCloud,
+    limits: Limits,
+    page: Vec<ObjectMeta>,
+    slow: bool,
+    puts: AtomicUsize,
+    gets: AtomicUsize,
+    most_gets: AtomicUsize,
+    all_gets: AtomicUsize,
+}
+
+impl Odd {
+    fn new(limits: Limits) -> Self {
+        Self {
+            inner: MemCloud::new(),
+            limits,
+            page: Vec::new(),
+            slow: false,
+            puts: AtomicUsize::new(0),
+            gets: AtomicUsize::new(0),
+            most_gets: AtomicUsize::new(0),
+            all_gets: AtomicUsize::new(0),
+        }
+    }
+}
+
+#[async_trait]
+impl CloudBackend for Odd {
+    async fn put(&self, name: &ObjectName, bytes: Bytes, how: PutMode) -> Result<Tag> {
+        self.puts.fetch_add(1, Ordering::SeqCst);
+        self.inner.put(name, bytes, how).await
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
+        self.all_gets.fetch_add(1, Ordering::SeqCst);
+        let now = self.gets.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_gets.fetch_max(now, Ordering::SeqCst);
+        if self.slow {
+            // Later ones are faster.
+            let hash: usize = name.as_str().bytes().map(usize::from).sum();
+            for _ in 0..(200 - hash % 100) {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.gets.fetch_sub(1, Ordering::SeqCst);
+        self.inner.get(name).await
+    }
+
+    async fn list(&self, _: &ObjectName, _: Option<&ObjectName>) -> Result<Vec<ObjectMeta>> {
+        Ok(self.page.clone())
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<()> {
+        self.inner.delete(name).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+}
