@@ -8,6 +8,8 @@
     reason = "a helper of tests panics, and is shared by them"
 )]
 
+pub mod queued;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
