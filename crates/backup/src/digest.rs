@@ -44,7 +44,8 @@ impl EntryDigest {
                 (self.entries, self.bytes) = (self.entries + 1, self.bytes + value.len() as u64)
             }
             Content::Piece { offset, total, bytes } => {
-                self.entries += u64::from(offset + bytes.len() as u64 == *total);
+                let end = offset.saturating_add(bytes.len() as u64);
+                self.entries += u64::from(end == *total);
                 self.bytes += bytes.len() as u64;
             }
             Content::Removed(_) => {}

@@ -46,6 +46,9 @@ pub enum Error {
         /// What does not fit.
         what: &'static str,
     },
+    /// The store to restore into is not empty. Take an empty one.
+    #[error("there is already something in this store")]
+    NotEmpty,
     /// An entry is too large for this version. Nothing was backed up; remove or split it.
     #[error("an object would be larger than this version can read back")]
     TooLarge,

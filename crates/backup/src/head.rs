@@ -1,10 +1,12 @@
 //! Heads: each names its chain's newest objects and is never changed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Link, ObjectRef};
 
-/// The plaintext of a head.
+/// The plaintext of a head: one restore point, and everything needed for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// When it was put, in milliseconds since the Unix epoch, by the writer's clock.
@@ -23,7 +25,57 @@ pub struct Head {
     pub extensions: Vec<(u32, Vec<u8>)>,
 }
 
-/// Of several heads, the one to restore: the latest by its writer's clock, then by sequence, then by name.
+/// Of several heads, the one to restore: of each writer the one that holds most, whatever its clock
+/// said, and of those the latest.
 pub fn newest_head(heads: &[(ObjectRef, Head)]) -> Option<&(ObjectRef, Head)> {
-    heads.iter().max_by_key(|(object, head)| (head.time, head.sequence, *object))
+    let mut newest = BTreeMap::new();
+    for found in heads {
+        let kept = newest.entry(found.0.id.writer).or_insert(found);
+        if progress(found) > progress(kept) {
+            *kept = found;
+        }
+    }
+    newest.into_values().max_by_key(|(object, head)| (head.time, *object))
+}
+
+/// How far a head's writer had come: its sequence, then the number of the head.
+fn progress((object, head): &(ObjectRef, Head)) -> (u64, u64, ObjectRef) {
+    (head.sequence, object.id.from, *object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Class, ObjectHash, ObjectId, WriterId};
+
+    fn head(writer: u8, number: u64, sequence: u64, time: u64) -> (ObjectRef, Head) {
+        let writer = WriterId::from_bytes([writer; 16]);
+        let id =
+            ObjectId { class: Class::Head, writer, epoch: 0, from: number, to: number, part: 0 };
+        let object = ObjectRef { id, hash: ObjectHash::of(&number.to_le_bytes()) };
+        let head = Head {
+            time,
+            sequence,
+            dump: object,
+            newest: None,
+            previous: None,
+            seen: Vec::new(),
+            extensions: Vec::new(),
+        };
+        (object, head)
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_bring_an_older_head_to_the_front() {
+        let heads = [head(1, 1, 10, 5_000), head(1, 2, 20, 900), head(1, 3, 20, 800)];
+        assert_eq!(newest_head(&heads), Some(&heads[2]));
+        assert_eq!(newest_head(&[]), None);
+    }
+
+    #[test]
+    fn between_writers_the_time_decides() {
+        let heads = [head(1, 1, 100, 5_000), head(2, 1, 3, 6_000), head(2, 2, 4, 7_000)];
+        assert_eq!(newest_head(&heads), Some(&heads[2]));
+        assert_eq!(newest_head(&heads[..1]), Some(&heads[0]));
+    }
 }

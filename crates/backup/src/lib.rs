@@ -1,6 +1,8 @@
 //! The record log of a wallet, and the encrypted backups made from it.
 #![doc = include_str!("../README.md")]
 
+mod body;
+mod chain;
 mod class;
 mod codec;
 mod digest;
@@ -22,6 +24,8 @@ mod split;
 mod stamp;
 mod state;
 
+pub use body::Body;
+pub use chain::ChainWalk;
 pub use class::{Rule, Rules};
 pub use digest::EntryDigest;
 pub use dump::{DumpIndex, DumpPart, DumpWriter};
@@ -31,7 +35,7 @@ pub use log::EntryName;
 pub use name::{BadObjectName, MAX_OBJECT_NAME_LEN, ObjectName};
 pub use object::{Class, ObjectHash, ObjectId, ObjectRef, WriterId, class_prefix, wallet_prefix};
 pub use recorder::{Cut, DumpReader, Lag, Recorder, RecorderSettings};
-pub use restore::{ChainWalk, Restored, Restorer};
+pub use restore::{Restored, Restorer};
 pub use seal_segment::SealedSegment;
 pub use sealed::Sealed;
 pub use sealer::ObjectSealer;

@@ -28,10 +28,13 @@ pub(crate) struct LoggedChange {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EntryName {
     /// Primary namespace.
+    #[serde(with = "codec::text")]
     pub primary: String,
     /// Secondary namespace.
+    #[serde(with = "codec::text")]
     pub secondary: String,
     /// Key.
+    #[serde(with = "codec::text")]
     pub key: String,
 }
 
@@ -45,9 +48,11 @@ impl EntryName {
         }
     }
 
-    /// The validated place; an error if these bytes were never written by this program.
+    /// The validated place; [`Error::Corrupt`] if no version writes such a name.
     pub fn place(&self) -> Result<(Namespace, Key)> {
-        Ok((Namespace::any(&self.primary, &self.secondary)?, Key::new(&self.key)?))
+        let namespace = Namespace::any(&self.primary, &self.secondary);
+        let place = namespace.and_then(|ns| Ok((ns, Key::new(&self.key)?)));
+        place.map_err(|e| Error::corrupt(STORE, e))
     }
 }
 
@@ -56,6 +61,16 @@ pub(crate) struct Places {
     pub(crate) state: Namespace,
     pub(crate) log: Namespace,
     pub(crate) tombstones: Namespace,
+}
+
+/// The key of the [`crate::BackupState`].
+pub(crate) fn state() -> Key {
+    Key::number(0)
+}
+
+/// The key of the mark that a restore has begun and not finished.
+pub(crate) fn restoring() -> Key {
+    Key::number(1)
 }
 
 pub(crate) const PRIMARY: &str = "~backup";
@@ -80,6 +95,6 @@ pub(crate) fn write(value: &impl Serialize) -> Value {
     codec::encode(value).into()
 }
 
-pub(crate) fn read<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result<T> {
     codec::decode(what, bytes).map_err(|e| Error::corrupt(STORE, e))
 }

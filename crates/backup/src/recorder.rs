@@ -35,7 +35,7 @@ pub struct Recorder {
     places: Places,
     /// Fixes the order of batches. Held across the inner `submit`, which does no I/O, and nothing else.
     order: Mutex<Order>,
-    /// One cut or dump at a time.
+    /// One cut at a time.
     cutting: Mutex<()>,
 }
 
@@ -72,14 +72,18 @@ impl Recorder {
 
     /// Takes over the result of a backup: every change up to `state.backed_up` is in the cloud, its
     /// log entries go. Lazy: if it is lost in a crash, those changes are backed up again.
+    ///
+    /// `backed_up` only grows, and not beyond the newest change: what does not exist yet is not in
+    /// the cloud.
     pub fn acknowledge(&self, mut state: BackupState) -> Result<()> {
         let mut order = self.order();
+        state.backed_up = state.backed_up.min(order.next - 1).max(order.state.backed_up);
         state.last_stamp = order.stamps.last();
         let mut batch = Batch::new().lazy();
         for sequence in order.memory.sequences_to(state.backed_up) {
             batch = batch.remove(&self.places.log, &Key::number(sequence));
         }
-        batch = batch.put(&self.places.state, &Key::number(0), log::write(&state));
+        batch = batch.put(&self.places.state, &log::state(), log::write(&state));
         let commit = self.inner.submit(batch);
         if let Some(Err(error)) = commit.receipt().outcome() {
             return Err(error);

@@ -1,87 +1,14 @@
-//! From objects back to a store: walk the chain, put the pieces together, write everything.
+//! From entries back to a store: put the pieces together, write everything, or be seen as unfinished.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use kv_core::{Batch, Change, Commit, Key, KvStore, Value};
 
 use crate::{
-    BackupState, Content, Entry, Error, Head, Link, ObjectRef, Result, Rule, Rules, SegmentBody,
-    Stamp, WriterId, frame,
+    BackupState, Content, Entry, Error, ObjectRef, Result, Rule, Rules, Stamp, WriterId, frame,
     log::{self, Places},
     recorder::no_randomness,
 };
-
-/// Follows a chain backwards from a head to the dump it builds on.
-#[derive(Debug)]
-pub struct ChainWalk {
-    /// The dump holds everything up to here.
-    dump_from: u64,
-    /// The segment to open next.
-    next: Option<Link>,
-    /// The first sequence number of the segment opened last.
-    expected_to: Option<u64>,
-}
-
-impl ChainWalk {
-    /// Begins at `head`, whose dump has this index object.
-    pub fn new(head: &Head) -> Result<Self> {
-        let dump = head.dump.id;
-        let newest = head.newest.as_ref().map(|link| link.range().1);
-        if dump.to > dump.from && newest.is_none_or(|to| to < dump.to) {
-            return Err(Error::BrokenChain { what: "a dump lacks the segments it needs" });
-        }
-        if head.sequence != newest.unwrap_or(0).max(dump.from) {
-            return Err(Error::BrokenChain {
-                what: "a head names another restore point than its objects",
-            });
-        }
-        Ok(Self { dump_from: dump.from, next: head.newest.clone(), expected_to: None })
-    }
-
-    /// The segment to fetch next; `None` when the dump covers the rest.
-    pub fn next_link(&self) -> Result<Option<&Link>> {
-        let Some(link) = &self.next else {
-            return match self.expected_to {
-                Some(from) if from > self.dump_from + 1 => {
-                    Err(Error::BrokenChain { what: "a segment is missing between dump and head" })
-                }
-                _ => Ok(None),
-            };
-        };
-        let (_, to) = link.range();
-        if self.expected_to.is_some_and(|from| to + 1 != from) && to > self.dump_from {
-            return Err(Error::BrokenChain { what: "two segments do not follow each other" });
-        }
-        Ok((to > self.dump_from).then_some(link))
-    }
-
-    /// Takes the opened parts of the segment that [`ChainWalk::next_link`] named; its entries, in order.
-    pub fn opened(&mut self, bodies: Vec<SegmentBody>) -> Result<Vec<Entry>> {
-        let broken = || Error::BrokenChain { what: "the parts of a segment differ" };
-        let link = self.next.take().ok_or_else(broken)?;
-        let first = bodies.first().ok_or_else(broken)?;
-        let previous = first.previous.clone();
-        let same = |body: &SegmentBody| {
-            body.parts as usize == link.parts.len()
-                && body.previous == previous
-                && body.time == first.time
-        };
-        if bodies.len() != link.parts.len() || !bodies.iter().all(same) {
-            return Err(broken());
-        }
-        if previous.as_ref().map_or(crate::ObjectHash::NONE, Link::hash) != link.previous {
-            return Err(Error::BrokenChain {
-                what: "a segment names another one before it than its successor",
-            });
-        }
-        self.expected_to = Some(link.range().0);
-        self.next = previous;
-        Ok(bodies
-            .into_iter()
-            .flat_map(|body| body.mergeable.into_iter().chain(body.single_writer))
-            .collect())
-    }
-}
 
 /// Writes entries into the empty store of a new installation.
 #[derive(Debug)]
@@ -116,11 +43,22 @@ const IN_FLIGHT: usize = 4;
 
 impl Restorer {
     /// Writes below the [`crate::Recorder`]: into the sealed store, values in their frames.
+    ///
+    /// Begins with a mark, which [`Restorer::finish`] takes away: until then no
+    /// [`crate::Recorder`] opens the store. [`Error::NotEmpty`] if there is more in it than
+    /// settings of this installation.
     pub fn new(store: Arc<dyn KvStore>, rules: Rules) -> Result<Self> {
+        if store.namespaces()?.iter().any(|ns| rules.of(ns) != Rule::LocalOnly) {
+            return Err(Error::NotEmpty);
+        }
+        let places = Places::new()?;
+        store
+            .submit(Batch::new().put(&places.state, &log::restoring(), Value::default()))
+            .wait()?;
         Ok(Self {
             store,
             rules,
-            places: Places::new()?,
+            places,
             batch: Batch::new(),
             batch_bytes: 0,
             in_flight: VecDeque::new(),
@@ -151,11 +89,9 @@ impl Restorer {
         state.seen = seen;
         // The sequence of the new installation begins behind the numbers of the tombstones.
         state.backed_up = self.tombstones;
-        self.batch.insert(
-            self.places.state.clone(),
-            Key::number(0),
-            Change::Put(log::write(&state)),
-        );
+        let put = Change::Put(log::write(&state));
+        self.batch.insert(self.places.state.clone(), log::state(), put);
+        self.batch.insert(self.places.state.clone(), log::restoring(), Change::Remove);
         self.submit();
         for commit in self.in_flight {
             commit.wait()?;
@@ -167,7 +103,9 @@ impl Restorer {
         let Some((entry, value)) = self.assemble(entry)? else {
             return Ok(());
         };
-        let (ns, key) = entry.name.place()?;
+        let place = entry.name.place().ok().filter(|(ns, _)| ns.primary() != log::PRIMARY);
+        let (ns, key) = place
+            .ok_or(Error::BrokenChain { what: "an entry has a name that is never backed up" })?;
         self.restored.changes += 1;
         match value {
             Some(value) => {

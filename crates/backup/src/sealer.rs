@@ -1,14 +1,15 @@
 //! Objects: encode, compress, pad, seal, name; and back, trusting nothing.
 
 use bytes::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
 use vault::{Aad, ContentKey, EnvelopeError, Keys};
 
 use crate::{
-    Error, ObjectHash, ObjectId, ObjectName, ObjectRef, Result, Sealed,
-    codec::{self, MAX_DECODED},
-    pad::padme,
+    Body, Error, ObjectHash, ObjectId, ObjectName, ObjectRef, Result, Sealed, codec, pad::padme,
 };
+
+/// The largest plaintext of an object. Parts hold 4 MiB; only the references in a dump's index and
+/// to the segment before grow with the wallet, by less than 100 bytes for each part.
+const MAX_PLAIN: usize = 64 << 20;
 
 /// Speed over ratio: most of what a wallet changes is small and already dense.
 const ZSTD_LEVEL: i32 = 3;
@@ -45,19 +46,23 @@ impl ObjectSealer {
         &self,
         id: ObjectId,
         previous: ObjectHash,
-        body: &impl Serialize,
+        body: &impl Body,
     ) -> Result<(ObjectRef, Sealed)> {
+        check_class(body, &id)?;
         let plain = codec::encode(body);
         let packed = pack(&plain).ok_or(Error::TooLarge)?;
-        let sealed = vault::seal(self.key(), &self.aad(&id, previous), &packed)
-            .map_err(|_| Error::NoRandomness)?;
+        let sealed =
+            vault::seal(self.key(), &self.aad(&id, previous), &packed).map_err(|e| match e {
+                EnvelopeError::TooLarge => Error::TooLarge,
+                _ => Error::NoRandomness,
+            })?;
         let object = ObjectRef { id, hash: ObjectHash::of(&sealed) };
         Ok((object, Sealed::new(object.name(&self.tag()), sealed.into())))
     }
 
     /// Opens what was fetched under the name of `object`: hash, envelope, padding, compression and
     /// encoding must all be right.
-    pub fn open<T: DeserializeOwned>(
+    pub fn open<T: Body>(
         &self,
         object: &ObjectRef,
         previous: ObjectHash,
@@ -70,7 +75,9 @@ impl ObjectSealer {
         let packed = vault::open(self.key(), &self.aad(&object.id, previous), sealed)
             .map_err(|e| open_error(e, name()))?;
         let plain = unpack(&packed).ok_or_else(|| Error::Damaged { name: name() })?;
-        codec::decode("object", &plain).map_err(|_| Error::Damaged { name: name() })
+        let body = codec::decode("object", &plain).map_err(|_| Error::Damaged { name: name() })?;
+        check_class(&body, &object.id)?;
+        Ok(body)
     }
 
     /// The key of the order-independent digest of dumps.
@@ -100,6 +107,14 @@ impl ObjectSealer {
     }
 }
 
+fn check_class<T: Body>(_: &T, id: &ObjectId) -> Result<()> {
+    if id.class == T::CLASS {
+        Ok(())
+    } else {
+        Err(Error::BrokenChain { what: "an object is taken for one of another class" })
+    }
+}
+
 fn open_error(error: EnvelopeError, name: ObjectName) -> Error {
     match error {
         EnvelopeError::WrongKey => Error::WrongKey { name },
@@ -109,7 +124,7 @@ fn open_error(error: EnvelopeError, name: ObjectName) -> Error {
 }
 
 fn pack(plain: &[u8]) -> Option<Vec<u8>> {
-    if plain.len() > MAX_DECODED {
+    if plain.len() > MAX_PLAIN {
         return None;
     }
     let compressed = zstd::bulk::compress(plain, ZSTD_LEVEL).ok()?;
@@ -129,7 +144,7 @@ fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     let compressed_len = usize::try_from(u64::from_le_bytes(*compressed_len)).ok()?;
     let (compressed, padding) = rest.split_at_checked(compressed_len)?;
     let padded = padme((LENGTHS + compressed_len) as u64);
-    if plain_len > MAX_DECODED
+    if plain_len > MAX_PLAIN
         || packed.len() as u64 != padded
         || padding.iter().any(|byte| *byte != 0)
     {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EntryName, ObjectHash, ObjectRef, Stamp};
+use crate::{
+    Class, EntryName, Error, ObjectHash, ObjectId, ObjectRef, Result, Stamp, WriterId, codec,
+};
 
 /// One change as it stands in a segment or a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +19,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
     /// This value.
-    Value(#[serde(with = "serde_bytes_vec")] Vec<u8>),
+    Value(#[serde(with = "codec::bytes")] Vec<u8>),
     /// A piece of a value too large for one object; pieces follow each other in order.
     Piece {
         /// Where in the value.
@@ -25,7 +27,7 @@ pub enum Content {
         /// The length of the whole value.
         total: u64,
         /// The bytes.
-        #[serde(with = "serde_bytes_vec")]
+        #[serde(with = "codec::bytes")]
         bytes: Vec<u8>,
     },
     /// Nothing: it was removed, at this stamp if it is mergeable.
@@ -36,7 +38,9 @@ impl Entry {
     /// Whether nothing of this entry follows: true but for all pieces except the last.
     pub(crate) fn is_last_piece(&self) -> bool {
         match &self.content {
-            Content::Piece { offset, total, bytes } => offset + bytes.len() as u64 >= *total,
+            Content::Piece { offset, total, bytes } => {
+                offset.saturating_add(bytes.len() as u64) >= *total
+            }
             Content::Value(_) | Content::Removed(_) => true,
         }
     }
@@ -78,33 +82,15 @@ impl Link {
     pub fn range(&self) -> (u64, u64) {
         self.parts.first().map_or((0, 0), |part| (part.id.from, part.id.to))
     }
-}
 
-/// Byte strings as one length and one run of bytes; bincode writes `Vec<u8>` the same way, but reads it byte by byte.
-mod serde_bytes_vec {
-    use serde::{Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-        impl de::Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-
-            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(bytes)
-            }
-        }
-        d.deserialize_byte_buf(Bytes)
+    /// Whether this can be a segment of `writer`: all its parts, in order, of one range.
+    pub(crate) fn check(&self, writer: WriterId) -> Result<()> {
+        let broken = Error::BrokenChain { what: "a segment's parts do not belong together" };
+        let Some(first) = self.parts.first() else { return Err(broken) };
+        let fits = (0..).zip(&self.parts).all(|(part, object)| {
+            let expected = ObjectId { class: Class::Segment, writer, part, ..first.id };
+            object.id == expected
+        });
+        if fits && (1..=first.id.to).contains(&first.id.from) { Ok(()) } else { Err(broken) }
     }
 }

@@ -47,10 +47,11 @@ impl StampClock {
         let (time, counter) = self.last;
         self.last = if now > time {
             (now, 0)
-        } else if counter == u32::MAX {
-            (time.saturating_add(1), 0)
+        } else if let Some(counter) = counter.checked_add(1) {
+            (time, counter)
         } else {
-            (time, counter + 1)
+            // At the end of time stamps stand still.
+            time.checked_add(1).map_or(self.last, |time| (time, 0))
         };
         Stamp { time: self.last.0, counter: self.last.1, writer: self.writer }
     }
@@ -81,5 +82,8 @@ mod tests {
         far.counter = u32::MAX;
         stamps.saw(&far);
         assert!(stamps.next(&clock) > far);
+        far.time = u64::MAX;
+        stamps.saw(&far);
+        assert!(stamps.next(&clock) >= far, "the end of time is no way back");
     }
 }

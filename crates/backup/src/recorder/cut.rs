@@ -26,7 +26,8 @@ pub struct Cut {
 }
 
 impl Recorder {
-    /// Takes a cut of everything after sequence number `from`; `None` if nothing changed.
+    /// Takes a cut of everything after sequence number `from`, or after what was acknowledged if
+    /// that is later (its log is gone, so [`Cut::from`] says so); `None` if nothing changed.
     ///
     /// What is in the cut is durable here: everything submitted so far is flushed first. Values
     /// that are no longer in memory are read from the store; if one of them was changed meanwhile
@@ -42,6 +43,7 @@ impl Recorder {
     }
 
     fn cut_pinned(&self, from: u64) -> Result<Option<Cut>> {
+        let from = self.order().state.backed_up.max(from);
         let mut cut = Gathered { to: from, ..Gathered::default() };
         loop {
             let to = self.order().next - 1;
@@ -51,7 +53,7 @@ impl Recorder {
                 return Ok(None);
             }
             if !self.read_dropped(&mut cut)? {
-                return Ok(Some(cut.finish(self, from)));
+                return cut.finish(self, from).map(Some);
             }
         }
     }
@@ -108,7 +110,7 @@ impl Gathered {
         }
     }
 
-    fn finish(self, recorder: &Recorder, from: u64) -> Cut {
+    fn finish(self, recorder: &Recorder, from: u64) -> Result<Cut> {
         let mut cut = Cut {
             from: from + 1,
             to: self.to,
@@ -117,17 +119,16 @@ impl Gathered {
             single_writer: Vec::new(),
         };
         for (name, held) in self.changes {
-            let mergeable =
-                name.place().is_ok_and(|(ns, _)| recorder.rules.of(&ns) == Rule::Mergeable);
+            let mergeable = recorder.rules.of(&name.place()?.0) == Rule::Mergeable;
             let content = match held {
                 Held::Value(value) => Content::Value(value.to_vec()),
                 Held::Removed(stamp) => Content::Removed(stamp.filter(|_| mergeable)),
-                // `read_dropped` leaves none.
-                Held::Dropped => continue,
+                // `read_dropped` leaves none; to skip one would lose a change.
+                Held::Dropped => return Err(Error::corrupt(STORE, "a logged value was not read")),
             };
             let section = if mergeable { &mut cut.mergeable } else { &mut cut.single_writer };
             section.push(Entry { name, content });
         }
-        cut
+        Ok(cut)
     }
 }

@@ -10,6 +10,9 @@ use crate::{Content, Entry, EntryName, Rule, Stamp, log};
 /// How many keys to list at once.
 const PAGE: usize = 512;
 
+/// How many bytes of values to hand out at once, about.
+const PAGE_BYTES: usize = 4 << 20;
+
 /// Walks over every entry of the store. What it reads between its first and its last step is one
 /// moment only together with the segments that cover [`DumpReader::from`] to the sequence number
 /// at its end.
@@ -38,7 +41,8 @@ impl Recorder {
         Ok(DumpReader { recorder: Arc::clone(self), from, namespaces, after: None })
     }
 
-    /// The sequence number of the newest batch submitted.
+    /// The sequence number of the newest batch submitted. It may not be durable yet, so nothing
+    /// that leaves the device may carry it: see [`DumpReader::end`].
     pub fn sequence(&self) -> u64 {
         self.order().next - 1
     }
@@ -50,13 +54,27 @@ impl DumpReader {
         self.from
     }
 
+    /// Ends the walk: the sequence number up to which segments are needed beside the dump. What it
+    /// counts is durable.
+    pub fn end(self) -> Result<u64> {
+        let to = self.recorder.sequence();
+        self.recorder.inner.submit(Batch::new()).wait()?;
+        Ok(to)
+    }
+
     /// The next entries, `None` at the end.
     pub fn next_page(&mut self) -> Result<Option<Vec<Entry>>> {
         while let Some(ns) = self.namespaces.last() {
             let store = &self.recorder.inner;
             let keys = store.list(ns, self.after.as_ref(), PAGE)?;
             let mut entries = Vec::with_capacity(keys.len());
+            let mut bytes = 0;
+            let mut last = None;
             for key in &keys {
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
+                last = Some(key);
                 // Removed since it was listed: a segment will say so.
                 let Some(value) = store.read(ns, key)? else {
                     continue;
@@ -66,14 +84,16 @@ impl DumpReader {
                     let removed = |name| Entry { name, content: Content::Removed(Some(stamp)) };
                     entries.extend(names.into_iter().map(removed));
                 } else {
+                    bytes += value.len();
                     let name = EntryName::new(ns, key);
                     entries.push(Entry { name, content: Content::Value(value.to_vec()) });
                 }
             }
-            self.after = keys.last().cloned();
-            if keys.len() < PAGE {
+            if keys.len() < PAGE && last == keys.last() {
                 self.namespaces.pop();
                 self.after = None;
+            } else {
+                self.after = last.cloned();
             }
             if !entries.is_empty() {
                 return Ok(Some(entries));

@@ -11,7 +11,8 @@ use crate::{EntryName, Lag, Stamp, log::LogEntry};
 pub(super) struct Memory {
     batches: BTreeMap<u64, Logged>,
     records: u64,
-    bytes: u64,
+    /// Wide enough for any sum of lengths that a damaged log may claim.
+    bytes: u128,
     held_bytes: u64,
     /// Batches up to this sequence number hold no values any more.
     dropped_to: u64,
@@ -53,7 +54,7 @@ impl Memory {
 
     pub(super) fn push(&mut self, sequence: u64, entry: LogEntry, held: Vec<Held>) {
         self.records += entry.changes.len() as u64;
-        self.bytes += entry.changes.iter().filter_map(|c| c.len).sum::<u64>();
+        self.bytes += entry.changes.iter().filter_map(|c| c.len).map(u128::from).sum::<u128>();
         self.held_bytes += held.iter().map(Held::bytes).sum::<u64>();
         let changes = entry.changes.into_iter().zip(held).map(|(c, held)| (c.name, c.len, held));
         let logged = Logged { time: entry.time, changes: changes.collect() };
@@ -94,14 +95,16 @@ impl Memory {
         let rest = self.batches.split_off(&to.saturating_add(1));
         for batch in std::mem::replace(&mut self.batches, rest).into_values() {
             self.records -= batch.changes.len() as u64;
-            self.bytes -= batch.changes.iter().filter_map(|(_, len, _)| *len).sum::<u64>();
+            let lengths = batch.changes.iter().filter_map(|(_, len, _)| *len);
+            self.bytes -= lengths.map(u128::from).sum::<u128>();
             self.held_bytes -= batch.changes.iter().map(|(.., held)| held.bytes()).sum::<u64>();
         }
     }
 
     pub(super) fn lag(&self) -> Lag {
         let oldest = self.batches.first_key_value().map(|(_, batch)| batch.time);
-        Lag { records: self.records, bytes: self.bytes, oldest }
+        let bytes = u64::try_from(self.bytes).unwrap_or(u64::MAX);
+        Lag { records: self.records, bytes, oldest }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use kv_core::{Clock, Error, Key, KvStore, Result};
+use kv_core::{Batch, Clock, Error, Key, KvStore, Result};
 
 use super::{
     Order, Recorder, STORE,
@@ -35,6 +35,9 @@ const PAGE: usize = 1000;
 
 impl Recorder {
     /// Opens the log in `inner`, or begins one for a new installation.
+    ///
+    /// [`Error::Corrupt`] also if a restore into `inner` did not finish: restore again, into an
+    /// empty store.
     pub fn open(
         inner: Arc<dyn KvStore>,
         rules: Rules,
@@ -42,28 +45,27 @@ impl Recorder {
         settings: RecorderSettings,
     ) -> Result<Arc<Self>> {
         let places = Places::new()?;
-        let state = match inner.read(&places.state, &Key::number(0))? {
+        let state = match inner.read(&places.state, &log::state())? {
             Some(bytes) => read_state(&bytes)?,
-            None => BackupState::new(WriterId::random().map_err(no_randomness)?),
+            None => begin(&*inner, &places)?,
         };
         let mut stamps = StampClock::new(state.writer);
         let (time, counter) = state.last_stamp;
         stamps.saw(&Stamp { time, counter, writer: state.writer });
         let mut memory = Memory::new(settings.memory_budget);
-        let mut last = state.backed_up;
-        let mut after = None;
+        let mut next = after(state.backed_up)?;
+        let mut listed = Some(Key::number(state.backed_up));
         loop {
-            let page = inner.list(&places.log, after.as_ref(), PAGE)?;
+            let page = inner.list(&places.log, listed.as_ref(), PAGE)?;
             for key in &page {
-                let sequence = key
-                    .as_number()
-                    .ok_or_else(|| Error::corrupt(STORE, "a log entry has no number"))?;
+                // Every number is taken by a batch that happened, so the log has no holes.
+                let sequence = next;
                 let entry: LogEntry = match inner.read(&places.log, key)? {
-                    Some(bytes) => log::read("log entry", &bytes)?,
-                    None => return Err(Error::corrupt(STORE, "a log entry is missing")),
+                    Some(bytes) if *key == Key::number(sequence) => log::read("log entry", &bytes)?,
+                    _ => return Err(Error::corrupt(STORE, "a log entry is missing")),
                 };
                 stamps.saw(&entry.stamp);
-                last = last.max(sequence);
+                next = after(sequence)?;
                 let held = entry.changes.iter().map(|change| match change.len {
                     Some(_) => Held::Dropped,
                     None => Held::Removed(Some(entry.stamp)),
@@ -71,22 +73,41 @@ impl Recorder {
                 let held = held.collect();
                 memory.push(sequence, entry, held);
             }
-            after = page.last().cloned();
+            listed = page.last().cloned();
             if page.len() < PAGE {
                 break;
             }
         }
-        // Trimming is lazy: entries that were acknowledged may still be there.
-        memory.forget_to(state.backed_up);
-        let order = Order { next: last + 1, stamps, memory, state };
+        let order = Order { next, stamps, memory, state };
         let order = Mutex::new(order);
         Ok(Arc::new(Self { inner, rules, clock, places, order, cutting: Mutex::new(()) }))
     }
 }
 
-/// The store key under which a restore leaves the state of a new installation.
-pub(crate) fn read_state(bytes: &[u8]) -> Result<BackupState> {
+/// Writes the state of a new installation, so that its writer id is the same after a crash.
+fn begin(inner: &dyn KvStore, places: &Places) -> Result<BackupState> {
+    if inner.read(&places.state, &log::restoring())?.is_some() {
+        return Err(Error::corrupt(STORE, "a restore did not finish"));
+    }
+    for ns in [&places.log, &places.tombstones] {
+        if !inner.list(ns, None, 1)?.is_empty() {
+            return Err(Error::corrupt(STORE, "there is a log, but no state"));
+        }
+    }
+    let state = BackupState::new(WriterId::random().map_err(no_randomness)?);
+    inner.submit(Batch::new().put(&places.state, &log::state(), log::write(&state))).wait()?;
+    Ok(state)
+}
+
+fn after(sequence: u64) -> Result<u64> {
+    sequence.checked_add(1).ok_or_else(|| Error::corrupt(STORE, "no sequence number is left"))
+}
+
+fn read_state(bytes: &[u8]) -> Result<BackupState> {
     let found = bytes.first_chunk().map_or(0, |version| u32::from_le_bytes(*version));
+    if found == 0 {
+        return Err(Error::corrupt(STORE, "a state without a version"));
+    }
     if found > STATE_VERSION {
         return Err(Error::TooNew { store: STORE, found, newest: STATE_VERSION });
     }
