@@ -1,1 +1,48 @@
+//! The front door of Strongroom.
 #![doc = include_str!("../README.md")]
+
+mod account;
+mod builder;
+mod chain_data;
+mod clock;
+mod digest;
+mod error;
+mod event;
+mod folder;
+mod profile;
+mod registry;
+mod replicate;
+mod restore;
+mod session;
+mod settings;
+mod status;
+mod tower;
+mod verify;
+mod wallet;
+
+pub use account::{Account, AccountId, BadAccountId};
+pub use builder::Builder;
+pub use chain_data::{
+    BadTransaction, EvmTransaction, Imported, parse_block, parse_chain, parse_transaction,
+};
+pub use clock::SystemClock;
+pub use digest::{Digest, EMPTY_DIGEST};
+pub use error::{Error, Reaction, Result, UnlockError};
+pub use event::Event;
+pub use profile::{BadProfileValue, ProfileField};
+pub use registry::{KINDS, Kind};
+pub use replicate::{BackupListing, BackupReport, HeadSummary, ObjectSummary};
+pub use restore::{RestoreProgress, RestoreReport};
+pub use session::Session;
+pub use settings::Settings;
+pub use status::Status;
+pub use verify::{CloudReport, VerifyReport};
+pub use wallet::WalletPersistence;
+
+// What a caller needs from the layers below to use this one.
+pub use cloud::{BadCloudUrl, CloudBackend, CloudUrl};
+pub use kv_core::{
+    Batch, Clock, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report, Severity, Timestamp,
+    Value,
+};
+pub use vault::{BadKey, BadWords, RootSecret, Words};

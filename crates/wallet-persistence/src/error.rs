@@ -1,0 +1,234 @@
+//! Errors, and the one thing every caller asks of them: what now?
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use cloud::CloudError;
+
+use crate::{BadAccountId, BadProfileValue};
+
+/// A result with this crate's [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a wallet could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The session is locked. Unlock again.
+    #[error("the wallet is locked")]
+    Locked,
+    /// The local store failed; its error says what to do.
+    #[error("the local store failed")]
+    Store(#[from] kv_core::Error),
+    /// The typed records failed; their error says what to do.
+    #[error("the local records failed")]
+    Records(#[from] records::Error),
+    /// A backup could not be made or read; its error says what to do.
+    #[error("the backup failed")]
+    Backup(#[from] backup::Error),
+    /// The cloud failed; its error says what to do. Nothing is lost locally.
+    #[error("the cloud failed")]
+    Cloud(#[from] CloudError),
+    /// No cloud is set. Set one.
+    #[error("no cloud is set for this wallet")]
+    NoCloud,
+    /// A stored address of a cloud cannot be understood. Set it again.
+    #[error("the address of a cloud cannot be understood")]
+    BadCloudUrl(#[from] cloud::BadCloudUrl),
+    /// Not an account id. Correct it.
+    #[error("not an account")]
+    BadAccountId(#[from] BadAccountId),
+    /// Not a value for this profile field. Correct it.
+    #[error("not a valid value")]
+    BadProfileValue(#[from] BadProfileValue),
+    /// A background task ended badly. Restart the program; report it.
+    #[error("a background task failed")]
+    Task,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnlockError {
+    /// A well-formed key, but not this wallet's. Ask the user for the right one.
+    #[error("this key belongs to another wallet")]
+    OtherWallet,
+    /// There is no wallet here. Create one, or restore.
+    #[error("there is no wallet here")]
+    Empty,
+    /// There is something here already; nothing was changed. Take another folder.
+    #[error("there is already something here")]
+    NotEmpty,
+    /// Open in another process. Close that first.
+    #[error("the wallet is open elsewhere")]
+    InUse,
+    /// Written by a newer version. Upgrade this program.
+    #[error("the wallet's format {found} is too new, this version knows formats up to {newest}")]
+    TooNew {
+        /// The format found.
+        found: u32,
+        /// The newest format known here.
+        newest: u32,
+    },
+    /// The wallet's files are damaged. Restore from a backup into another folder.
+    #[error("the wallet is damaged")]
+    Damaged {
+        /// What does not fit.
+        source: kv_core::Error,
+    },
+    /// The folder could not be read or written.
+    #[error("cannot use the folder {}", path.display())]
+    Folder {
+        /// Which folder or file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// Anything else that a session's calls can answer too.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+/// What a person can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reaction {
+    /// Use another key or other words.
+    OtherKey,
+    /// Restore from a backup.
+    Restore,
+    /// Close the other program.
+    CloseOther,
+    /// Upgrade this program.
+    Upgrade,
+    /// Free space on the disk or in the cloud.
+    FreeSpace,
+    /// Make the folder writable.
+    MakeWritable,
+    /// There is nothing here: create or restore, or use another name.
+    Missing,
+    /// There is something here already: use another place.
+    Exists,
+    /// The cloud: check its address and state, then try again.
+    CheckCloud,
+    /// Correct what was given.
+    Correct,
+    /// Try again; report it if it stays.
+    Retry,
+}
+
+impl Error {
+    /// What a person can do.
+    pub fn reaction(&self) -> Reaction {
+        match self {
+            Self::Store(error) => store_reaction(error),
+            Self::Records(records::Error::Store { source, .. }) => store_reaction(source),
+            Self::Records(records::Error::Damaged { .. }) => Reaction::Restore,
+            Self::Records(records::Error::TooNew { .. }) => Reaction::Upgrade,
+            Self::Records(_)
+            | Self::BadAccountId(_)
+            | Self::BadProfileValue(_)
+            | Self::BadCloudUrl(_) => Reaction::Correct,
+            Self::Backup(error) => match error {
+                backup::Error::Store(error) => store_reaction(error),
+                backup::Error::NoBackup => Reaction::Missing,
+                backup::Error::WrongKey { .. } => Reaction::OtherKey,
+                backup::Error::TooNew { .. } => Reaction::Upgrade,
+                _ => Reaction::CheckCloud,
+            },
+            Self::Cloud(CloudError::Full { .. }) => Reaction::FreeSpace,
+            Self::Cloud(_) | Self::NoCloud => Reaction::CheckCloud,
+            Self::Locked | Self::Task => Reaction::Retry,
+        }
+    }
+}
+
+impl UnlockError {
+    /// What a person can do.
+    pub fn reaction(&self) -> Reaction {
+        match self {
+            Self::OtherWallet => Reaction::OtherKey,
+            Self::Empty => Reaction::Missing,
+            Self::NotEmpty => Reaction::Exists,
+            Self::InUse => Reaction::CloseOther,
+            Self::TooNew { .. } => Reaction::Upgrade,
+            Self::Damaged { .. } => Reaction::Restore,
+            Self::Folder { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Reaction::FreeSpace,
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                    Reaction::MakeWritable
+                }
+                _ => Reaction::Correct,
+            },
+            Self::Other(error) => error.reaction(),
+        }
+    }
+
+    pub(crate) fn folder(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Folder { path: path.into(), source: Arc::new(source) }
+    }
+}
+
+fn store_reaction(error: &kv_core::Error) -> Reaction {
+    use kv_core::Error as E;
+    match error {
+        E::Corrupt { .. } | E::ChangedOutside { .. } => Reaction::Restore,
+        E::InUse { .. } => Reaction::CloseOther,
+        E::TooNew { .. } => Reaction::Upgrade,
+        E::WrongKey { .. } => Reaction::OtherKey,
+        E::Full { .. } => Reaction::FreeSpace,
+        E::ReadOnly { .. } => Reaction::MakeWritable,
+        E::InvalidName { .. } => Reaction::Correct,
+        E::NotFound { .. } => Reaction::Missing,
+        _ => Reaction::Retry,
+    }
+}
+
+impl From<vault::UnlockError> for UnlockError {
+    fn from(error: vault::UnlockError) -> Self {
+        match error {
+            vault::UnlockError::OtherWallet => Self::OtherWallet,
+            vault::UnlockError::Damaged { source } => Self::Damaged { source },
+            vault::UnlockError::Empty => Self::Empty,
+            vault::UnlockError::NotEmpty => Self::NotEmpty,
+            vault::UnlockError::TooNew { found, newest } => Self::TooNew { found, newest },
+            vault::UnlockError::InUse => Self::InUse,
+            vault::UnlockError::Store(error) => error.into(),
+            _ => Self::Other(Error::Task),
+        }
+    }
+}
+
+impl From<kv_core::Error> for UnlockError {
+    fn from(error: kv_core::Error) -> Self {
+        match error {
+            kv_core::Error::InUse { .. } => Self::InUse,
+            kv_core::Error::TooNew { found, newest, .. } => Self::TooNew { found, newest },
+            kv_core::Error::Corrupt { .. } => Self::Damaged { source: error },
+            other => Self::Other(Error::Store(other)),
+        }
+    }
+}
+
+impl From<records::Error> for UnlockError {
+    fn from(error: records::Error) -> Self {
+        match error {
+            records::Error::Store { source, .. } => source.into(),
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl From<backup::Error> for UnlockError {
+    fn from(error: backup::Error) -> Self {
+        match error {
+            backup::Error::Store(error) => error.into(),
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl From<CloudError> for UnlockError {
+    fn from(error: CloudError) -> Self {
+        Self::Other(error.into())
+    }
+}

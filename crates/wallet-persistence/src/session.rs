@@ -1,0 +1,361 @@
+//! The unlocked wallet: everything an application does with it.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use backup::ObjectRef;
+use cloud::{CloudBackend, CloudUrl, RetrySettings, Retrying};
+use kv_core::{KvStore, Timestamp};
+use records::{KeyRange, Query};
+use tokio::{
+    sync::{OnceCell, broadcast, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    Account, AccountId, BackupListing, BackupReport, Digest, Error, Event, EvmTransaction,
+    HeadSummary, Imported, ProfileField, Result, Status, VerifyReport, chain_data, digest,
+    replicate, tower::Tower, verify, wallet::blocking,
+};
+
+/// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
+/// for all.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) tower: Tower,
+    /// Clouds given as components.
+    given: Vec<Arc<dyn CloudBackend>>,
+    /// Those and the ones opened by address, at first use: unlocking never touches the network.
+    clouds: OnceCell<Vec<Arc<dyn CloudBackend>>>,
+    /// One backup at a time.
+    pub(crate) posting: tokio::sync::Mutex<()>,
+    /// The newest heads of other writers.
+    pub(crate) seen: Mutex<Vec<ObjectRef>>,
+    events: broadcast::Sender<Event>,
+    locked: AtomicBool,
+    stop: watch::Sender<bool>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How many events a slow listener may miss before it is told that it did.
+const EVENTS: usize = 256;
+
+impl Session {
+    pub(crate) fn start(tower: Tower, given: Vec<Arc<dyn CloudBackend>>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let every = tower.settings.replicate_every;
+        let has_cloud = !given.is_empty() || tower.cloud_urls().is_ok_and(|urls| !urls.is_empty());
+        let seen = Mutex::new(tower.recorder.state().seen);
+        let inner = Arc::new(Inner {
+            tower,
+            given,
+            clouds: OnceCell::new(),
+            posting: tokio::sync::Mutex::new(()),
+            seen,
+            events: broadcast::channel(EVENTS).0,
+            locked: AtomicBool::new(false),
+            stop,
+            task: Mutex::new(None),
+        });
+        if let Some(every) = every.filter(|_| has_cloud) {
+            let task =
+                tokio::spawn(replicate_in_background(Arc::downgrade(&inner), stopped, every));
+            *inner.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        }
+        tracing::info!("unlocked");
+        Self { inner }
+    }
+
+    fn tower(&self) -> Result<&Tower> {
+        if self.inner.locked.load(Ordering::SeqCst) {
+            Err(Error::Locked)
+        } else {
+            Ok(&self.inner.tower)
+        }
+    }
+
+    /// Links an account. Adding it again keeps its date and sets the label if one is given. Resolves
+    /// when it is durable.
+    pub async fn add_account(&self, id: AccountId, label: Option<&str>) -> Result<()> {
+        let tower = self.tower()?;
+        let known: Option<Account> = tower.accounts.get(id.as_str())?;
+        let Timestamp(now) = tower.clock.now();
+        let account = Account {
+            id: id.clone(),
+            label: label
+                .map(str::to_owned)
+                .or_else(|| known.as_ref().and_then(|k| k.label.clone())),
+            added: known.map_or(now, |known| known.added),
+        };
+        tower.accounts.put(&account)?.await?;
+        self.inner.tell(Event::AccountAdded(id));
+        Ok(())
+    }
+
+    /// The linked accounts, ascending by id.
+    pub fn accounts(&self) -> Result<Vec<Account>> {
+        Ok(self.tower()?.accounts.get_all()?)
+    }
+
+    /// Unlinks an account; `false` if it was not linked. Its transactions stay.
+    pub async fn remove_account(&self, id: &AccountId) -> Result<bool> {
+        let tower = self.tower()?;
+        if tower.accounts.get(id.as_str())?.is_none() {
+            return Ok(false);
+        }
+        tower.accounts.delete(id.as_str())?.await?;
+        self.inner.tell(Event::AccountRemoved(id.clone()));
+        Ok(true)
+    }
+
+    /// Sets a profile field. Resolves when it is durable.
+    pub async fn set_profile(&self, field: ProfileField, value: &str) -> Result<()> {
+        let value = field.check(value)?;
+        Ok(self.tower()?.fields.set(field.name(), value)?.await?)
+    }
+
+    /// The value of a profile field.
+    pub fn profile(&self, field: ProfileField) -> Result<Option<String>> {
+        Ok(self.tower()?.fields.get(field.name())?)
+    }
+
+    /// Forgets a profile field. Resolves when that is durable.
+    pub async fn clear_profile(&self, field: ProfileField) -> Result<()> {
+        Ok(self.tower()?.fields.clear(field.name())?.await?)
+    }
+
+    /// Adds transactions in one atomic, durable step; those that are there already stay as they are.
+    pub async fn import(&self, transactions: &[EvmTransaction]) -> Result<Imported> {
+        let tower = self.tower()?;
+        let mut imported = Imported::default();
+        let mut staged = tower.transactions.transaction();
+        for tx in transactions {
+            let key = chain_data::key(tx.chain_id, &tx.hash);
+            if tower.transactions.count(&Query::all().range(KeyRange::only(key)))? > 0 {
+                imported.known += 1;
+            } else {
+                staged.put(&tower.transactions, tx)?;
+                imported.new += 1;
+            }
+        }
+        staged.submit()?.await?;
+        Ok(imported)
+    }
+
+    /// Transactions, newest first (timestamp, then block number, then hash): of one account, or all.
+    pub fn transactions(
+        &self,
+        account: Option<&AccountId>,
+        limit: usize,
+    ) -> Result<Vec<EvmTransaction>> {
+        let tower = self.tower()?;
+        let Some(account) = account else {
+            let newest = Query::index("time").backward().limit(limit);
+            return tower
+                .transactions
+                .query(&newest)?
+                .collect::<Result<_, _>>()
+                .map_err(Error::from);
+        };
+        let Some((chain, address)) = account.evm() else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for index in ["from", "to"] {
+            let query = chain_data::by_account(index, chain, &address, limit);
+            for tx in tower.transactions.query(&query)? {
+                found.push(tx?);
+            }
+        }
+        found.sort_by_key(|tx: &EvmTransaction| std::cmp::Reverse(tx.order()));
+        found.dedup();
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The store for an application's own data: durable, encrypted, backed up. Use namespaces that
+    /// [`kv_core::Namespace::new`] accepts.
+    pub fn kv(&self) -> Result<Arc<dyn KvStore>> {
+        Ok(self.tower()?.kv())
+    }
+
+    /// What the wallet holds and what is not yet in the cloud. Never asks a cloud.
+    pub fn status(&self) -> Result<Status> {
+        let tower = self.tower()?;
+        let state = tower.recorder.state();
+        let all = Query::all();
+        let mut status = Status {
+            writer: state.writer.to_string(),
+            accounts: tower.accounts.count(&all)?,
+            transactions: tower.transactions.count(&all)?,
+            clouds: tower.cloud_urls()?.iter().map(ToString::to_string).collect(),
+            sequence: tower.recorder.sequence(),
+            backed_up: state.backed_up,
+            lag_records: 0,
+            lag_bytes: 0,
+            lag_age_ms: None,
+            last_backup: state.last_backup,
+        };
+        status.set_lag(tower.recorder.lag(), tower.clock.now().0);
+        Ok(status)
+    }
+
+    /// Puts everything that is not yet in the clouds there; a dump first where one is due.
+    pub async fn post_backup(&self) -> Result<BackupReport> {
+        self.tower()?;
+        self.inner.post().await
+    }
+
+    /// Looks which heads are in the clouds: one per writer, the newest.
+    pub async fn poll_backups(&self) -> Result<Vec<HeadSummary>> {
+        let tower = self.tower()?;
+        replicate::poll(&self.inner, tower).await
+    }
+
+    /// What the clouds hold for this wallet: restore points, objects, sizes.
+    pub async fn list_backups(&self) -> Result<BackupListing> {
+        let tower = self.tower()?;
+        replicate::list(tower, self.inner.clouds().await?).await
+    }
+
+    /// Reads everything local, and with `with_clouds` everything in the clouds, and reports damage.
+    pub async fn verify(&self, with_clouds: bool) -> Result<VerifyReport> {
+        self.tower()?;
+        verify::run(&self.inner, with_clouds).await
+    }
+
+    /// The digest of all live data; see the format page `digest-v1`.
+    pub async fn digest(&self) -> Result<Digest> {
+        let kv = self.tower()?.kv();
+        blocking(move || digest::of(&*kv)).await
+    }
+
+    /// The addresses of the clouds this wallet backs up to.
+    pub fn cloud_urls(&self) -> Result<Vec<CloudUrl>> {
+        self.tower()?.cloud_urls()
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    /// Ends background work and waits for its end, makes everything durable, closes the store and
+    /// forgets the keys. Whatever is called afterwards, on any clone, answers [`Error::Locked`].
+    pub async fn lock(&self) -> Result<()> {
+        if self.inner.locked.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.inner.stop.send_replace(true);
+        let task = self.inner.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = match task {
+            Some(task) => task.await.map_err(|_| Error::Task),
+            None => Ok(()),
+        };
+        // A backup that somebody asked for may still be under way.
+        let _last = self.inner.posting.lock().await;
+        let inner = self.inner.clone();
+        let closed = blocking(move || {
+            let flushed = kv_core::KvStoreExt::flush(&*inner.tower.recorder);
+            let closed = inner.tower.recorder.close();
+            inner.tower.sealed.lock();
+            flushed.and(closed).map_err(Error::from)
+        })
+        .await;
+        self.inner.tell(Event::Locked);
+        tracing::info!("locked");
+        ended.and(closed)
+    }
+}
+
+impl Inner {
+    pub(crate) fn tell(&self, event: Event) {
+        // No listener is no error.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) async fn clouds(&self) -> Result<&[Arc<dyn CloudBackend>]> {
+        let clouds = self
+            .clouds
+            .get_or_try_init(|| async { open_clouds(&self.given, &self.tower.cloud_urls()?).await })
+            .await?;
+        Ok(clouds)
+    }
+
+    async fn post(&self) -> Result<BackupReport> {
+        let outcome = match self.clouds().await {
+            Ok(clouds) => replicate::post(self, clouds).await,
+            Err(error) => Err(error),
+        };
+        match &outcome {
+            Ok(report) if report.objects > 0 => {
+                self.tell(Event::BackedUp { sequence: report.sequence, bytes: report.bytes });
+            }
+            Ok(_) => {}
+            Err(error) => self.tell(Event::BackupFailed { reason: chain(error) }),
+        }
+        outcome
+    }
+}
+
+/// The given clouds and those at the addresses, each with retries.
+pub(crate) async fn open_clouds(
+    given: &[Arc<dyn CloudBackend>],
+    urls: &[CloudUrl],
+) -> Result<Vec<Arc<dyn CloudBackend>>> {
+    let mut clouds: Vec<Arc<dyn CloudBackend>> = given.to_vec();
+    for url in urls {
+        clouds.push(cloud::open_cloud(url).await?);
+    }
+    Ok(clouds
+        .into_iter()
+        .map(|cloud| {
+            Arc::new(Retrying::new(cloud, RetrySettings::default())) as Arc<dyn CloudBackend>
+        })
+        .collect())
+}
+
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// Backs up whenever something is not yet in the cloud. Ends when told, or with its session.
+async fn replicate_in_background(
+    session: std::sync::Weak<Inner>,
+    mut stopped: watch::Receiver<bool>,
+    every: Duration,
+) {
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let Some(inner) = session.upgrade() else { return };
+        if inner.tower.recorder.lag().records == 0 {
+            continue;
+        }
+        tokio::select! {
+            _ = stopped.changed() => return,
+            outcome = inner.post() => {
+                if let Err(error) = outcome {
+                    tracing::warn!(error = chain(&error), "backup failed, trying again");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! One look at a session.
+
+use backup::Lag;
+use serde::Serialize;
+
+/// What a wallet holds and what is not yet in the cloud. Cheap and exact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// This installation's random id.
+    pub writer: String,
+    /// How many accounts.
+    pub accounts: usize,
+    /// How many EVM transactions.
+    pub transactions: usize,
+    /// The addresses of the clouds that are set.
+    pub clouds: Vec<String>,
+    /// The number of the newest change.
+    pub sequence: u64,
+    /// Every change up to this number is in the cloud.
+    pub backed_up: u64,
+    /// Changes not yet in the cloud.
+    pub lag_records: u64,
+    /// Bytes of their values.
+    pub lag_bytes: u64,
+    /// The age of the oldest of them in milliseconds; `None`: everything is in the cloud.
+    pub lag_age_ms: Option<u64>,
+    /// When the last backup ended, in milliseconds since the Unix epoch.
+    pub last_backup: Option<u64>,
+}
+
+impl Status {
+    pub(crate) fn set_lag(&mut self, lag: Lag, now: u64) {
+        self.lag_records = lag.records;
+        self.lag_bytes = lag.bytes;
+        self.lag_age_ms = lag.oldest.map(|oldest| now.saturating_sub(oldest));
+    }
+}

@@ -1,0 +1,108 @@
+//! The layers of one open wallet, stacked: records over recorder over sealed store over a store.
+
+use std::sync::Arc;
+
+use backup::{ObjectSealer, Recorder, RecorderSettings};
+use cloud::CloudUrl;
+use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
+use records::{Fields, ObjectStore, OpenReport};
+use vault::{RootSecret, SealedStore};
+
+use crate::{Account, EvmTransaction, Result, Settings, UnlockError, registry};
+
+#[derive(Debug)]
+pub(crate) struct Tower {
+    pub(crate) sealed: Arc<SealedStore>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) sealer: ObjectSealer,
+    pub(crate) accounts: ObjectStore<Account>,
+    pub(crate) transactions: ObjectStore<EvmTransaction>,
+    pub(crate) fields: Fields,
+    /// What was found while the records' indexes were built.
+    pub(crate) reports: Vec<OpenReport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+}
+
+impl Tower {
+    /// Makes a new wallet in an empty store.
+    pub(crate) fn create(
+        store: Arc<dyn KvStore>,
+        root: &RootSecret,
+        clock: Arc<dyn Clock>,
+        settings: &Settings,
+    ) -> Result<Self, UnlockError> {
+        Self::over(SealedStore::create(store, root)?, clock, settings)
+    }
+
+    /// Unlocks the wallet in a store.
+    pub(crate) fn open(
+        store: Arc<dyn KvStore>,
+        root: &RootSecret,
+        clock: Arc<dyn Clock>,
+        settings: &Settings,
+    ) -> Result<Self, UnlockError> {
+        Self::over(SealedStore::open(store, root)?, clock, settings)
+    }
+
+    fn over(
+        sealed: Arc<SealedStore>,
+        clock: Arc<dyn Clock>,
+        settings: &Settings,
+    ) -> Result<Self, UnlockError> {
+        let mut recorder_settings = RecorderSettings::default();
+        recorder_settings.memory_budget = settings.memory_budget;
+        let below: Arc<dyn KvStore> = sealed.clone();
+        let recorder = Recorder::open(below, registry::rules(), clock.clone(), recorder_settings)?;
+        let kv: Arc<dyn KvStore> = recorder.clone();
+        let (accounts, account_report) = ObjectStore::open(kv.clone())?;
+        let (transactions, transaction_report) = ObjectStore::open(kv.clone())?;
+        let fields = Fields::open(kv)?;
+        let sealer = ObjectSealer::new(sealed.keys()?);
+        Ok(Self {
+            sealed,
+            recorder,
+            sealer,
+            accounts,
+            transactions,
+            fields,
+            reports: vec![account_report, transaction_report],
+            clock,
+            settings: settings.clone(),
+        })
+    }
+
+    pub(crate) fn kv(&self) -> Arc<dyn KvStore> {
+        self.recorder.clone()
+    }
+
+    /// The addresses of the clouds this device backs up to.
+    pub(crate) fn cloud_urls(&self) -> Result<Vec<CloudUrl>> {
+        let (ns, key) = clouds_place()?;
+        let Some(stored) = self.recorder.read(&ns, &key)? else { return Ok(Vec::new()) };
+        let urls: Vec<String> =
+            serde_json::from_slice(&stored).map_err(|e| kv_core::Error::corrupt("settings", e))?;
+        urls.iter().map(|url| Ok(CloudUrl::parse(url)?)).collect()
+    }
+
+    pub(crate) fn set_cloud_urls(&self, urls: &[CloudUrl]) -> Result<()> {
+        write_cloud_urls(&*self.recorder, urls)
+    }
+}
+
+/// Remembers the clouds of this device. Settings are neither framed nor logged, so it does not
+/// matter whether they are written above or below the recorder.
+pub(crate) fn write_cloud_urls(kv: &dyn KvStore, urls: &[CloudUrl]) -> Result<()> {
+    let (ns, key) = clouds_place()?;
+    let urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
+    let json = serde_json::to_vec(&urls).map_err(|e| kv_core::Error::corrupt("settings", e))?;
+    Ok(kv.write(&ns, &key, json)?)
+}
+
+fn clouds_place() -> Result<(Namespace, Key)> {
+    let name = |e: kv_core::InvalidName| kv_core::Error::from(e);
+    Ok((
+        Namespace::reserved(registry::SETTINGS, "").map_err(name)?,
+        Key::new("clouds").map_err(name)?,
+    ))
+}

@@ -1,0 +1,140 @@
+//! The locked wallet: from here to a session, or from a cloud to a new folder.
+
+use std::{path::PathBuf, sync::Arc};
+
+use kv_core::KvStore;
+use vault::RootSecret;
+
+use crate::{
+    Builder, Error, RestoreProgress, RestoreReport, Session, UnlockError,
+    builder::{Parts, Place},
+    folder::{self, NewFolder},
+    restore,
+    session::open_clouds,
+    tower::Tower,
+};
+
+/// A wallet that is locked. Nothing can be asked of it but to unlock, create or restore.
+#[derive(Debug)]
+pub struct WalletPersistence {
+    parts: Parts,
+}
+
+impl WalletPersistence {
+    /// A wallet in a folder.
+    pub fn builder(folder: impl Into<PathBuf>) -> Builder {
+        Builder::new(Place::Folder(folder.into()))
+    }
+
+    /// A wallet in a store of the caller's own: `open` is called at each unlock.
+    pub fn over(
+        open: impl Fn() -> kv_core::Result<Arc<dyn KvStore>> + Send + Sync + 'static,
+    ) -> Builder {
+        Builder::new(Place::Store(Arc::new(open)))
+    }
+
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    /// Makes a new, empty wallet for this key and unlocks it. A folder is complete or not made at
+    /// all. The clouds given by address are remembered. Never asks a cloud: see
+    /// [`WalletPersistence::has_backup`].
+    pub async fn create(&self, root: &RootSecret) -> Result<Session, UnlockError> {
+        let (parts, secret) = (self.parts.clone(), root.clone());
+        blocking(move || {
+            let new = match &parts.place {
+                Place::Folder(path) => Some(NewFolder::begin(path)?),
+                Place::Store(_) => None,
+            };
+            let store = open_new(&parts, new.as_ref())?;
+            let tower = Tower::create(store, &secret, parts.clock.clone(), &parts.settings)?;
+            tower.set_cloud_urls(&parts.cloud_urls)?;
+            if let Some(new) = new {
+                tower.recorder.close()?;
+                drop(tower);
+                new.finish()?;
+            } else {
+                tower.recorder.close()?;
+            }
+            Ok::<_, UnlockError>(())
+        })
+        .await?;
+        self.unlock_with(root.clone()).await
+    }
+
+    /// Unlocks with local data alone; then replication starts behind the session, if a cloud is set.
+    pub async fn unlock(&self, root: &RootSecret) -> Result<Session, UnlockError> {
+        self.unlock_with(root.clone()).await
+    }
+
+    async fn unlock_with(&self, root: RootSecret) -> Result<Session, UnlockError> {
+        let parts = self.parts.clone();
+        let tower = blocking(move || {
+            let store = match &parts.place {
+                Place::Folder(path) => folder::open(path)?,
+                Place::Store(open) => open()?,
+            };
+            Tower::open(store, &root, parts.clock.clone(), &parts.settings)
+        })
+        .await?;
+        Ok(Session::start(tower, self.parts.clouds.clone()))
+    }
+
+    /// Whether one of the clouds holds a backup made with this key. Asks every cloud.
+    pub async fn has_backup(&self, root: &RootSecret) -> Result<bool, Error> {
+        let sealer = backup::ObjectSealer::new(vault::Keys::derive(root));
+        for cloud in open_clouds(&self.parts.clouds, &self.parts.cloud_urls).await? {
+            let heads = backup::class_prefix(&sealer.tag(), backup::Class::Head);
+            if !cloud::poll_backups(&*cloud, &heads).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Restores from the key and the clouds alone into an absent or empty folder, which is complete
+    /// afterwards or not there at all. Unlock it then.
+    ///
+    /// The new installation takes over silently: nothing stops the old device from going on.
+    pub async fn restore(
+        &self,
+        root: &RootSecret,
+        progress: impl FnMut(RestoreProgress) + Send,
+    ) -> Result<RestoreReport, UnlockError> {
+        let clouds = open_clouds(&self.parts.clouds, &self.parts.cloud_urls).await?;
+        let new = match &self.parts.place {
+            Place::Folder(path) => Some(NewFolder::begin(path)?),
+            Place::Store(_) => None,
+        };
+        let store = open_new(&self.parts, new.as_ref())?;
+        let report = restore::run(&self.parts, &clouds, root, store.clone(), progress).await;
+        // Close before the folder is moved or removed.
+        let closed = store.close();
+        drop(store);
+        let report = report?;
+        closed?;
+        if let Some(new) = new {
+            blocking(move || new.finish()).await?;
+        }
+        Ok(report)
+    }
+}
+
+fn open_new(parts: &Parts, new: Option<&NewFolder>) -> Result<Arc<dyn KvStore>, UnlockError> {
+    match (&parts.place, new) {
+        (Place::Store(open), _) => Ok(open()?),
+        (Place::Folder(_), Some(new)) => new.store(),
+        (Place::Folder(_), None) => Err(UnlockError::Empty),
+    }
+}
+
+/// Runs what waits for the disk outside the async threads.
+pub(crate) async fn blocking<T: Send + 'static, E: Send + 'static + From<Error>>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Task.into()),
+    }
+}
