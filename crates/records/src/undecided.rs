@@ -104,3 +104,28 @@ impl Undecided {
 pub(crate) fn key_in(keys: &IndexKeys, index: usize) -> Option<&EncodedKey> {
     keys.get(index)?.as_ref()
 }
+
+#[cfg(test)]
+mod tests {
+    use kv_core::Commit;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_what_is_decided() {
+        for outcome in [Ok(()), Err(kv_core::Error::Poisoned { store: "test" })] {
+            let mut rows = Rows::build(1, Vec::new());
+            let mut undecided = Undecided::new(vec![0]);
+            for key in [Some(b'x'), Some(b'y'), None, Some(b'x')] {
+                let receipt = Commit::done(outcome.clone()).receipt();
+                let keys = key.map(|key| IndexKeys::from([Some(EncodedKey::from([key]))]));
+                undecided.push(receipt, vec![(EncodedKey::from([1]), keys)]);
+            }
+            assert_eq!(undecided.claims.len(), 2);
+            undecided.settle(&mut rows);
+            assert!(undecided.batches.is_empty());
+            assert!(undecided.states.is_empty() && undecided.claims.is_empty());
+            assert_eq!(rows.len(), usize::from(outcome.is_ok()));
+        }
+    }
+}

@@ -161,3 +161,37 @@ impl KvStore for HeldStore {
         self.inner.close()
     }
 }
+
+/// A store that answers an error for one key.
+#[derive(Debug)]
+pub(crate) struct SpoiltStore {
+    pub(crate) inner: Arc<dyn KvStore>,
+    pub(crate) name: Key,
+    pub(crate) why: Error,
+}
+
+impl KvStore for SpoiltStore {
+    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        if *key == self.name { Err(self.why.clone()) } else { self.inner.read(ns, key) }
+    }
+
+    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.inner.list(ns, after, limit)
+    }
+
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        self.inner.namespaces()
+    }
+
+    fn submit(&self, batch: Batch) -> Commit {
+        self.inner.submit(batch)
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        self.inner.capabilities()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}

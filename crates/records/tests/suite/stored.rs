@@ -7,7 +7,7 @@ use records::{Error, Fields, Index, ObjectStore, OpenReport, Query, Record, Reco
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::common::{Tx, hashes, labelled, mem, open, tx};
+use crate::common::{SpoiltStore, Tx, hashes, labelled, mem, open, tx};
 
 fn transactions() -> Namespace {
     Namespace::reserved("~records", "transactions").unwrap()
@@ -84,7 +84,7 @@ fn a_damaged_record_is_reported_by_name_and_skipped() {
         ("no version", br#"{"r":{"chain":1}}"#),
         ("no content", br#"{"v":1}"#),
         ("a negative version", br#"{"v":-1,"r":{}}"#),
-        ("more than a frame", br#"{"v":1,"r":{},"x":1}"#),
+        ("more than a frame", &[&good[..good.len() - 1], br#","x":1}"#].concat()),
         ("an unknown old version", br#"{"v":0,"r":{}}"#),
         ("the record of another name", good),
     ];
@@ -109,6 +109,27 @@ fn a_damaged_record_is_reported_by_name_and_skipped() {
         store.put(&labelled("a", "rent")).unwrap().wait().unwrap();
         assert_eq!(open::<Tx>(&kv).get_all().unwrap().len(), 2, "{case}");
     }
+}
+
+#[test]
+fn a_record_that_the_store_below_cannot_give_is_reported_and_skipped() {
+    let inner = mem();
+    open::<Tx>(&inner).put_many(&[tx("a", 1), tx("b", 2)]).unwrap().wait().unwrap();
+    let spoilt = |why: kv_core::Error| {
+        let kv = SpoiltStore { inner: Arc::clone(&inner), name: name_of("a"), why };
+        ObjectStore::<Tx>::open(Arc::new(kv))
+    };
+    let (store, report) = spoilt(kv_core::Error::corrupt("mem", "a bit flipped")).unwrap();
+    assert_eq!((report.records, report.too_new(), report.skipped.len()), (1, 0, 1));
+    assert_eq!(report.skipped[0].name, name_of("a"));
+    assert_eq!(hashes(&store, &Query::index("from")), ["b"]);
+    // A newer envelope below is as good as a newer record: it is left alone.
+    let (store, report) =
+        spoilt(kv_core::Error::TooNew { store: "mem", found: 2, newest: 1 }).unwrap();
+    assert_eq!(report.too_new(), 1);
+    assert!(matches!(store.put(&tx("a", 1)), Err(Error::Store { .. })));
+    // What concerns the whole store is no reason to go on with half of it.
+    assert!(matches!(spoilt(kv_core::Error::Locked { store: "mem" }), Err(Error::Store { .. })));
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! A unique index takes a key once; a violation is a typed error and changes nothing.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use crate::common::{HeldStore, Tx, hashes, labelled, mem, open};
 use kv_core::{Batch, KvStore, KvStoreExt};
@@ -75,6 +81,44 @@ fn what_is_in_flight_counts() {
         held.land();
     }
     assert_eq!(by_label(&store), ["c", "a", "b"]);
+}
+
+#[test]
+fn a_key_given_up_and_taken_back_in_flight_stays_taken() {
+    let held = HeldStore::new();
+    let kv: Arc<dyn KvStore> = held.clone();
+    let store = open::<Tx>(&kv);
+    for label in ["rent", "food", "rent"] {
+        drop(store.put(&labelled("a", label)).unwrap());
+    }
+    for _ in 0..3 {
+        assert_not_unique(store.put(&labelled("b", "rent")));
+        held.land();
+    }
+    assert_not_unique(store.put(&labelled("b", "rent")));
+    drop(store.put(&labelled("b", "food")).unwrap());
+}
+
+#[test]
+fn of_many_threads_that_take_one_key_one_wins() {
+    const THREADS: usize = 8;
+    let store = open::<Tx>(&mem());
+    let barrier = Barrier::new(THREADS);
+    let wins = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for worker in 0..THREADS {
+            let (store, barrier, wins) = (&store, &barrier, &wins);
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let record = labelled(&format!("{worker}-{round}"), &format!("l{round}"));
+                    barrier.wait();
+                    wins.fetch_add(usize::from(store.put(&record).is_ok()), Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    assert_eq!(wins.into_inner(), 200);
+    assert_eq!(by_label(&store).len(), 200);
 }
 
 #[test]

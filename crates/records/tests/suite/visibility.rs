@@ -1,13 +1,16 @@
 //! The indexes agree with what is durable: nothing earlier, nothing that failed, in order.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+};
 
 use crate::common::{HeldStore, Tx, hashes, mem, open, tx};
 use kv_core::{
     KvStore,
     testing::{Fault, FaultyStore, Landing, block_on},
 };
-use records::{Error, Query};
+use records::{Error, KeyRange, Query};
 
 #[test]
 fn a_query_sees_a_record_once_its_batch_is_decided() {
@@ -45,6 +48,28 @@ fn changes_in_flight_take_effect_in_the_order_of_their_submission() {
         );
     }
     assert_eq!(seen, [vec![5], vec![3], vec![8], vec![], vec![1]]);
+}
+
+#[test]
+fn threads_that_change_one_record_leave_the_indexes_as_it_is_stored() {
+    const THREADS: u64 = 4;
+    let kv = mem();
+    let store = open::<Tx>(&kv);
+    let barrier = Barrier::new(THREADS as usize);
+    for round in 0..200 {
+        thread::scope(|scope| {
+            for worker in 0..THREADS {
+                let (store, barrier) = (&store, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    drop(store.put(&tx("a", round * THREADS + worker)).unwrap());
+                });
+            }
+        });
+        let stored = store.get((1u64, "a")).unwrap().unwrap();
+        let range = KeyRange::prefix(("alice", stored.time));
+        assert_eq!(store.count(&Query::index("from").range(range)).unwrap(), 1, "{round}");
+    }
 }
 
 #[test]
