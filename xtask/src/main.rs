@@ -36,9 +36,7 @@ fn main() -> ExitCode {
     let good = match args.as_slice() {
         ["test-all"] => test_all::run(false),
         ["test-all", "--quick"] => test_all::run(true),
-        ["tidy"] => tidy::run()
-            .map_err(|failure| eprintln!("{failure}"))
-            .is_ok(),
+        ["tidy"] => tidy::run().map_err(|failure| eprintln!("{failure}")).is_ok(),
         ["help" | "--help" | "-h"] | ["test-all" | "tidy", "--help" | "-h"] => {
             print!("{HELP}");
             true
@@ -48,9 +46,5 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -27,33 +27,20 @@ pub(crate) fn packages() -> Result<Vec<Package>, String> {
 
 fn package(json: &Value) -> Package {
     let features = json.get("features").and_then(Value::as_object);
-    let mut features: Vec<String> = features
-        .into_iter()
-        .flat_map(|f| f.keys().cloned())
-        .collect();
+    let mut features: Vec<String> = features.into_iter().flat_map(|f| f.keys().cloned()).collect();
     features.sort();
     // A crate of the workspace has a path; a dependency without a kind is a normal one.
     let needs = array(json, "dependencies")
         .filter(|d| d.get("path").is_some() && d.get("kind").is_some_and(Value::is_null))
         .map(|d| text(d, "name"))
         .collect();
-    Package {
-        name: text(json, "name"),
-        features,
-        needs,
-    }
+    Package { name: text(json, "name"), features, needs }
 }
 
 fn array<'a>(json: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
-    json.get(name)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    json.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn text(json: &Value, name: &str) -> String {
-    json.get(name)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    json.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -42,10 +42,7 @@ impl Step {
                 command.env_remove(&*name);
             }
         }
-        Self {
-            command,
-            shown: format!("{shown} {}", args.join(" ")),
-        }
+        Self { command, shown: format!("{shown} {}", args.join(" ")) }
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
@@ -62,10 +59,7 @@ impl Step {
     /// What the program prints to its standard output.
     pub(crate) fn output(mut self) -> Result<String, String> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let output = self
-            .command
-            .output()
-            .map_err(|e| format!("{}: {e}", self.shown))?;
+        let output = self.command.output().map_err(|e| format!("{}: {e}", self.shown))?;
         if !output.status.success() {
             return Err(format!("{}: {}", self.shown, output.status));
         }
@@ -93,21 +87,14 @@ impl Step {
             Stream::Out => self.command.stdout(Stdio::piped()),
             Stream::Err => self.command.stderr(Stdio::piped()),
         };
-        let mut child = self
-            .command
-            .spawn()
-            .map_err(|e| format!("{}: {e}", self.shown))?;
+        let mut child = self.command.spawn().map_err(|e| format!("{}: {e}", self.shown))?;
         let pipe: Option<Box<dyn Read>> = match stream {
             Stream::Out => child.stdout.take().map(|p| Box::new(p) as _),
             Stream::Err => child.stderr.take().map(|p| Box::new(p) as _),
         };
         let mut reader = BufReader::new(pipe.ok_or("no pipe")?);
         let mut line = Vec::new();
-        while reader
-            .read_until(b'\n', &mut line)
-            .map_err(|e| e.to_string())?
-            > 0
-        {
+        while reader.read_until(b'\n', &mut line).map_err(|e| e.to_string())? > 0 {
             // A closed terminal is no reason to fail the check.
             let _ = match stream {
                 Stream::Out => io::stdout().write_all(&line),
@@ -154,9 +141,6 @@ mod tests {
 
     #[test]
     fn colours_are_taken_out() {
-        assert_eq!(
-            plain("\u{1b}[32;1m     Summary\u{1b}[0m [ 1s ]"),
-            "     Summary [ 1s ]"
-        );
+        assert_eq!(plain("\u{1b}[32;1m     Summary\u{1b}[0m [ 1s ]"), "     Summary [ 1s ]");
     }
 }

@@ -40,10 +40,7 @@ const SECTIONS: [(&str, bool, Section); 10] = [
 /// Runs all sections, also after a failed one, and prints the summary. True if all is well.
 pub(crate) fn run(quick: bool) -> bool {
     let ci = env::var("CI").is_ok_and(|value| value == "true");
-    let mut context = Context {
-        ci,
-        counts: suites::Counts::default(),
-    };
+    let mut context = Context { ci, counts: suites::Counts::default() };
     let mut report = Report::default();
     for (name, slow, section) in SECTIONS {
         report::headline(name);
@@ -67,23 +64,13 @@ fn fmt(_: &mut Context) -> Result<(), Stop> {
 
 fn clippy(_: &mut Context) -> Result<(), Stop> {
     need(Tool::Clippy)?;
-    let args = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let args = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     Ok(Step::cargo(&args).run()?)
 }
 
 fn docs(_: &mut Context) -> Result<(), Stop> {
     let args = ["doc", "--workspace", "--no-deps", "--all-features"];
-    Ok(Step::cargo(&args)
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .run()?)
+    Ok(Step::cargo(&args).env("RUSTDOCFLAGS", "-D warnings").run()?)
 }
 
 fn book(_: &mut Context) -> Result<(), Stop> {
@@ -102,14 +89,7 @@ fn book(_: &mut Context) -> Result<(), Stop> {
 fn deny(_: &mut Context) -> Result<(), Stop> {
     need(Tool::Deny)?;
     // Advisories need the network and change without us: deny.toml says more.
-    let args = [
-        "deny",
-        "check",
-        "--hide-inclusion-graph",
-        "bans",
-        "licenses",
-        "sources",
-    ];
+    let args = ["deny", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
     Ok(Step::cargo(&args).run()?)
 }
 
@@ -123,9 +103,5 @@ fn nothing_changed(context: &mut Context) -> Result<(), Stop> {
 }
 
 fn need(tool: Tool) -> Result<(), Stop> {
-    if tool.is_there() {
-        Ok(())
-    } else {
-        Err(Stop::Skipped(tool.why_skipped().to_owned()))
-    }
+    if tool.is_there() { Ok(()) } else { Err(Stop::Skipped(tool.why_skipped().to_owned())) }
 }

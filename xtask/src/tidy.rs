@@ -31,13 +31,7 @@ impl Findings {
 pub(crate) fn run() -> Result<(), String> {
     let files = files::all()?;
     let mut findings = Findings::default();
-    for lint in [
-        layout::check,
-        rust::check,
-        hosts::check,
-        book::check,
-        promises::check,
-    ] {
+    for lint in [layout::check, rust::check, hosts::check, book::check, promises::check] {
         lint(&files, &mut findings);
     }
     tower::check(&mut findings)?;
@@ -49,10 +43,7 @@ pub(crate) fn run() -> Result<(), String> {
     }
     match findings.errors.len() {
         0 => Ok(()),
-        n => Err(format!(
-            "tidy found {n} {}",
-            if n == 1 { "thing" } else { "things" }
-        )),
+        n => Err(format!("tidy found {n} {}", if n == 1 { "thing" } else { "things" })),
     }
 }
 
@@ -61,10 +52,7 @@ pub(crate) fn run() -> Result<(), String> {
 fn errors(lint: fn(&[files::File], &mut Findings), files: &[(&str, &str)]) -> Vec<String> {
     let files: Vec<files::File> = files
         .iter()
-        .map(|(path, text)| files::File {
-            path: (*path).to_owned(),
-            text: (*text).to_owned(),
-        })
+        .map(|(path, text)| files::File { path: (*path).to_owned(), text: (*text).to_owned() })
         .collect();
     let mut findings = Findings::default();
     lint(&files, &mut findings);

@@ -18,21 +18,14 @@ pub(super) fn run() -> Result<(), Stop> {
                 warned |= line.starts_with("warning:");
             });
             if outcome.is_err() || warned {
-                failed.push(
-                    format!("{} {}", package.name, flags.join(" "))
-                        .trim_end()
-                        .to_owned(),
-                );
+                failed.push(format!("{} {}", package.name, flags.join(" ")).trim_end().to_owned());
             }
         }
     }
     if failed.is_empty() {
         Ok(())
     } else {
-        Err(Stop::Failed(format!(
-            "an error or a warning in {}",
-            failed.join(", ")
-        )))
+        Err(Stop::Failed(format!("an error or a warning in {}", failed.join(", "))))
     }
 }
 

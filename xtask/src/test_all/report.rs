@@ -59,11 +59,7 @@ impl Report {
                 Err(Stop::Skipped(why)) => println!("{name:<18} {time:>9}  skipped  {why}"),
             }
         }
-        println!(
-            "{:<18} {:>9}",
-            "all",
-            seconds(self.0.iter().map(|(_, time, _)| *time).sum())
-        );
+        println!("{:<18} {:>9}", "all", seconds(self.0.iter().map(|(_, time, _)| *time).sum()));
     }
 }
 
@@ -80,11 +76,7 @@ mod tests {
         let mut report = Report::default();
         report.add("a", Duration::ZERO, Ok(()));
         assert!(report.is_good(true));
-        report.add(
-            "b",
-            Duration::ZERO,
-            Err(Stop::Skipped("no tool".to_owned())),
-        );
+        report.add("b", Duration::ZERO, Err(Stop::Skipped("no tool".to_owned())));
         assert!(report.is_good(false));
         assert!(!report.is_good(true));
         report.add("c", Duration::ZERO, Err(Stop::Failed("broken".to_owned())));

@@ -28,26 +28,14 @@ pub(super) fn run(context: &mut Context) -> Result<(), Stop> {
         context.counts.add(last);
         return Ok(outcome?);
     }
-    println!(
-        "{} (the tests run without it too, only slower)",
-        Tool::Nextest.why_skipped()
-    );
+    println!("{} (the tests run without it too, only slower)", Tool::Nextest.why_skipped());
     let targets = ["--lib", "--bins", "--tests", "--examples"];
-    run_cargo_test(
-        context,
-        &[&["test"], common.as_slice(), targets.as_slice()].concat(),
-    )
+    run_cargo_test(context, &[&["test"], common.as_slice(), targets.as_slice()].concat())
 }
 
 /// The examples in the documentation.
 pub(super) fn run_doc_tests(context: &mut Context) -> Result<(), Stop> {
-    let args = [
-        "test",
-        "--doc",
-        "--workspace",
-        "--all-features",
-        "--no-fail-fast",
-    ];
+    let args = ["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"];
     run_cargo_test(context, &args)
 }
 
@@ -113,21 +101,9 @@ mod tests {
     fn nextests_closing_line_is_understood() {
         let line = "     Summary [   0.005s] 15 tests run: 10 passed (1 slow, 2 flaky), 2 failed, \
                     1 timed out, 2 exec failed, 7 skipped";
-        assert_eq!(
-            of_nextest(line),
-            Some(Counts {
-                passed: 10,
-                failed: 5
-            })
-        );
+        assert_eq!(of_nextest(line), Some(Counts { passed: 10, failed: 5 }));
         let interrupted = "     Summary [   1.000s] 3/9 tests run: 3 passed, 0 skipped";
-        assert_eq!(
-            of_nextest(interrupted),
-            Some(Counts {
-                passed: 3,
-                failed: 0
-            })
-        );
+        assert_eq!(of_nextest(interrupted), Some(Counts { passed: 3, failed: 0 }));
         // The output of a failed test is shown again.
         let shown = "    test result: FAILED. 0 passed; 1 failed; 0 ignored";
         assert_eq!(of_nextest(shown), None);
@@ -136,40 +112,16 @@ mod tests {
     #[test]
     fn cargo_tests_closing_lines_are_understood() {
         let line = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
-        assert_eq!(
-            of_cargo_test(line),
-            Some(Counts {
-                passed: 3,
-                failed: 0
-            })
-        );
+        assert_eq!(of_cargo_test(line), Some(Counts { passed: 3, failed: 0 }));
         let line = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured";
-        assert_eq!(
-            of_cargo_test(line),
-            Some(Counts {
-                passed: 1,
-                failed: 2
-            })
-        );
+        assert_eq!(of_cargo_test(line), Some(Counts { passed: 1, failed: 2 }));
         assert_eq!(of_cargo_test("test a::passed ... ok"), None);
     }
 
     #[test]
     fn no_test_at_all_is_not_good() {
         assert!(!Counts::default().is_good());
-        assert!(
-            Counts {
-                passed: 1,
-                failed: 0
-            }
-            .is_good()
-        );
-        assert!(
-            !Counts {
-                passed: 1,
-                failed: 1
-            }
-            .is_good()
-        );
+        assert!(Counts { passed: 1, failed: 0 }.is_good());
+        assert!(!Counts { passed: 1, failed: 1 }.is_good());
     }
 }

@@ -14,19 +14,14 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
         for link in links(&file.text) {
             let target = resolve(&file.path, link);
             if !paths.contains(target.as_str()) {
-                findings.error(
-                    &file.path,
-                    format_args!("links to {link}, which is not there"),
-                );
+                findings.error(&file.path, format_args!("links to {link}, which is not there"));
             }
             if file.path == SUMMARY {
                 listed.insert(target);
             }
         }
     }
-    let pages = paths
-        .iter()
-        .filter(|p| p.starts_with(SOURCE) && p.ends_with(".md"));
+    let pages = paths.iter().filter(|p| p.starts_with(SOURCE) && p.ends_with(".md"));
     for page in pages.filter(|p| **p != SUMMARY && !listed.contains(**p)) {
         findings.error(page, "is not in the book's SUMMARY.md");
     }
@@ -34,10 +29,7 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
 
 /// The pages a page links to: relative addresses of Markdown files, without their fragments.
 fn links(text: &str) -> impl Iterator<Item = &str> {
-    let targets = text
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next());
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let pages = targets.filter_map(|target| target.split('#').next());
     pages.filter(|page| page.ends_with(".md") && !page.contains("://"))
 }
@@ -64,11 +56,7 @@ mod tests {
     #[test]
     fn a_page_outside_the_table_of_contents_is_found() {
         let summary = (SUMMARY, "- [A](a.md)\n- [B](guides/b.md)\n");
-        let pages = [
-            summary,
-            ("docs/src/a.md", ""),
-            ("docs/src/guides/b.md", "[A](../a.md#x)"),
-        ];
+        let pages = [summary, ("docs/src/a.md", ""), ("docs/src/guides/b.md", "[A](../a.md#x)")];
         assert!(errors(check, &pages).is_empty());
         let lonely = [summary, pages[1], pages[2], ("docs/src/c.md", "")];
         assert_eq!(errors(check, &lonely).len(), 1);
@@ -76,10 +64,7 @@ mod tests {
 
     #[test]
     fn a_link_to_nowhere_is_found() {
-        assert_eq!(
-            errors(check, &[("README.md", "[x](docs/src/gone.md)")]).len(),
-            1
-        );
+        assert_eq!(errors(check, &[("README.md", "[x](docs/src/gone.md)")]).len(), 1);
         assert!(errors(check, &[("README.md", "[x](https://example.org/y.md)")]).is_empty());
     }
 }

@@ -49,27 +49,14 @@ mod tests {
     #[test]
     fn a_path_of_one_machine_is_found() {
         for folder in FOLDERS {
-            for line in [
-                format!("see /{folder}/x"),
-                format!("dir=\"/{folder}\""),
-                format!("`/{folder}/`"),
-            ] {
-                assert_eq!(
-                    errors(check, &[("docs/src/x.md", &line)]).len(),
-                    1,
-                    "{line}"
-                );
+            for line in
+                [format!("see /{folder}/x"), format!("dir=\"/{folder}\""), format!("`/{folder}/`")]
+            {
+                assert_eq!(errors(check, &[("docs/src/x.md", &line)]).len(), 1, "{line}");
                 assert!(errors(check, &[("Cargo.lock", &line)]).is_empty(), "{line}");
             }
-            for line in [
-                format!("a/{folder}/x"),
-                format!("~/{folder}"),
-                format!("/{folder}s/x"),
-            ] {
-                assert!(
-                    errors(check, &[("docs/src/x.md", &line)]).is_empty(),
-                    "{line}"
-                );
+            for line in [format!("a/{folder}/x"), format!("~/{folder}"), format!("/{folder}s/x")] {
+                assert!(errors(check, &[("docs/src/x.md", &line)]).is_empty(), "{line}");
             }
         }
     }
@@ -77,11 +64,7 @@ mod tests {
     #[test]
     fn a_package_host_is_found() {
         for host in HOSTS {
-            assert_eq!(
-                errors(check, &[("xtask/src/x.rs", host)]).len(),
-                1,
-                "{host}"
-            );
+            assert_eq!(errors(check, &[("xtask/src/x.rs", host)]).len(), 1, "{host}");
         }
     }
 }

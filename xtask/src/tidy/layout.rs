@@ -20,19 +20,13 @@ const ALLOWED: [&str; 12] = [
 ];
 
 pub(super) fn check(files: &[File], findings: &mut Findings) {
-    let tops: BTreeSet<&str> = files
-        .iter()
-        .filter_map(|f| f.path.split('/').next())
-        .collect();
+    let tops: BTreeSet<&str> = files.iter().filter_map(|f| f.path.split('/').next()).collect();
     for top in tops {
         if !top.starts_with('.') && !ALLOWED.contains(&top) {
             findings.error(top, "does not belong on the top level");
         }
     }
-    for file in files
-        .iter()
-        .filter(|f| f.path.ends_with("Cargo.toml") && f.path != "Cargo.toml")
-    {
+    for file in files.iter().filter(|f| f.path.ends_with("Cargo.toml") && f.path != "Cargo.toml") {
         if !file.text.contains("[lints]\nworkspace = true\n") {
             findings.error(&file.path, "needs `[lints] workspace = true`");
         }
@@ -46,13 +40,7 @@ mod tests {
 
     #[test]
     fn a_stray_file_on_the_top_level_is_found() {
-        assert!(
-            errors(
-                check,
-                &[("README.md", ""), (".ci/run", ""), ("docs/x.md", "")]
-            )
-            .is_empty()
-        );
+        assert!(errors(check, &[("README.md", ""), (".ci/run", ""), ("docs/x.md", "")]).is_empty());
         assert_eq!(errors(check, &[("notes.txt", "")]).len(), 1);
     }
 
@@ -60,9 +48,6 @@ mod tests {
     fn a_crate_without_our_lints_is_found() {
         let good = ("crates/a/Cargo.toml", "[lints]\nworkspace = true\n");
         assert!(errors(check, &[good]).is_empty());
-        assert_eq!(
-            errors(check, &[("crates/a/Cargo.toml", "[package]\n")]).len(),
-            1
-        );
+        assert_eq!(errors(check, &[("crates/a/Cargo.toml", "[package]\n")]).len(), 1);
     }
 }

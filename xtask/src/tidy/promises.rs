@@ -1,24 +1,20 @@
-//! Every row of the guarantees page names tests that exist: a promise without a test is not made.
+//! Promises name tests that exist, on the guarantees page and wherever the book has such a table.
 
 use std::collections::BTreeSet;
 
 use super::{Findings, files::File};
 
+/// Here no promise is made without a test.
 const PAGE: &str = "docs/src/guarantees.md";
 
 pub(super) fn check(files: &[File], findings: &mut Findings) {
     let sources = files.iter().filter(|f| f.path.ends_with(".rs"));
     let functions: BTreeSet<&str> = sources.flat_map(|f| functions(&f.text)).collect();
-    for page in files.iter().filter(|f| f.path == PAGE) {
-        for (number, line) in page
-            .text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| is_row(line))
-        {
-            let place = format!("{PAGE}:{}", number + 1);
-            let tests = tests(line);
-            if tests.is_empty() {
+    for page in files.iter().filter(|f| f.path.starts_with("docs/src/")) {
+        for (number, row) in rows(&page.text) {
+            let place = format!("{}:{number}", page.path);
+            let tests = tests(row);
+            if tests.is_empty() && page.path == PAGE {
                 findings.error(&place, "a promise without a test");
             }
             for test in tests.iter().filter(|test| !functions.contains(*test)) {
@@ -31,25 +27,24 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
 /// The names of all functions of a source.
 fn functions(text: &str) -> impl Iterator<Item = &str> {
     let after = text.split("fn ").skip(1);
-    after.filter_map(|rest| {
-        rest.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .next()
+    after.filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next())
+}
+
+/// The rows of all tables that are headed `promise`, with the numbers of their lines.
+fn rows(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut within = false;
+    text.lines().enumerate().filter_map(move |(index, line)| {
+        let head = line.starts_with("| promise |");
+        within = head || (within && line.starts_with('|'));
+        (within && !head && !line.starts_with("|-")).then_some((index + 1, line))
     })
 }
 
-/// A row of a table that is neither its head nor the line below that.
-fn is_row(line: &str) -> bool {
-    line.starts_with('|') && !line.starts_with("|-") && !line.starts_with("| promise ")
-}
-
-/// What stands in backticks in the last cell.
+/// What stands in backticks in the last cell and is a name, not a path.
 fn tests(row: &str) -> Vec<&str> {
-    let cell = row
-        .trim_end_matches([' ', '|'])
-        .rsplit('|')
-        .next()
-        .unwrap_or_default();
-    cell.split('`').skip(1).step_by(2).collect()
+    let cell = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+    let quoted = cell.split('`').skip(1).step_by(2);
+    quoted.filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_')).collect()
 }
 
 #[cfg(test)]
@@ -57,10 +52,14 @@ mod tests {
     use super::*;
     use crate::tidy::errors;
 
-    fn found(row: &str) -> usize {
+    fn found_on(path: &str, row: &str) -> usize {
         let page = format!("| promise | tests |\n|---|---|\n{row}\n");
         let source = ("crates/a/tests/a.rs", "#[test]\nfn it_holds() {}\n");
-        errors(check, &[(PAGE, &page), source]).len()
+        errors(check, &[(path, &page), source]).len()
+    }
+
+    fn found(row: &str) -> usize {
+        found_on(PAGE, row)
     }
 
     #[test]
@@ -69,5 +68,13 @@ mod tests {
         assert_eq!(found("| It holds. | |"), 1);
         assert_eq!(found("| It holds. | `it_hold` |"), 1);
         assert_eq!(found("| It holds. | `it_holds`, `it_stays` |"), 1);
+    }
+
+    #[test]
+    fn a_test_that_is_gone_is_found_on_every_page() {
+        let page = "docs/src/crates/a.md";
+        assert_eq!(found_on(page, "| It holds. | `it_hold` |"), 1);
+        assert_eq!(found_on(page, "| It holds. | the suite in `tests/a.rs` |"), 0);
+        assert_eq!(found_on(page, "| It holds. | `it_holds` |\n\n| a | `b` |"), 0);
     }
 }

@@ -12,12 +12,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("backup", &["kv-core", "vault"]),
     ("cloud", &["kv-core", "backup"]),
     ("records", &["kv-core"]),
-    (
-        "wallet-persistence",
-        &[
-            "kv-core", "kv-mem", "kv-fs", "vault", "backup", "cloud", "records",
-        ],
-    ),
+    ("wallet-persistence", &["kv-core", "kv-mem", "kv-fs", "vault", "backup", "cloud", "records"]),
     ("strongroom", &["wallet-persistence"]),
     ("xtask", &[]),
 ];
@@ -28,11 +23,7 @@ pub(super) fn check(findings: &mut Findings) -> Result<(), String> {
             findings.error(&package.name, "is a crate that the tower does not have yet");
             continue;
         };
-        for needed in package
-            .needs
-            .iter()
-            .filter(|n| !allowed.contains(&n.as_str()))
-        {
+        for needed in package.needs.iter().filter(|n| !allowed.contains(&n.as_str())) {
             findings.error(&package.name, format_args!("must not need {needed}"));
         }
     }
