@@ -27,7 +27,7 @@ pub(crate) struct Place {
 /// are refused.
 pub(crate) fn place(keys: &Keys, ns: &Namespace, key: &Key) -> Result<Place, InvalidName> {
     if is_own(ns) {
-        return Err(InvalidName::Character { found: '~' });
+        return Err(InvalidName::Taken);
     }
     if !is_clear(ns) {
         return Ok(Place { ns: namespace(keys, ns), key: self::key(keys, ns, key), hidden: true });

@@ -87,6 +87,14 @@ impl Keys {
     }
 }
 
+#[cfg(test)]
+impl Keys {
+    /// How many clones there are.
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys(..)")

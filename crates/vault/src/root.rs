@@ -82,7 +82,12 @@ mod tests {
         assert_eq!(secret.as_bytes(), [0x00, 0xff].repeat(16));
         assert_eq!(RootSecret::from_hex("abc").unwrap_err(), BadKey::Length { found: 3 });
         let odd = text.replace("00", "0g");
-        assert_eq!(RootSecret::from_hex(&odd).unwrap_err(), BadKey::Digit);
+        let error = RootSecret::from_hex(&odd).unwrap_err();
+        assert_eq!(error, BadKey::Digit);
+        let length = "a key has 64 hexadecimal digits, found 3 characters";
+        assert_eq!(BadKey::Length { found: 3 }.to_string(), length);
+        let digit = "a character of the key is not a hexadecimal digit";
+        assert_eq!(error.to_string(), digit);
     }
 
     #[test]

@@ -96,6 +96,43 @@ fn after_a_failure_below_reads_go_on_and_nothing_counts_as_missing() {
     assert!(matches!(flushed, Err(Error::Poisoned { .. })));
 }
 
+/// Whatever part of the queue a crash leaves, names and values agree, folds included.
+#[test]
+fn any_beginning_of_what_was_submitted_is_whole() {
+    for landed in 0.. {
+        let (below, store) = sealed();
+        let a = ns("a", "");
+        for round in 0..8u32 {
+            let mut batch = Batch::new().put(&ns("pointer", ""), &key("p"), &round.to_le_bytes());
+            for n in 0..150 {
+                // Every name is written in one round and removed two rounds later.
+                batch = batch.put(&a, &key(&format!("{round}-{n}")), b"x");
+                if let Some(old) = round.checked_sub(2) {
+                    batch = batch.remove(&a, &key(&format!("{old}-{n}")));
+                }
+            }
+            drop(store.submit(batch));
+        }
+        below.land(landed);
+        let left = below.land(0);
+        drop(store);
+
+        let store = SealedStore::open(below.durable(), &root()).unwrap();
+        let pointer = store.read(&ns("pointer", ""), &key("p")).unwrap();
+        let rounds = pointer.map_or(0, |p| u32::from_le_bytes((*p).try_into().unwrap()) + 1);
+        let listed = store.list_all(&a).unwrap();
+        assert_eq!(listed.len(), 150 * rounds.min(2) as usize, "{landed} landed");
+        let newest = format!("{}-0", rounds.saturating_sub(1));
+        assert!(rounds == 0 || listed.contains(&key(&newest)));
+        let verify = store.capabilities().verify.unwrap();
+        assert_eq!(verify.verify(&mut |_| ()).unwrap().findings, []);
+        if left == 0 {
+            assert!(landed > 9, "folds have batches of their own");
+            break;
+        }
+    }
+}
+
 /// Each batch writes a new key, a new namespace and a pointer to both. Whoever reads the pointer
 /// must find them, at any moment and in any order of looks.
 #[test]

@@ -47,6 +47,46 @@ fn golden_envelope() {
     assert_eq!(open(&key(1), &Aad::new("test"), &kept).unwrap(), b"");
 }
 
+/// Golden envelopes that must not open, each with its answer.
+#[test]
+fn golden_bad_envelopes() {
+    let mut flipped = sealed();
+    flipped[40] ^= 1;
+    let kept = golden("envelope-bad-flipped.bin", &flipped);
+    assert!(matches!(open(&key(1), &aad(), &kept), Err(EnvelopeError::Damaged)));
+    let mut newer = sealed();
+    newer[4] = 2;
+    fix_checksum(&mut newer);
+    let kept = golden("envelope-bad-newer.bin", &newer);
+    assert!(matches!(open(&key(1), &aad(), &kept), Err(EnvelopeError::TooNew { .. })));
+    let other = seal_with(&key(2), NONCE_BYTES, &aad(), b"a secret").unwrap();
+    let kept = golden("envelope-bad-key.bin", &other);
+    assert!(matches!(open(&key(1), &aad(), &kept), Err(EnvelopeError::WrongKey)));
+}
+
+#[test]
+fn messages() {
+    let source = io::Error::other("no device");
+    let messages = [
+        EnvelopeError::Damaged,
+        EnvelopeError::WrongKey,
+        EnvelopeError::TooNew { version: 2, suite: 1 },
+        EnvelopeError::NoRandomness(NoRandomness { source }),
+        EnvelopeError::TooLarge,
+    ]
+    .map(|e| e.to_string());
+    assert_eq!(
+        messages,
+        [
+            "a sealed object is damaged or in the wrong place",
+            "a sealed object belongs to another key",
+            "envelope version 2, suite 1 is too new",
+            "the operating system gave no random bytes",
+            "an object is too large to be sealed",
+        ]
+    );
+}
+
 #[test]
 fn sealing_twice_never_gives_the_same_bytes() {
     let [a, b] = [(); 2].map(|()| seal(&key(1), &aad(), b"a secret").unwrap());

@@ -113,6 +113,7 @@ impl KvStore for SealedStore {
 
     fn namespaces(&self) -> Result<Vec<Namespace>> {
         self.with(|unlocked| {
+            // The log's are looked up a moment later: only the layer that owns the log sees both.
             let mut namespaces = unlocked.namespaces();
             let below = self.inner.namespaces()?;
             namespaces.extend(below.into_iter().filter(hidden::is_clear));
@@ -157,4 +158,35 @@ impl fmt::Debug for SealedStore {
 /// A name that the rules of this layer forbid.
 fn invalid(source: InvalidName) -> Error {
     Error::InvalidName { source }
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_core::KvStoreExt;
+    use kv_mem::MemStore;
+
+    use super::*;
+
+    #[test]
+    fn locking_drops_the_keys() {
+        let root = RootSecret::from_bytes([7; 32]);
+        let store = SealedStore::create(Arc::new(MemStore::new()), &root).unwrap();
+        let ns = Namespace::new("a-secret-name", "").unwrap();
+        store.write(&ns, &Key::number(1), b"x").unwrap();
+        let keys = store.keys().unwrap();
+        assert_eq!(keys.wallet_tag(), Keys::derive(&root).wallet_tag());
+        assert_eq!(keys.holders(), 2);
+        store.lock();
+        assert_eq!(keys.holders(), 1, "a locked store kept the keys");
+    }
+
+    #[test]
+    fn debug_shows_no_name() {
+        let root = RootSecret::from_bytes([7; 32]);
+        let store = SealedStore::create(Arc::new(MemStore::new()), &root).unwrap();
+        let ns = Namespace::new("a-secret-name", "").unwrap();
+        store.write(&ns, &Key::number(1), b"x").unwrap();
+        let shown = format!("{store:?}");
+        assert!(!shown.contains("a-secret-name"), "{shown}");
+    }
 }

@@ -79,3 +79,18 @@ fn new_words_are_twenty_four_and_new() {
     assert_ne!(*a.to_text(), *b.to_text());
     assert!(Words::parse(&a.to_text()).is_ok());
 }
+
+#[test]
+fn messages() {
+    let messages =
+        [BadWords::Count { found: 11 }, BadWords::Unknown { position: 2 }, BadWords::Checksum]
+            .map(|e| e.to_string());
+    assert_eq!(
+        messages,
+        [
+            "found 11 words, expected 12, 15, 18, 21 or 24",
+            "word number 2 is not in the list",
+            "the checksum of the words does not fit",
+        ]
+    );
+}

@@ -19,7 +19,7 @@ pub struct Queued(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    durable: MemStore,
+    durable: Arc<MemStore>,
     submitted: MemStore,
     queue: Mutex<Queue>,
 }
@@ -42,6 +42,11 @@ impl Queued {
     /// Makes up to `count` more batches durable; tells how many are left.
     pub fn land(&self, count: usize) -> usize {
         self.0.land(count)
+    }
+
+    /// What survives a crash now.
+    pub fn durable(&self) -> Arc<MemStore> {
+        self.0.durable.clone()
     }
 
     /// From now on everything that waits has failed.
