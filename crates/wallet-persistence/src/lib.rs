@@ -1,6 +1,11 @@
 //! The front door of Strongroom.
 #![doc = include_str!("../README.md")]
 
+/// The example of the repository's README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct RepositoryReadme;
+
 mod account;
 mod builder;
 mod chain_data;

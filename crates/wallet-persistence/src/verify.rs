@@ -105,6 +105,15 @@ async fn scrub(tower: &Tower, cloud: &dyn CloudBackend) -> Result<CloudReport> {
         let what = format!("the newest head of this device is missing: {}", mine.name(&tag));
         scrub.out.report.push(Severity::Damage, STORE, what);
     }
+    for (_, head) in &heads {
+        // This version deletes nothing, so a restore point that is gone was taken.
+        if let Some(previous) = head.previous
+            && !scrub.good.contains(&previous)
+        {
+            let what = format!("a restore point is missing: {}", previous.name(&tag));
+            scrub.out.report.push(Severity::Damage, STORE, what);
+        }
+    }
     let mut dumps = BTreeSet::new();
     for (object, head) in &heads {
         scrub.reached.insert(*object);
