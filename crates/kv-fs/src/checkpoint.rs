@@ -76,6 +76,7 @@ impl Shared {
         }
         let mut state = self.lock();
         state.checkpoint.running = false;
+        state.checkpoint.ended += 1;
         state.room.due = true;
         drop(state);
         self.work.notify_one();

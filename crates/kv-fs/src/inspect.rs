@@ -101,45 +101,46 @@ impl Shared {
         for written in chain {
             let path = layout::log(written.number);
             let bytes = self.disk.read(&path).map_err(fault::io(Operation::Read))?;
-            let (last, good) =
-                check_segment(bytes.as_deref().unwrap_or_default(), &written, previous);
-            previous = last;
-            // A checkpoint may have retired the segment meanwhile.
-            if !good && self.open_state()?.chain.iter().any(|w| w.number == written.number) {
-                report.push(Severity::Damage, STORE, "a segment of the log is missing or damaged");
-            }
+            let bytes = bytes.as_deref().unwrap_or_default();
             report.bytes += written.end as u64;
+            match check_segment(bytes, &written, previous) {
+                Ok(last) => previous = Some(last),
+                // A checkpoint may have retired the segment meanwhile.
+                Err(_) if !self.is_in_log(written.number)? => previous = None,
+                Err(at) => {
+                    previous = None;
+                    let what =
+                        format!("segment {} of the log is damaged at byte {at}", written.number);
+                    report.push(Severity::Damage, STORE, what);
+                }
+            }
         }
         Ok(())
     }
+
+    fn is_in_log(&self, number: u64) -> Result<bool> {
+        Ok(self.open_state()?.chain.iter().any(|written| written.number == number))
+    }
 }
 
-/// Whether header and frames check out up to the durable end; and the checksum of the last frame.
-fn check_segment(
-    bytes: &[u8],
-    written: &Written,
-    mut previous: Option<u32>,
-) -> (Option<u32>, bool) {
-    let Parsed::Good(header) = Header::parse(bytes) else { return (None, false) };
+/// Checks header and frames up to the durable end. Answers the checksum of the last frame, or where the damage begins.
+fn check_segment(bytes: &[u8], written: &Written, mut previous: Option<u32>) -> Result<u32, usize> {
+    let Parsed::Good(header) = Header::parse(bytes) else { return Err(0) };
     if header.number != written.number {
-        return (None, false);
+        return Err(0);
     }
     if header.start.is_some() {
         previous = Some(header.crc);
     }
     let mut offset = segment::HEADER;
     while offset < written.end {
-        let Some(frame) = frame::decode(bytes.get(offset..).unwrap_or_default(), &header.salt)
-        else {
-            return (None, false);
-        };
-        if previous.is_some_and(|previous| previous != frame.previous) {
-            return (None, false);
-        }
+        let frame = frame::decode(bytes.get(offset..).unwrap_or_default(), &header.salt);
+        let chained = |frame: &frame::Frame<'_>| previous.is_none_or(|crc| crc == frame.previous);
+        let frame = frame.filter(chained).ok_or(offset)?;
         previous = Some(frame.crc);
         offset += frame.len;
     }
-    (previous, offset == written.end)
+    if offset == written.end { Ok(previous.unwrap_or(header.crc)) } else { Err(offset) }
 }
 
 impl Footprint for FsStore {

@@ -123,7 +123,8 @@ pub(crate) struct CheckpointState {
     /// Bytes of log since the last one, and how many of them make the next one due.
     pub(crate) log_bytes: u64,
     pub(crate) due_at: u64,
-    /// How many failed, and whether the last one did.
+    /// How many ended, how many of them failed, and whether the last one did.
+    pub(crate) ended: u64,
     pub(crate) failed: u64,
     pub(crate) last_failed: bool,
 }

@@ -88,7 +88,7 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
         table.apply(batch.changes.iter().cloned(), batch.sequence, batch.first_creation);
     }
     table.take_dead_big();
-    rewrite_big_files(disk, &table, &mut notices)?;
+    let newest_big = rewrite_big_files(disk, &table, &mut notices)?.max(own.big.last().copied());
 
     let (segment, offset, previous) = start_segment(disk, settings, &own, mark, &replay.batches)?;
     let number = segment.header.number;
@@ -130,7 +130,7 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
         room,
         big_jobs: VecDeque::new(),
         big_done: HashMap::new(),
-        next_big: own.big.last().map_or(1, |last| last + 1),
+        next_big: newest_big.map_or(1, |newest| newest + 1),
         checkpoint: CheckpointState {
             due_at: settings.checkpoint_after,
             log_bytes: offset as u64,
@@ -221,12 +221,13 @@ fn adopt(disk: &dyn Disk, own: &Own) -> Result<Loaded> {
 }
 
 /// Writes the big values that the log names anew: after a sync that failed, what can be read need
-/// not be on the disk.
-fn rewrite_big_files(disk: &dyn Disk, table: &Table, notices: &mut Report) -> Result<()> {
+/// not be on the disk. Answers the highest number of such a file.
+fn rewrite_big_files(disk: &dyn Disk, table: &Table, notices: &mut Report) -> Result<Option<u64>> {
     let io = || fault::io(Operation::Open);
-    let mut rewritten = false;
+    let mut newest = None;
     for (ns, key, entry) in table.entries() {
         let Entry { place: Place::Big(id, stamp), .. } = entry else { continue };
+        newest = newest.max(Some(*id));
         // A checkpoint that was cut short may have moved it already.
         let mut found = None;
         for path in [layout::big(*id), layout::value(ns, key)] {
@@ -245,9 +246,11 @@ fn rewrite_big_files(disk: &dyn Disk, table: &Table, notices: &mut Report) -> Re
         file.sync().map_err(io())?;
         drop(file);
         disk.rename(&new, &layout::big(*id)).map_err(io())?;
-        rewritten = true;
     }
-    if rewritten { disk.sync_dir(layout::OWN).map_err(io()) } else { Ok(()) }
+    if newest.is_some() {
+        disk.sync_dir(layout::OWN).map_err(io())?;
+    }
+    Ok(newest)
 }
 
 /// Begins the log anew with the batches that the index does not have. Until its name is durable

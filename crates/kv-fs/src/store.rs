@@ -85,6 +85,8 @@ impl FsStore {
         drop(state);
         self.shared.done.notify_all();
         let flushed = self.shared.flush_to(last);
+        let poison = self.shared.lock().poison.clone();
+        let flushed = flushed.and(poison.map_or(Ok(()), Err));
 
         self.shared.lock().stop_flusher = true;
         self.shared.work.notify_one();

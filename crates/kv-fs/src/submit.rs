@@ -117,6 +117,7 @@ impl Shared {
         let mut state = self.lock();
         let failed_checkpoints = state.checkpoint.failed;
         let mut attempts = state.room.attempts;
+        let mut retried = false;
         loop {
             state.refuse(&incoming.absent)?;
             if incoming.changes.is_empty() {
@@ -138,8 +139,15 @@ impl Shared {
                 return Err(fault::full());
             }
             if big_files.is_none() && !incoming.big.is_empty() {
-                *big_files = Some(Vec::new());
-                state = self.write_big_files(state, incoming, big_files)?;
+                let written;
+                (state, written) = self.write_big_files(state, incoming);
+                match written {
+                    Ok(files) => *big_files = Some(files),
+                    Err(error) if self.may_get_room(&state, &error, &mut retried) => {
+                        state = self.wait_for_checkpoint(state);
+                    }
+                    Err(error) => return Err(self.fail(&mut state, error)),
+                }
                 continue;
             }
             let frame = frame::len(incoming.payload.len());
@@ -150,7 +158,10 @@ impl Shared {
                     if state.room.attempts > attempts
                         && let Some(failure) = state.room.failure.clone()
                     {
-                        return Err(self.fail(&mut state, failure));
+                        if !self.may_get_room(&state, &failure, &mut retried) {
+                            return Err(self.fail(&mut state, failure));
+                        }
+                        state = self.wait_for_checkpoint(state);
                     }
                     attempts = state.room.attempts;
                     let capacity = Room::capacity_for(frame);
@@ -210,13 +221,28 @@ impl Shared {
         failure
     }
 
+    /// Whether a checkpoint may help against this failure: it deletes the files of removed keys.
+    /// Once per batch.
+    fn may_get_room(&self, state: &State, failure: &Error, retried: &mut bool) -> bool {
+        let first = !std::mem::replace(retried, true);
+        first && matches!(failure, Error::Full { .. }) && state.table.is_dirty()
+    }
+
+    /// Waits until a checkpoint has ended, well or not.
     fn wait_for_checkpoint<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         if !state.queue.is_empty() {
             self.flush_by(&mut state, Instant::now());
         }
-        state.checkpoint.due = true;
-        self.work.notify_one();
-        self.wait(state)
+        let ended = state.checkpoint.ended;
+        // One that runs already may have begun before what this one is for.
+        while state.checkpoint.ended == ended && state.poison.is_none() && !state.closing {
+            if !state.checkpoint.running {
+                state.checkpoint.due = true;
+                self.work.notify_one();
+            }
+            state = self.wait(state);
+        }
+        state
     }
 
     /// Lets the flusher thread write the big values, so that a full disk is known before the batch
@@ -225,8 +251,7 @@ impl Shared {
         &'a self,
         mut state: MutexGuard<'a, State>,
         incoming: &mut Incoming,
-        files: &mut Option<Vec<BigFile>>,
-    ) -> Result<MutexGuard<'a, State>> {
+    ) -> (MutexGuard<'a, State>, Result<Vec<BigFile>>) {
         let first = state.next_big;
         for (_, value) in &incoming.big {
             let id = state.next_big;
@@ -235,6 +260,7 @@ impl Shared {
         }
         let ids = first..state.next_big;
         self.work.notify_one();
+        let mut files = Vec::new();
         let mut failure = None;
         for id in ids {
             let outcome = loop {
@@ -247,15 +273,17 @@ impl Shared {
                 state = self.wait(state);
             };
             match outcome {
-                Ok(file) => files.get_or_insert_default().push(file),
+                Ok(file) => files.push(file),
                 Err(error) => failure = Some(error),
             }
         }
-        if let Some(failure) = failure {
-            return Err(self.fail(&mut state, failure));
-        }
-        incoming.set_big_files(files.as_deref().unwrap_or_default());
-        Ok(state)
+        let Some(failure) = failure else {
+            incoming.set_big_files(&files);
+            return (state, Ok(files));
+        };
+        // Nothing names these files: the next checkpoint or open removes them.
+        state.table.abandon_big(files.iter().map(|file| file.id));
+        (state, Err(failure))
     }
 }
 

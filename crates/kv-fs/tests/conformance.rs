@@ -73,6 +73,6 @@ mod real {
         law_4_awaitable_and_waitable law_6_refusals_are_decided_at_submit law_7_loud_about_damage
         law_9_preconditions_hold last_change_per_key_wins listing_pages_in_order
         values_of_all_sizes own_names_are_free close_is_final_and_idempotent
-        verify_is_clean_when_nothing_is_wrong history_is_linearizable
+        verify_is_clean_when_nothing_is_wrong
     );
 }

@@ -14,13 +14,16 @@ use super::{DirEntry, Disk, DiskFile};
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk(Arc<Mutex<Medium>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Medium {
     files: Vec<File>,
     live: BTreeMap<String, Node>,
     durable: BTreeMap<String, Node>,
     /// Names that changed since their folder was synced, as full paths.
     unsynced: BTreeSet<String>,
+    /// Old and new name of each rename since then: a rename is atomic, so a sync of either folder
+    /// makes both durable.
+    renamed: Vec<(String, String)>,
     /// Handles older than this are dead.
     oldest_mount: u64,
     newest_mount: u64,
@@ -39,7 +42,7 @@ enum Node {
     File(usize),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct File {
     live: Vec<u8>,
     durable: Vec<u8>,
@@ -83,7 +86,7 @@ impl SimDisk {
     }
 
     /// Lets the `n`th call from now fail once with an error of this kind (1: the next; 0: none). A
-    /// failing sync drops what it should have made durable, as Linux does.
+    /// failing sync of a file drops what it should have made durable, as Linux does.
     pub fn fail_nth(&self, n: u64, kind: io::ErrorKind) {
         let mut medium = self.medium();
         medium.fired = false;
@@ -157,25 +160,12 @@ impl SimDisk {
         medium.durable.remove(path);
     }
 
-    /// An independent disk with what programs see on this one, all of it durable.
+    /// An independent disk with the same contents, durable and not, and no program that uses it.
     pub fn copy(&self) -> Self {
-        let copy = Self::new();
-        let medium = self.medium();
-        for (path, node) in &medium.live {
-            match node {
-                Node::Dir => {
-                    let mut other = copy.medium();
-                    other.live.insert(path.clone(), Node::Dir);
-                    other.durable.insert(path.clone(), Node::Dir);
-                }
-                Node::File(file) => {
-                    let bytes = medium.files.get(*file).map(|file| file.live.as_slice());
-                    copy.overwrite(path, bytes.unwrap_or_default());
-                }
-            }
-        }
-        drop(medium);
-        copy
+        let mut medium = self.medium().clone();
+        medium.kill();
+        (medium.calls, medium.fail_at, medium.crash_at, medium.fired) = (0, None, None, false);
+        Self(Arc::new(Mutex::new(medium)))
     }
 
     fn medium(&self) -> MutexGuard<'_, Medium> {
@@ -246,6 +236,21 @@ impl Medium {
         self.live = kept.clone();
         self.durable = kept;
         self.unsynced.clear();
+        self.renamed.clear();
+    }
+
+    /// The changed names that a sync of this folder is about.
+    fn take_unsynced(&mut self, dir: &str) -> BTreeSet<String> {
+        let mut here: BTreeSet<String> =
+            self.unsynced.iter().filter(|path| parent(path) == dir).cloned().collect();
+        for (from, to) in &self.renamed {
+            if parent(from) == dir || parent(to) == dir {
+                here.extend([from.clone(), to.clone()]);
+            }
+        }
+        self.unsynced.retain(|path| !here.contains(path));
+        self.renamed.retain(|(from, to)| !here.contains(from) && !here.contains(to));
+        here
     }
 
     fn used(&self) -> u64 {
@@ -350,6 +355,7 @@ impl Disk for Mount {
         let mut medium = self.disk.write_call(self.id)?;
         let node = *medium.live.get(from).ok_or(io::ErrorKind::NotFound)?;
         medium.set(to, Some(node))?;
+        medium.renamed.push((from.to_owned(), to.to_owned()));
         medium.set(from, None)
     }
 
@@ -359,14 +365,10 @@ impl Disk for Mount {
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        let (mut medium, failure) = self.disk.call(self.id)?;
-        let (here, elsewhere) = std::mem::take(&mut medium.unsynced)
-            .into_iter()
-            .partition::<BTreeSet<_>, _>(|path| parent(path) == dir);
-        medium.unsynced = elsewhere;
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
+        // Unlike data, names are journalled: where they cannot be written the file system stops, so
+        // a later success means what it says.
+        let mut medium = self.disk.read_call(self.id)?;
+        let here = medium.take_unsynced(dir);
         for path in here {
             match medium.live.get(&path).copied() {
                 Some(node) => medium.durable.insert(path, node),

@@ -1,11 +1,12 @@
 //! A testbed on the simulated disk.
 
-#![expect(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use kv_core::{
-    Key, KvStore, Namespace, Report, Result,
+    Batch, Change, Key, KvStore, KvStoreExt, Namespace, Report, Result,
     testing::{Damage, Testbed},
 };
 use kv_fs::{FsStore, Settings, disk::SimDisk};
@@ -93,4 +94,49 @@ pub(crate) fn key(name: &str) -> Key {
 
 pub(crate) fn verify(store: &dyn KvStore) -> Report {
     store.capabilities().verify.unwrap().verify(&mut |_| ()).unwrap()
+}
+
+/// Everything in a store: values by name, and the names of each namespace newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) values: BTreeMap<(Namespace, Key), Vec<u8>>,
+    pub(crate) newest_first: BTreeMap<Namespace, Vec<Key>>,
+}
+
+impl Contents {
+    pub(crate) fn of(store: &dyn KvStore) -> Result<Self> {
+        let mut contents = Self::default();
+        for ns in store.namespaces()? {
+            for key in store.list_all(&ns)? {
+                let value = store.read(&ns, &key)?.unwrap();
+                contents.values.insert((ns.clone(), key), value.to_vec());
+            }
+            let order = store.capabilities().creation_order.unwrap();
+            let page = order.list_newest_first(&ns, None, usize::MAX)?;
+            contents.newest_first.insert(ns, page.keys);
+        }
+        Ok(contents)
+    }
+
+    /// What a batch does, by the plainest means.
+    pub(crate) fn apply(&mut self, batch: &Batch) {
+        for (ns, key, change) in batch.changes() {
+            let name = (ns.clone(), key.clone());
+            let order = self.newest_first.entry(ns.clone()).or_default();
+            match change {
+                Change::Put(value) => {
+                    if self.values.insert(name, value.to_vec()).is_none() {
+                        order.insert(0, key.clone());
+                    }
+                }
+                Change::Remove => {
+                    self.values.remove(&name);
+                    order.retain(|other| other != key);
+                }
+            }
+            if order.is_empty() {
+                self.newest_first.remove(ns);
+            }
+        }
+    }
 }
