@@ -1,7 +1,11 @@
-//! The laws of a store, for the sealed store over the reference store with injected faults.
+//! The laws of a store, for the sealed store over two stores with injected faults.
 
 mod common;
 
-use common::Bed;
+mod over_memory {
+    kv_core::conformance!(crate::common::Bed::default);
+}
 
-kv_core::conformance!(Bed::default);
+mod over_files {
+    kv_core::conformance!(crate::common::FsBed::default);
+}

@@ -196,6 +196,20 @@ fn directory_and_values_agree_after_any_failure() {
     }
 }
 
+/// A removal that took effect although it was answered with an error: unknown, but no damage.
+#[test]
+fn what_failed_below_does_not_count_as_missing() {
+    let bed = Bed::default();
+    let store = bed.open().unwrap();
+    let (ns, key) = name(0);
+    store.write(&ns, &key, b"x").unwrap();
+    bed.fault.fail_nth(1, Landing::Landed);
+    store.remove(&ns, &key).unwrap_err();
+    assert!(store.read(&ns, &key).unwrap().is_none());
+    bed.crash();
+    assert_eq!(shown(&*bed.open().unwrap()), Names::new());
+}
+
 /// Batches that make the directory fold, bury names in pages, and merge them.
 fn history() -> Vec<(Batch, Names)> {
     let mut random = Random::seeded(11);

@@ -47,16 +47,17 @@ impl Names {
     /// Takes in everything that has been decided below. Call it before looking at anything.
     pub(crate) fn settle(&mut self) {
         let mut in_flight = std::mem::take(&mut self.in_flight);
-        in_flight.settle(|changes, outcome| match outcome {
-            Ok(()) => changes.into_iter().for_each(|change| self.apply(change)),
-            // Unknown until reopened: what failed stays in flight, so that nothing below counts
-            // as missing because of it.
-            Err(_) => self.failed = true,
+        in_flight.settle(|changes, outcome| {
+            // A failure is unknown until reopened, and the store below takes no further change: what
+            // failed stays in flight, so that nothing below counts as missing because of it.
+            if outcome.is_ok() {
+                changes.into_iter().for_each(|change| self.apply(change));
+            }
         });
         self.in_flight = in_flight;
     }
 
-    /// Whether a change failed below: no further one is taken.
+    /// Whether [`Names::fail`] was called.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
@@ -66,7 +67,7 @@ impl Names {
         self.in_flight.is_empty()
     }
 
-    /// No further change is taken.
+    /// No further change is to be taken, though the store below would.
     pub(crate) fn fail(&mut self) {
         self.failed = true;
     }

@@ -180,6 +180,24 @@ mod tests {
         assert_eq!(keys.holders(), 1, "a locked store kept the keys");
     }
 
+    /// Without random bytes nothing can be sealed; that is an error, and no refusal.
+    #[test]
+    fn a_failure_to_seal_ends_all_writing() {
+        let root = RootSecret::from_bytes([7; 32]);
+        let store = SealedStore::create(Arc::new(MemStore::new()), &root).unwrap();
+        let ns = Namespace::new("a", "").unwrap();
+        let failed = || {
+            let source = std::io::Error::other("no device");
+            let error = crate::EnvelopeError::from(crate::NoRandomness { source });
+            error.into_store_error(STORE)
+        };
+        let given_up = store.with(|unlocked| Err::<(), _>(unlocked.give_up(failed())));
+        assert!(matches!(given_up, Err(Error::Io { .. })));
+        let written = store.write(&ns, &Key::number(1), b"x");
+        assert!(matches!(written, Err(Error::Poisoned { .. })));
+        assert!(store.read(&ns, &Key::number(1)).unwrap().is_none());
+    }
+
     #[test]
     fn debug_shows_no_name() {
         let root = RootSecret::from_bytes([7; 32]);

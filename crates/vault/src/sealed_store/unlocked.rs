@@ -238,7 +238,7 @@ impl Unlocked {
     }
 
     /// An error that is no refusal ends all writing until the store is reopened.
-    fn give_up(&self, error: Error) -> Error {
+    pub(super) fn give_up(&self, error: Error) -> Error {
         if !error.is_refusal() {
             self.names().fail();
         }

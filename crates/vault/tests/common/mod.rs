@@ -1,4 +1,4 @@
-//! A sealed store over a memory that outlives it, with injected faults below.
+//! Sealed stores over media that outlive them, with injected faults below.
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses another part")]
 #![expect(
@@ -10,15 +10,20 @@
 
 pub mod queued;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use kv_core::{
     Batch, Error, Key, KvStore, KvStoreExt, Namespace, Result, Value,
     testing::{Damage, Fault, FaultyStore, Landing, Testbed},
 };
+use kv_fs::{FsStore, Settings, disk::SimDisk};
 use kv_mem::{Medium, MemStore};
 use vault::{RootSecret, SealedStore, UnlockError};
 
@@ -55,27 +60,14 @@ impl Bed {
             Arc::new(MemStore::open(self.medium.clone())?),
             self.fault.clone(),
         ));
-        let key = if self.other_key.load(Ordering::Relaxed) { 8 } else { 7 };
-        let root = RootSecret::from_bytes([key; 32]);
-        if below.namespaces()?.is_empty() {
-            SealedStore::create(below, &root)
-        } else {
-            SealedStore::open(below, &root)
-        }
+        unlock(below, self.other_key.load(Ordering::Relaxed))
     }
 }
 
 impl Testbed for Bed {
     fn open(&self) -> Result<Arc<dyn KvStore>> {
-        self.sealed().map(|s| s as Arc<dyn KvStore>).map_err(|e| match e {
-            UnlockError::OtherWallet => Error::WrongKey { store: "vault" },
-            UnlockError::Damaged { source } | UnlockError::Store(source) => source,
-            UnlockError::InUse => Error::InUse { store: "vault" },
-            UnlockError::TooNew { found, newest } => {
-                Error::TooNew { store: "vault", found, newest }
-            }
-            other => panic!("{other:?}"),
-        })
+        let store = self.sealed();
+        store.map(|store| store as Arc<dyn KvStore>).map_err(as_store_error)
     }
 
     fn crash(&self) {
@@ -93,26 +85,95 @@ impl Testbed for Bed {
     }
 
     fn damage(&self, what: Damage, _: &Namespace, _: &Key) -> bool {
-        let raw = self.raw();
         match what {
-            Damage::Value => {
-                let (ns, key) = values(&raw).pop().unwrap();
-                change(&raw, &ns, &key, |bytes| *bytes.last_mut().unwrap() ^= 1);
-            }
-            Damage::NewerFormat => {
-                for copy in 0..2 {
-                    change(&raw, &ns("~vault", "header"), &Key::number(copy), |bytes| {
-                        bytes[4] = 2;
-                        let checked = bytes.len() - 4;
-                        let crc = crc32c::crc32c(&bytes[..checked]);
-                        bytes[checked..].copy_from_slice(&crc.to_le_bytes());
-                    });
-                }
-            }
             Damage::WrongKey => self.other_key.store(true, Ordering::Relaxed),
+            other => damage(&self.raw(), other),
         }
         true
     }
+}
+
+/// A sealed store over plain files on a simulated disk.
+#[derive(Default)]
+pub struct FsBed {
+    disk: SimDisk,
+    other_key: AtomicBool,
+}
+
+impl FsBed {
+    fn below(&self) -> Result<FsStore> {
+        let mut settings = Settings::default();
+        settings.segment_size = 16 << 10;
+        settings.checkpoint_after = 24 << 10;
+        settings.big_value = 8 << 10;
+        settings.lazy_delay = Duration::from_millis(300);
+        FsStore::open_on(self.disk.mount(), settings)
+    }
+}
+
+impl Testbed for FsBed {
+    fn open(&self) -> Result<Arc<dyn KvStore>> {
+        let other_key = self.other_key.load(Ordering::Relaxed);
+        let store = unlock(Arc::new(self.below()?), other_key);
+        store.map(|store| store as Arc<dyn KvStore>).map_err(as_store_error)
+    }
+
+    fn crash(&self) {
+        self.disk.crash();
+    }
+
+    fn fail_nth(&self, nth: u64) {
+        self.disk.fail_nth(nth, io::ErrorKind::Other);
+    }
+
+    fn fired(&self) -> bool {
+        self.disk.fired()
+    }
+
+    fn damage(&self, what: Damage, _: &Namespace, _: &Key) -> bool {
+        match what {
+            Damage::WrongKey => self.other_key.store(true, Ordering::Relaxed),
+            other => damage(&self.below().unwrap(), other),
+        }
+        true
+    }
+}
+
+fn unlock(below: Arc<dyn KvStore>, other_key: bool) -> Result<Arc<SealedStore>, UnlockError> {
+    let root = RootSecret::from_bytes([if other_key { 8 } else { 7 }; 32]);
+    if below.namespaces()?.is_empty() {
+        SealedStore::create(below, &root)
+    } else {
+        SealedStore::open(below, &root)
+    }
+}
+
+fn as_store_error(error: UnlockError) -> Error {
+    match error {
+        UnlockError::OtherWallet => Error::WrongKey { store: "vault" },
+        UnlockError::Damaged { source } | UnlockError::Store(source) => source,
+        UnlockError::InUse => Error::InUse { store: "vault" },
+        UnlockError::TooNew { found, newest } => Error::TooNew { store: "vault", found, newest },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Damages the only value, or makes the header one of format 2.
+fn damage(raw: &dyn KvStore, what: Damage) {
+    if what == Damage::Value {
+        let (ns, key) = values(raw).pop().unwrap();
+        change(raw, &ns, &key, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    } else {
+        for copy in 0..2 {
+            change(raw, &ns("~vault", "header"), &Key::number(copy), |bytes| {
+                bytes[4] = 2;
+                let checked = bytes.len() - 4;
+                let crc = crc32c::crc32c(&bytes[..checked]);
+                bytes[checked..].copy_from_slice(&crc.to_le_bytes());
+            });
+        }
+    }
+    raw.close().unwrap();
 }
 
 /// Where the values of hidden names lie below.
