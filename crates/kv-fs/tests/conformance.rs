@@ -1,5 +1,7 @@
 //! The laws of the contract, on the simulated and on the real disk.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
+
 mod common;
 
 mod simulated {

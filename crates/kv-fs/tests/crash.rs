@@ -1,6 +1,8 @@
 //! Power cuts, kills and failures at every disk call of a workload with rotations, checkpoints, big
 //! values, removals, a close and a recovery: what was acknowledged is there, batches are whole, order holds.
 
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
 mod common;
 
 use std::io;

@@ -1,6 +1,8 @@
 //! Damage to every live byte and every file is reported, and never becomes a value; dead space may
 //! be anything.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
+
 mod common;
 
 use common::{Contents, key, ns, small, verify};
