@@ -73,20 +73,25 @@ fn stored_entries_are_the_golden_ones() {
 
 #[test]
 fn a_damaged_record_is_reported_by_name_and_skipped() {
-    let good = br#"{"v":1,"r":{"chain":1,"hash":"b","from":"alice","to":null,"time":1,"block":0,"label":null}}"#;
+    let record = |hash: &str| {
+        let kv = mem();
+        open::<Tx>(&kv).put(&tx(hash, 1)).unwrap().wait().unwrap();
+        kv.read_required(&transactions(), &name_of(hash)).unwrap()
+    };
+    let (good, other) = (record("a"), record("b"));
     let cases: &[(&str, &[u8])] = &[
         ("empty", b""),
         ("not json", b"\x00\x01\x02"),
         ("not utf-8", b"{\"v\":1,\"r\":\"\xFF\"}"),
         ("cut", &good[..good.len() - 5]),
-        ("continued", &[good.as_slice(), b"x"].concat()),
+        ("continued", &[&good, b"x".as_slice()].concat()),
         ("another shape", br#"{"v":1,"r":{"chain":1}}"#),
         ("no version", br#"{"r":{"chain":1}}"#),
         ("no content", br#"{"v":1}"#),
         ("a negative version", br#"{"v":-1,"r":{}}"#),
         ("more than a frame", &[&good[..good.len() - 1], br#","x":1}"#].concat()),
         ("an unknown old version", br#"{"v":0,"r":{}}"#),
-        ("the record of another name", good),
+        ("the record of another name", &other),
     ];
     for (case, bytes) in cases {
         let kv = mem();
