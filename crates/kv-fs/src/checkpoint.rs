@@ -14,12 +14,10 @@ use crate::{
     index::{self, IndexFile, Mark, Row},
     layout,
     log::Written,
+    own::POOL,
     queue::Shared,
     table::{Entry, Name, Place, Stamp},
 };
-
-/// How many retired segment files are kept to be used again.
-const POOL: usize = 2;
 
 /// What checkpoints remember from one to the next. Whoever holds it runs the only checkpoint.
 #[derive(Debug)]
@@ -114,11 +112,7 @@ impl Shared {
             if entry.is_none() {
                 let path = layout::value(ns, key);
                 disk.remove(&path)?;
-                if checkpointer.known_dirs.contains(layout::parent(&path)) {
-                    unsynced.insert(layout::parent(&path).to_owned());
-                } else {
-                    make_dirs(disk, &mut checkpointer.known_dirs, ns, &mut unsynced)?;
-                }
+                unsynced.insert(layout::parent(&path).to_owned());
             }
         }
         for id in &cut.dead_big {
@@ -136,7 +130,11 @@ impl Shared {
             rows.push((name.clone(), row));
         }
         for dir in unsynced {
-            disk.sync_dir(&dir)?;
+            match disk.sync_dir(&dir) {
+                // A key that came and went between two checkpoints never had a folder.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
         }
         let index = match checkpointer.index.take() {
             Some(mut index) if !index.wants_rewrite() => {

@@ -106,14 +106,14 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], salt: &Salt) -> Option<Frame<'a>> {
 
 /// Whether bytes that do not check out look like the beginning of the frame that was due here: a
 /// torn or damaged frame rather than space never written.
-pub(crate) fn resembles(bytes: &[u8], salt: &Salt, sequence: u64, previous: u32) -> bool {
+pub(crate) fn resembles(bytes: &[u8], salt: &Salt, sequence: u64, previous: Option<u32>) -> bool {
     let mut reader = Reader(bytes);
     let Some(found_mark) = reader.array() else { return false };
     let mut fields = || Some((reader.u32()?, reader.u64()?, reader.u64()?, reader.u32()?));
     let Some((_, found_sequence, _, found_previous)) = fields() else {
         return found_mark == mark(salt);
     };
-    found_mark == mark(salt) || found_sequence == sequence || found_previous == previous
+    found_mark == mark(salt) || found_sequence == sequence || Some(found_previous) == previous
 }
 
 /// The first bytes of each frame of a segment, so that a search for frames is cheap.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adopt;
 mod batch_bytes;
 mod bytes;
 mod checkpoint;
@@ -9,11 +10,13 @@ pub mod disk;
 mod disk;
 mod fault;
 mod flush;
+mod flusher;
 mod frame;
 mod index;
 mod inspect;
 mod layout;
 mod log;
+mod own;
 mod queue;
 mod recover;
 mod replay;

@@ -51,7 +51,8 @@ pub(crate) struct State {
     pub(crate) closing: bool,
     pub(crate) closed: bool,
     pub(crate) stop_flusher: bool,
-    pub(crate) wakers: BTreeMap<u64, Waker>,
+    /// Tasks that await a batch, by its sequence. A flush shares the sequence of the batch before it.
+    pub(crate) wakers: Wakers,
     /// When the flusher thread flushes if nobody else has.
     pub(crate) flush_due: Option<Instant>,
     /// When the flusher thread wakes by itself.
@@ -66,6 +67,8 @@ pub(crate) struct State {
     pub(crate) next_big: u64,
     pub(crate) checkpoint: CheckpointState,
 }
+
+pub(crate) type Wakers = BTreeMap<u64, Vec<Waker>>;
 
 /// A batch on its way to the log.
 #[derive(Debug)]
@@ -221,7 +224,10 @@ impl Pending for Ticket {
         if let Some(outcome) = state.outcome(self.sequence) {
             return Poll::Ready(outcome);
         }
-        state.wakers.insert(self.sequence, cx.waker().clone());
+        let wakers = state.wakers.entry(self.sequence).or_default();
+        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
         // Someone waits now: no reason to let the batch lie.
         self.shared.flush_by(&mut state, Instant::now());
         Poll::Pending

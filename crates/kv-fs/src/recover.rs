@@ -3,20 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use kv_core::{Key, Namespace, Operation, Report, Result, Severity};
+use kv_core::{Operation, Report, Result};
 
 use crate::{
     Settings,
+    adopt::adopt,
     checkpoint::Checkpointer,
     disk::Disk,
     fault::{self, STORE},
     frame::{self, Kind, Parts},
     index::{self, Loaded, Mark},
-    layout::{self, OwnFile},
+    layout,
     log::LogWriter,
+    own::{self, Own, Spares, notice},
     queue::{CheckpointState, Room, State},
-    replay::{self, Replayed, Segments},
-    segment::{self, Header, Parsed, Segment, Start},
+    replay::{self, Replayed},
+    segment::{self, Header, Segment, Start},
     table::{Entry, Place, Stamp, Table},
 };
 
@@ -25,15 +27,6 @@ pub(crate) struct Recovered {
     pub(crate) state: State,
     pub(crate) checkpointer: Checkpointer,
     pub(crate) notices: Report,
-}
-
-/// Our own files, by kind.
-#[derive(Default)]
-struct Own {
-    segments: Segments,
-    spares: Vec<(u64, usize)>,
-    big: BTreeSet<u64>,
-    new: Vec<String>,
 }
 
 /// Refuses a folder that a newer version has written.
@@ -53,9 +46,10 @@ pub(crate) fn refuse_newer(disk: &dyn Disk) -> Result<()> {
 /// Reads everything back. The lock is held.
 pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered> {
     let mut notices = Report::default();
-    let own = Own::scan(disk)?;
+    let mut own = Own::scan(disk)?;
     let loaded = index::load(disk)?;
     let is_new = loaded.is_none();
+    let number = own.next_number();
     let Loaded { mark, rows, cut, file } = match loaded {
         Some(loaded) => loaded,
         None => adopt(disk, &own)?,
@@ -88,10 +82,11 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
         table.apply(batch.changes.iter().cloned(), batch.sequence, batch.first_creation);
     }
     table.take_dead_big();
-    let newest_big = rewrite_big_files(disk, &table, &mut notices)?.max(own.big.last().copied());
+    let live_big = rewrite_big_files(disk, &table)?;
+    let newest_big = live_big.last().copied().max(own.big.last().copied());
 
-    let (segment, offset, previous) = start_segment(disk, settings, &own, mark, &replay.batches)?;
-    let number = segment.header.number;
+    let (segment, offset, previous) =
+        start_segment(disk, settings, number, &mut own.spares, mark, &replay.batches)?;
     let index = if clean {
         file
     } else {
@@ -99,7 +94,7 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
         let rows = rows.iter().map(|((ns, key), row)| (ns, key, *row));
         index::write(disk, mark, rows).map_err(fault::io(Operation::Open))?
     };
-    let pool = sweep(disk, &own, &table, number, &mut notices)?;
+    let pool = own.put_away(disk, &live_big, &mut notices)?;
 
     let mut room = Room {
         offset,
@@ -141,103 +136,23 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
     Ok(Recovered { state, checkpointer, notices })
 }
 
-impl Own {
-    fn scan(disk: &dyn Disk) -> Result<Self> {
-        let mut own = Self::default();
-        for entry in disk.list(layout::OWN).map_err(fault::io(Operation::Open))? {
-            match layout::own_file(&entry.name) {
-                Some(OwnFile::Log(number)) => {
-                    let bytes =
-                        disk.read(&layout::log(number)).map_err(fault::io(Operation::Open))?;
-                    let bytes = bytes.unwrap_or_default();
-                    own.segments.insert(number, (Header::parse(&bytes), bytes));
-                }
-                Some(OwnFile::Spare(number)) => own.spares.push((number, entry.len as usize)),
-                Some(OwnFile::Big(id)) => {
-                    own.big.insert(id);
-                }
-                Some(OwnFile::New) => own.new.push(entry.name),
-                None => {}
-            }
-        }
-        Ok(own)
-    }
-
-    fn next_number(&self) -> u64 {
-        let spares = self.spares.iter().map(|(number, _)| *number);
-        self.segments.keys().copied().chain(spares).max().unwrap_or(0) + 1
-    }
-}
-
-fn notice(notices: &mut Report, what: &'static str) {
-    tracing::warn!("{what}");
-    notices.push(Severity::Notice, STORE, what);
-}
-
-/// A folder without an index: a new store, or files that LDK has written. An index that was lost
-/// is told apart by what only a store in use has.
-fn adopt(disk: &dyn Disk, own: &Own) -> Result<Loaded> {
-    let io = || fault::io(Operation::Open);
-    let used = own.segments.values().any(|(parsed, bytes)| match parsed {
-        Parsed::Good(header) => {
-            let frames = bytes.get(segment::HEADER..).unwrap_or_default();
-            frame::decode(frames, &header.salt).is_some()
-        }
-        _ => true,
-    });
-    if used || !own.big.is_empty() || !disk.list(layout::RESERVED).map_err(io())?.is_empty() {
-        return Err(fault::corrupt("the index is missing"));
-    }
-    let mut loaded = Loaded::default();
-    for primary in disk.list("").map_err(io())? {
-        if !primary.is_dir || primary.name == layout::HOME {
-            continue;
-        }
-        for secondary in disk.list(&primary.name).map_err(io())? {
-            let names = (layout::level(&primary.name), layout::level(&secondary.name));
-            let Ok(ns) = Namespace::new(names.0, names.1) else { continue };
-            if !secondary.is_dir {
-                continue;
-            }
-            let dir = format!("{}/{}", primary.name, secondary.name);
-            for file in disk.list(&dir).map_err(io())? {
-                let Ok(key) = Key::new(&file.name) else { continue };
-                let path = layout::value(&ns, &key);
-                if file.is_dir {
-                    continue;
-                }
-                if let Some(bytes) = disk.read(&path).map_err(io())? {
-                    loaded.rows.insert((ns.clone(), key), (0, Stamp::of(&bytes)));
-                }
-            }
-        }
-    }
-    // Without a log nothing tells the order of creation: the order of names stands for it.
-    for ((created, _), number) in loaded.rows.values_mut().zip(1..) {
-        *created = number;
-    }
-    loaded.mark.next_creation = loaded.rows.len() as u64 + 1;
-    Ok(loaded)
-}
-
 /// Writes the big values that the log names anew: after a sync that failed, what can be read need
-/// not be on the disk. Answers the highest number of such a file.
-fn rewrite_big_files(disk: &dyn Disk, table: &Table, notices: &mut Report) -> Result<Option<u64>> {
+/// not be on the disk. Answers their numbers.
+fn rewrite_big_files(disk: &dyn Disk, table: &Table) -> Result<BTreeSet<u64>> {
     let io = || fault::io(Operation::Open);
-    let mut newest = None;
+    let mut live = BTreeSet::new();
     for (ns, key, entry) in table.entries() {
         let Entry { place: Place::Big(id, stamp), .. } = entry else { continue };
-        newest = newest.max(Some(*id));
+        live.insert(*id);
         // A checkpoint that was cut short may have moved it already.
         let mut found = None;
         for path in [layout::big(*id), layout::value(ns, key)] {
-            found = found
-                .or(disk.read(&path).map_err(io())?.filter(|bytes| Stamp::of(bytes) == *stamp));
+            let bytes = disk.read(&path).map_err(io())?;
+            found = found.or(bytes.filter(|bytes| Stamp::of(bytes) == *stamp));
         }
         let Some(bytes) = found else {
-            // Reading it answers the same.
+            // Reading and verifying answer the same: this one value is lost, the others are not.
             tracing::warn!("a big value is damaged or missing");
-            notices.push(Severity::Damage, STORE, "a big value is damaged or missing");
             continue;
         };
         let new = layout::new("big");
@@ -247,10 +162,10 @@ fn rewrite_big_files(disk: &dyn Disk, table: &Table, notices: &mut Report) -> Re
         drop(file);
         disk.rename(&new, &layout::big(*id)).map_err(io())?;
     }
-    if newest.is_some() {
+    if !live.is_empty() {
         disk.sync_dir(layout::OWN).map_err(io())?;
     }
-    Ok(newest)
+    Ok(live)
 }
 
 /// Begins the log anew with the batches that the index does not have. Until its name is durable
@@ -258,7 +173,8 @@ fn rewrite_big_files(disk: &dyn Disk, table: &Table, notices: &mut Report) -> Re
 fn start_segment(
     disk: &dyn Disk,
     settings: &Settings,
-    own: &Own,
+    number: u64,
+    spares: &mut Spares,
     mark: Mark,
     batches: &[Replayed<'_>],
 ) -> Result<(Segment, usize, u32)> {
@@ -268,8 +184,6 @@ fn start_segment(
     let capacity = Room::capacity_for(bytes).max(settings.segment_len());
     let capacity = if bytes > capacity / 2 { bytes + capacity } else { capacity };
     let capacity = capacity.next_multiple_of(4096);
-    let spare = own.spares.iter().find(|(_, len)| *len >= capacity);
-    let recycled = spare.map(|(number, len)| (layout::spare(*number), *len));
     let mut previous = 0;
     let frames = |header: &Header| {
         let mut bytes = Vec::new();
@@ -286,66 +200,10 @@ fn start_segment(
         }
         bytes
     };
-    let number = own.next_number();
+    let recycled = own::take_spare(spares, capacity);
     let segment = segment::prepare(disk, number, Some(start), frames, recycled, capacity);
     let segment = segment.map_err(fault::io(Operation::Open))?;
     Ok((segment, segment::HEADER + bytes, previous))
-}
-
-/// Puts away everything the new log has superseded, durably, so that it never comes back. Answers
-/// the segment files to be used again.
-fn sweep(
-    disk: &dyn Disk,
-    own: &Own,
-    table: &Table,
-    in_use: u64,
-    notices: &mut Report,
-) -> Result<Vec<(String, usize)>> {
-    let io = || fault::io(Operation::Open);
-    let mut pool = Vec::new();
-    for (number, len) in &own.spares {
-        let path = layout::spare(*number);
-        // One of them may just have become the new log.
-        if disk
-            .list(layout::OWN)
-            .map_err(io())?
-            .iter()
-            .any(|e| layout::own_file(&e.name) == Some(OwnFile::Spare(*number)))
-        {
-            pool.push((path, *len));
-        }
-    }
-    for (number, (parsed, bytes)) in &own.segments {
-        debug_assert!(*number < in_use);
-        if !matches!(parsed, Parsed::Good(_)) {
-            notice(notices, "a damaged log segment that was not in use was removed");
-        }
-        let (log, spare) = (layout::log(*number), layout::spare(*number));
-        disk.rename(&log, &spare).map_err(io())?;
-        pool.push((spare, bytes.len()));
-    }
-    let live = |id: &u64| {
-        table
-            .entries()
-            .any(|(_, _, entry)| matches!(entry.place, Place::Big(used, _) if used == *id))
-    };
-    for id in own.big.iter().filter(|id| !live(id)) {
-        disk.remove(&layout::big(*id)).map_err(io())?;
-        notice(notices, "a big value that no batch names was removed");
-    }
-    for name in &own.new {
-        disk.remove(&format!("{}/{name}", layout::OWN)).map_err(io())?;
-        notice(notices, "an unfinished file was removed");
-    }
-    while pool.len() > 2 {
-        // The smallest helps least.
-        pool.sort_by_key(|(_, len)| std::cmp::Reverse(*len));
-        if let Some((path, _)) = pool.pop() {
-            disk.remove(&path).map_err(io())?;
-        }
-    }
-    disk.sync_dir(layout::OWN).map_err(io())?;
-    Ok(pool)
 }
 
 /// Keeps one segment ready, so that a full disk still takes removals. A disk that is full already

@@ -180,7 +180,7 @@ impl<'a> Walk<'a> {
             return Err(fault::corrupt("a durable batch in the log is damaged"));
         }
         let rest = bytes.get(offset..).unwrap_or_default();
-        let mut torn = frame::resembles(rest, &header.salt, due, self.previous.unwrap_or(0));
+        let mut torn = frame::resembles(rest, &header.salt, due, self.previous);
         let mut later = offset + frame::ALIGN;
         while later < bytes.len() {
             let Some(frame) = frame::decode(bytes.get(later..).unwrap_or_default(), &header.salt)

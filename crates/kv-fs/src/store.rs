@@ -15,7 +15,7 @@ use crate::{
     Settings,
     disk::{Disk, RealDisk},
     fault::{self, STORE},
-    flush, layout,
+    flusher, layout,
     queue::Shared,
     recover::{self, Recovered},
     submit,
@@ -69,7 +69,7 @@ impl FsStore {
             let Recovered { state, checkpointer, notices } = recovered;
             let shared = Shared::new(Arc::clone(&disk), settings, state, checkpointer, notices);
             let shared = Arc::new(shared);
-            let flusher = flush::spawn_flusher(&shared).map_err(fault::io(Operation::Open))?;
+            let flusher = flusher::spawn(&shared).map_err(fault::io(Operation::Open))?;
             Ok(Self { shared, flusher: Mutex::new(Some(flusher)) })
         });
         if opened.is_err() {

@@ -1,0 +1,170 @@
+//! The one thread of a store: flushes what nobody waits for, makes room in the log, writes big
+//! values, starts checkpoints.
+
+use std::{
+    io,
+    sync::{Arc, PoisonError},
+    task::Waker,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use kv_core::{Error, Operation};
+
+use crate::{
+    fault, layout,
+    queue::{BigFile, BigJob, Shared, State, Wakers},
+    segment,
+    table::Stamp,
+};
+
+/// What the thread does next.
+enum Task {
+    Stop,
+    Big(BigJob),
+    Prepare {
+        capacity: usize,
+        number: u64,
+        recycled: Option<(String, usize)>,
+    },
+    Checkpoint,
+    Flush,
+    /// The store is poisoned: whoever awaits a batch must know.
+    Wake(Wakers),
+}
+
+pub(crate) fn spawn(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    let run = move || {
+        loop {
+            match shared.next_task() {
+                Task::Stop => return,
+                Task::Big(job) => shared.write_big(job),
+                Task::Prepare { capacity, number, recycled } => {
+                    shared.make_room(capacity, number, recycled);
+                }
+                Task::Checkpoint => spawn_checkpoint(&shared),
+                Task::Flush => shared.flush(),
+                Task::Wake(wakers) => wakers.into_values().flatten().for_each(Waker::wake),
+            }
+        }
+    };
+    thread::Builder::new().name("kv-fs flusher".to_owned()).spawn(run)
+}
+
+fn spawn_checkpoint(shared: &Arc<Shared>) {
+    let background = Arc::clone(shared);
+    let run = move || background.checkpoint().ok();
+    let thread = thread::Builder::new().name("kv-fs checkpoint".to_owned()).spawn(run);
+    if thread.is_err() {
+        shared.checkpoint().ok();
+    }
+}
+
+impl Shared {
+    fn next_task(&self) -> Task {
+        let mut state = self.lock();
+        loop {
+            if state.stop_flusher {
+                return Task::Stop;
+            }
+            if state.poison.is_some() && !state.wakers.is_empty() {
+                return Task::Wake(std::mem::take(&mut state.wakers));
+            }
+            if let Some(job) = state.big_jobs.pop_front() {
+                return Task::Big(job);
+            }
+            if let Some(task) = state.prepare_task(self.settings.segment_len()) {
+                return task;
+            }
+            if state.checkpoint.due && !state.checkpoint.running && state.poison.is_none() {
+                state.checkpoint.due = false;
+                state.checkpoint.running = true;
+                return Task::Checkpoint;
+            }
+            let now = Instant::now();
+            if state.queue.is_empty() || state.poison.is_some() {
+                state.flush_due = None;
+            }
+            // While someone else leads a flush, wait for its end: it wakes this thread if more is due.
+            let due = state.flush_due;
+            if due.is_some_and(|due| due <= now) && state.writer.is_some() {
+                return Task::Flush;
+            }
+            state = match due {
+                Some(due) => {
+                    let pause = due.saturating_duration_since(now).max(Duration::from_millis(1));
+                    state.flusher_wakes = Some(now + pause);
+                    let woken = self.work.wait_timeout(state, pause);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    state.flusher_wakes = None;
+                    self.work.wait(state).unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+        }
+    }
+
+    /// Writes a big value to its own file. Not synced yet: the flush does that.
+    fn write_big(&self, job: BigJob) {
+        let write = || {
+            let path = layout::big(job.id);
+            let mut file = self.disk.create(&path)?;
+            if let Err(error) = file.write_at(0, &job.value) {
+                drop(file);
+                // A full disk should not stay fuller for the attempt.
+                self.disk.remove(&path).ok();
+                return Err(error);
+            }
+            Ok(BigFile { id: job.id, stamp: Stamp::of(&job.value), file })
+        };
+        let outcome = write().map_err(fault::io(Operation::Write));
+        self.lock().big_done.insert(job.id, outcome);
+        self.done.notify_all();
+    }
+
+    fn make_room(&self, capacity: usize, number: u64, recycled: Option<(String, usize)>) {
+        let disk = &*self.disk;
+        let made = segment::prepare(disk, number, None, |_| Vec::new(), recycled, capacity);
+        let mut state = self.lock();
+        state.room.attempts += 1;
+        match made {
+            Ok(segment) => {
+                state.room.ready.push_back(segment);
+                state.room.failure = None;
+            }
+            Err(source) => {
+                let error = Error::io(fault::STORE, Operation::Write, source);
+                tracing::warn!(%error, "no new log segment could be made");
+                state.room.failure = Some(error);
+                state.room.due = false;
+            }
+        }
+        drop(state);
+        self.done.notify_all();
+    }
+}
+
+impl State {
+    fn prepare_task(&mut self, usual: usize) -> Option<Task> {
+        if self.poison.is_some() {
+            return None;
+        }
+        let room = &mut self.room;
+        let wanted = room.wanted.take();
+        // In the second half of a segment the next one is made, so that nobody has to wait for it.
+        let target = if room.offset > room.capacity / 2 { 2 } else { 1 };
+        let due = std::mem::take(&mut room.due) && room.ready.len() < target;
+        if wanted.is_none() && !due {
+            return None;
+        }
+        room.due = room.ready.len() + 1 < target;
+        let capacity = wanted.unwrap_or(0).max(usual);
+        let number = room.next_number;
+        room.next_number += 1;
+        let fits = room.pool.iter().position(|(_, len)| *len >= capacity);
+        let recycled = fits.map(|at| room.pool.swap_remove(at));
+        Some(Task::Prepare { capacity, number, recycled })
+    }
+}
