@@ -1,0 +1,226 @@
+//! The command line: every command, argument and option.
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use wallet_persistence::{AccountId, CloudUrl, ProfileField, parse_chain};
+
+use crate::exit::{self, Code, Failure};
+
+/// Keeps a wallet's data: durable, encrypted, backed up to clouds of your choice, restorable from
+/// 24 words.
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, after_help = exit::HELP, max_term_width = 100)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The wallet's folder [default: $STRONGROOM_DIR, else ./strongroom-wallet]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print results, and errors, as JSON: one value a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a new wallet; prints its 24 words, once
+    Init(Init),
+    /// Linked accounts
+    #[command(subcommand)]
+    Account(Account),
+    /// Profile fields
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Add transactions; each line of output says how many are durable
+    #[command(subcommand)]
+    Import(Import),
+    /// Transactions
+    #[command(subcommand)]
+    Tx(Tx),
+    /// Entries of your own
+    #[command(subcommand)]
+    Kv(Kv),
+    /// Backups in the wallet's clouds
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Bring a wallet back from its words (or key) and a cloud alone
+    Restore {
+        /// The cloud that has the backup, dir:PATH; several are compared
+        #[arg(long = "cloud", value_name = "URL", required = true, value_parser = cloud)]
+        clouds: Vec<CloudUrl>,
+    },
+    /// Read everything and report damage; exit code 4 if there is any
+    Verify {
+        /// Also read everything in the clouds
+        #[arg(long)]
+        cloud: bool,
+    },
+    /// Print one hash over everything the wallet holds
+    Digest,
+    /// Watch a wallet survive the loss of its device, in a temporary folder
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where backups go, dir:PATH; may be given several times
+    #[arg(long = "cloud", value_name = "URL", value_parser = cloud)]
+    pub(crate) clouds: Vec<CloudUrl>,
+    /// Use the words in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    pub(crate) mnemonic_file: Option<PathBuf>,
+    /// Use the key in this file: 64 hexadecimal characters
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Do not ask the clouds whether they hold a backup of existing words already
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Link an account, or change its label
+    Add {
+        /// Such as eip155:1:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed
+        #[arg(value_name = "CAIP10")]
+        id: AccountId,
+        /// What you call it
+        #[arg(long)]
+        label: Option<String>,
+    },
+    /// List the linked accounts
+    List,
+    /// Unlink an account; its transactions stay
+    Remove {
+        /// Such as eip155:1:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed
+        #[arg(value_name = "CAIP10")]
+        id: AccountId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Profile {
+    /// Set a field
+    Set {
+        /// birthday, email, family_name, gender, given_name or location
+        field: ProfileField,
+        /// Its value
+        value: String,
+    },
+    /// Print a field
+    Get {
+        /// birthday, email, family_name, gender, given_name or location
+        field: ProfileField,
+    },
+    /// List the fields that are set
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// Answers to eth_getBlockByNumber with full transactions
+    EthBlock(ImportFiles),
+    /// JSON lines, one transaction each
+    Txs(ImportFiles),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportFiles {
+    /// The chain of transactions that do not name theirs, such as eip155:1
+    #[arg(long, value_name = "CAIP2", value_parser = chain)]
+    pub(crate) chain: Option<u64>,
+    /// What to read; "-" is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tx {
+    /// List transactions, newest first
+    List {
+        /// Only those from or to this account
+        #[arg(long, value_name = "CAIP10")]
+        account: Option<AccountId>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Kv {
+    /// Store a file as an entry
+    Put {
+        #[command(flatten)]
+        entry: Entry,
+        /// What to store; "-" is standard input
+        file: PathBuf,
+    },
+    /// Print an entry's bytes as they are
+    Get {
+        #[command(flatten)]
+        entry: Entry,
+    },
+    /// List the keys of a namespace
+    List {
+        #[command(flatten)]
+        namespace: Namespace,
+    },
+    /// Remove an entry
+    Remove {
+        #[command(flatten)]
+        entry: Entry,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Namespace {
+    /// First level of the namespace; may be empty: ""
+    pub(crate) primary: String,
+    /// Second level of the namespace; may be empty: ""
+    pub(crate) secondary: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Entry {
+    #[command(flatten)]
+    pub(crate) namespace: Namespace,
+    /// The entry's name
+    pub(crate) key: String,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Backup {
+    /// Put everything that is not yet in the clouds there
+    Now,
+    /// Tell what is not yet in the clouds, without asking them
+    Status,
+    /// List the restore points and objects in the clouds
+    List,
+}
+
+/// Reads the command line. What is left to do after help or wrong use is to exit.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        if !wanted && env::args_os().any(|arg| arg == "--json") {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let message = first.strip_prefix("error: ").unwrap_or(first);
+            return Failure::new(Code::Usage, message, "see `strongroom --help`").report(true);
+        }
+        // A closed output is no reason to fail.
+        let _ = error.print();
+        if wanted { ExitCode::SUCCESS } else { ExitCode::from(Code::Usage as u8) }
+    })
+}
+
+fn cloud(text: &str) -> Result<CloudUrl, String> {
+    CloudUrl::parse(text).map_err(|error| error.to_string())
+}
+
+fn chain(text: &str) -> Result<u64, String> {
+    parse_chain(text).map_err(|error| error.to_string())
+}

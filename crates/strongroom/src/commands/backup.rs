@@ -1,0 +1,93 @@
+//! `backup`: put changes into the clouds, and see what is there.
+
+use wallet_persistence::{BackupListing, BackupReport, Status};
+
+use super::Context;
+use crate::{
+    cli::Backup,
+    exit::Result,
+    output::{bytes, row, table},
+    progress::Progress,
+    time,
+};
+
+pub(super) async fn run(context: &Context, command: Backup) -> Result<()> {
+    context
+        .unlocked(async |session| match command {
+            Backup::Now => {
+                let progress = Progress::spinner("backing up");
+                let report = session.post_backup().await?;
+                drop(progress);
+                context.out.result(&report, || posted(&report))
+            }
+            Backup::Status => {
+                let status = session.status()?;
+                context.out.result(&status, || described(&status))
+            }
+            Backup::List => {
+                let progress = Progress::spinner("asking the clouds");
+                let listing = session.list_backups().await?;
+                drop(progress);
+                context.out.result(&listing, || listed(&listing))
+            }
+        })
+        .await
+}
+
+fn posted(report: &BackupReport) -> String {
+    if report.objects == 0 {
+        return format!("nothing new: everything up to change {} is in the cloud", report.sequence);
+    }
+    let mut rows = Vec::new();
+    if report.changes > 0 {
+        rows.push(row([&"changes", &report.changes]));
+    }
+    if let Some(entries) = report.dumped {
+        rows.push(row([&"full dump", &format_args!("{entries} entries")]));
+    }
+    rows.push(row([&"objects", &report.objects]));
+    rows.push(row([&"bytes", &bytes(report.bytes)]));
+    rows.push(row([&"up to", &format_args!("change {}", report.sequence)]));
+    table(&rows)
+}
+
+fn described(status: &Status) -> String {
+    let mut rows = vec![
+        row([&"device", &status.writer]),
+        row([&"accounts", &status.accounts]),
+        row([&"transactions", &status.transactions]),
+    ];
+    if status.clouds.is_empty() {
+        rows.push(row([&"cloud", &"none: nothing is backed up"]));
+    }
+    rows.extend(status.clouds.iter().map(|url| row([&"cloud", url])));
+    let last = status.last_backup.map_or_else(|| "never".to_owned(), time::with_age);
+    rows.push(row([&"last backup", &last]));
+    let waiting = match status.lag_age_ms {
+        None if status.lag_records == 0 => "nothing, everything is in the cloud".to_owned(),
+        age => format!(
+            "{} changes, {}, the oldest from {}",
+            status.lag_records,
+            bytes(status.lag_bytes),
+            time::ago(age.unwrap_or(0))
+        ),
+    };
+    rows.push(row([&"not in the cloud yet", &waiting]));
+    table(&rows)
+}
+
+fn listed(listing: &BackupListing) -> String {
+    if listing.heads.is_empty() {
+        return "no restore points".to_owned();
+    }
+    let mut points = vec![row([&"RESTORE POINT", &"DEVICE", &"CHANGES UP TO"])];
+    for head in &listing.heads {
+        let device = if head.mine { "this one" } else { head.writer.as_str() };
+        points.push(row([&time::with_age(head.time), &device, &head.sequence]));
+    }
+    let mut objects = vec![row([&"OBJECTS", &"COUNT", &"BYTES"])];
+    for class in &listing.objects {
+        objects.push(row([&class.class, &class.objects, &bytes(class.bytes)]));
+    }
+    format!("{}\n\n{}", table(&points), table(&objects))
+}

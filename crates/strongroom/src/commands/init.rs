@@ -1,0 +1,87 @@
+//! `init`: a new wallet, for new words or for a secret that exists.
+
+use std::path::Path;
+
+use serde::Serialize;
+use wallet_persistence::{RootSecret, Words};
+
+use super::Context;
+use crate::{
+    cli::Init,
+    exit::{Code, Failure, Result},
+    secret,
+};
+
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mnemonic: Option<&'a str>,
+    dir: &'a Path,
+    clouds: Vec<String>,
+}
+
+pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
+    let existing = existing(&args)?;
+    let mut builder = context.wallet();
+    for url in &args.clouds {
+        builder = builder.cloud_url(url.clone());
+    }
+    let wallet = builder.build();
+    let (root, words) = match existing {
+        Some(root) => {
+            if !args.offline && !args.clouds.is_empty() && wallet.has_backup(&root).await? {
+                return Err(Failure::new(
+                    Code::Exists,
+                    "a cloud holds a backup of this wallet already",
+                    "bring it back with `strongroom restore --cloud URL`",
+                ));
+            }
+            (root, None)
+        }
+        None => {
+            let words = Words::generate()
+                .map_err(|e| Failure::new(Code::Other, "no new words", "try again").because(&e))?;
+            (RootSecret::from_words(&words), Some(words))
+        }
+    };
+    let session = wallet.create(&root).await.map_err(|e| Failure::from(e).at(&context.dir))?;
+    session.lock().await?;
+
+    let clouds: Vec<String> = args.clouds.iter().map(ToString::to_string).collect();
+    let text = words.as_ref().map(Words::to_text);
+    let mnemonic = text.as_ref().map(|text| text.as_str());
+    let made = Made { mnemonic, dir: &context.dir, clouds };
+    let shown = context.out.result(&made, || match mnemonic {
+        // Nothing but the words, so that the output is a file for STRONGROOM_MNEMONIC_FILE.
+        Some(words) => words.to_owned(),
+        None => format!("made a wallet in {}", context.dir.display()),
+    });
+    if mnemonic.is_none() {
+        return shown;
+    }
+    if shown.is_err() {
+        // A reader that left is no small matter here.
+        return Err(Failure::new(
+            Code::Other,
+            "the words could not be printed, so nobody knows them",
+            format!("remove {} and init again", context.dir.display()),
+        ));
+    }
+    context.out.note(format_args!(
+        "Made a wallet in {}. These 24 words are shown this once: who has them has the wallet,\n\
+         who has lost them has lost it. Write them down.",
+        context.dir.display()
+    ));
+    Ok(())
+}
+
+/// The secret that the options name, or else the environment, checked before anything is touched.
+fn existing(args: &Init) -> Result<Option<RootSecret>> {
+    if let Some(path) = &args.mnemonic_file {
+        return secret::mnemonic_file(path, "--mnemonic-file").map(Some);
+    }
+    if let Some(path) = &args.key_file {
+        return secret::key_file(path, "--key-file").map(Some);
+    }
+    secret::from_env()
+}

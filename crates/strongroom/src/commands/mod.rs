@@ -1,0 +1,87 @@
+//! The commands, one file each, and what they share: the wallet's folder and how to unlock it.
+
+mod account;
+mod backup;
+mod demo;
+mod digest;
+mod import;
+mod init;
+mod kv;
+mod profile;
+mod restore;
+mod tx;
+mod verify;
+
+use std::{env, path::PathBuf};
+
+use wallet_persistence::{Builder, RootSecret, Session, Settings, WalletPersistence};
+
+use crate::{
+    cli::{Cli, Command},
+    exit::{Failure, Result},
+    output::Output,
+    secret,
+};
+
+/// Runs what the command line asks for.
+pub(crate) async fn run(cli: Cli) -> Result<()> {
+    let context = Context { dir: folder(cli.dir), out: Output { json: cli.json } };
+    match cli.command {
+        Command::Init(args) => init::run(&context, args).await,
+        Command::Account(command) => account::run(&context, command).await,
+        Command::Profile(command) => profile::run(&context, command).await,
+        Command::Import(command) => import::run(&context, command).await,
+        Command::Tx(command) => tx::run(&context, command).await,
+        Command::Kv(command) => kv::run(&context, command).await,
+        Command::Backup(command) => backup::run(&context, command).await,
+        Command::Restore { clouds } => restore::run(&context, clouds).await,
+        Command::Verify { cloud } => verify::run(&context, cloud).await,
+        Command::Digest => digest::run(&context).await,
+        Command::Demo => demo::run(&context).await,
+    }
+}
+
+const DIR: &str = "STRONGROOM_DIR";
+const DEFAULT_DIR: &str = "strongroom-wallet";
+
+fn folder(given: Option<PathBuf>) -> PathBuf {
+    let from_env = || env::var_os(DIR).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    given.or_else(from_env).unwrap_or_else(|| DEFAULT_DIR.into())
+}
+
+/// Where the wallet is and where results go.
+#[derive(Debug)]
+struct Context {
+    dir: PathBuf,
+    out: Output,
+}
+
+impl Context {
+    fn wallet(&self) -> Builder {
+        // A command ends before anything could happen in the background.
+        let mut settings = Settings::default();
+        settings.replicate_every = None;
+        WalletPersistence::builder(&self.dir).settings(settings)
+    }
+
+    /// Unlocks the wallet for `work`, and locks it again however that ends.
+    async fn unlocked<T>(&self, work: impl AsyncFnOnce(&Session) -> Result<T>) -> Result<T> {
+        // The secret is asked for first: nothing is open while a person types.
+        let root = secret::unlocking()?;
+        self.unlocked_with(&root, work).await
+    }
+
+    async fn unlocked_with<T>(
+        &self,
+        root: &RootSecret,
+        work: impl AsyncFnOnce(&Session) -> Result<T>,
+    ) -> Result<T> {
+        let unlocked = self.wallet().build().unlock(root).await;
+        let session = unlocked.map_err(|e| Failure::from(e).at(&self.dir))?;
+        let outcome = work(&session).await;
+        let locked = session.lock().await;
+        let value = outcome?;
+        locked?;
+        Ok(value)
+    }
+}

@@ -1,0 +1,74 @@
+//! Times for people: ISO 8601 in UTC, and ages.
+
+use wallet_persistence::{Clock, SystemClock};
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
+    SystemClock.now().0
+}
+
+/// A moment, in seconds since the Unix epoch, as `2022-09-20T09:31:23Z`.
+pub(crate) fn iso(seconds: u64) -> String {
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// A moment, in milliseconds since the Unix epoch, with its age.
+pub(crate) fn with_age(ms: u64) -> String {
+    format!("{} ({})", iso(ms / 1000), ago(now().saturating_sub(ms)))
+}
+
+/// An age in milliseconds.
+pub(crate) fn ago(ms: u64) -> String {
+    format!("{} ago", span(ms))
+}
+
+/// A length of time in milliseconds, in its largest unit.
+pub(crate) fn span(ms: u64) -> String {
+    match ms / 1000 {
+        s @ 0..60 => format!("{s} s"),
+        s @ 60..3600 => format!("{} min", s / 60),
+        s @ 3600..172_800 => format!("{} h", s / 3600),
+        s => format!("{} days", s / 86_400),
+    }
+}
+
+/// Year, month and day of a number of days since 1970-01-01: Howard Hinnant's `civil_from_days`
+/// (<https://howardhinnant.github.io/date_algorithms.html>), for days that are not negative.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Years begin in March, so that the leap day is the last one.
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_iso_8601() {
+        assert_eq!(iso(0), "1970-01-01T00:00:00Z");
+        assert_eq!(iso(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(iso(1_663_666_283), "2022-09-20T09:31:23Z");
+        assert_eq!(iso(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let ages = [(999, "0 s"), (59_999, "59 s"), (180_000, "3 min"), (7_200_000, "2 h")];
+        for (ms, text) in ages {
+            assert_eq!(span(ms), text);
+        }
+        assert_eq!(ago(3 * 86_400_000), "3 days ago");
+    }
+}
