@@ -167,7 +167,7 @@ fn of(reaction: Reaction, error: &dyn StdError) -> Failure {
 fn code(reaction: Reaction) -> Code {
     match reaction {
         Reaction::OtherKey => Code::WrongKey,
-        Reaction::Restore => Code::Damage,
+        Reaction::Restore | Reaction::OtherCloud => Code::Damage,
         Reaction::CloseOther => Code::InUse,
         Reaction::Upgrade => Code::TooNew,
         Reaction::FreeSpace | Reaction::MakeWritable => Code::NotWritable,
@@ -199,6 +199,10 @@ fn help(reaction: Reaction) -> &'static str {
         Reaction::Exists => "name another folder with --dir",
         Reaction::CheckCloud => {
             "check the cloud and its address, then try again; nothing local is lost"
+        }
+        Reaction::OtherCloud => {
+            "use another cloud; a device that still has the wallet finds out more with \
+             `strongroom verify --cloud`"
         }
         Reaction::Correct => "correct it and try again; `strongroom help` lists the commands",
         _ => "try again; if it stays, please report it",

@@ -110,6 +110,8 @@ pub enum Reaction {
     Exists,
     /// The cloud: check its address and state, then try again.
     CheckCloud,
+    /// What the cloud holds is damaged: use another cloud.
+    OtherCloud,
     /// Correct what was given.
     Correct,
     /// Try again; report it if it stays.
@@ -133,9 +135,14 @@ impl Error {
                 backup::Error::NoBackup => Reaction::Missing,
                 backup::Error::WrongKey { .. } => Reaction::OtherKey,
                 backup::Error::TooNew { .. } => Reaction::Upgrade,
+                backup::Error::Damaged { .. }
+                | backup::Error::Missing { .. }
+                | backup::Error::BrokenChain { .. } => Reaction::OtherCloud,
+                backup::Error::NotEmpty => Reaction::Exists,
                 _ => Reaction::CheckCloud,
             },
             Self::Cloud(CloudError::Full { .. }) => Reaction::FreeSpace,
+            Self::Cloud(CloudError::Damaged { .. }) => Reaction::OtherCloud,
             Self::Cloud(_) | Self::NoCloud => Reaction::CheckCloud,
             Self::Locked | Self::Task => Reaction::Retry,
         }
