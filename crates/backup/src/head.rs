@@ -9,7 +9,7 @@ use crate::{Link, ObjectRef};
 /// The plaintext of a head: one restore point, and everything needed for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// When it was put, in milliseconds since the Unix epoch, by the writer's clock.
+    /// When it was put, in milliseconds since the Unix epoch: [`crate::Recorder::head_time`].
     pub time: u64,
     /// The last sequence number that this restore point holds.
     pub sequence: u64,
@@ -38,9 +38,10 @@ pub fn newest_head(heads: &[(ObjectRef, Head)]) -> Option<&(ObjectRef, Head)> {
     newest.into_values().max_by_key(|(object, head)| (head.time, *object))
 }
 
-/// How far a head's writer had come: its sequence, then the number of the head.
-fn progress((object, head): &(ObjectRef, Head)) -> (u64, u64, ObjectRef) {
-    (head.sequence, object.id.from, *object)
+/// How far a head's writer had come: its sequence, then the number of the head; heads that agree
+/// in both hold the same.
+fn progress((object, head): &(ObjectRef, Head)) -> (u64, u64, u64, ObjectRef) {
+    (head.sequence, object.id.from, head.time, *object)
 }
 
 #[cfg(test)]

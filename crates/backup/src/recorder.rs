@@ -70,6 +70,11 @@ impl Recorder {
         self.order().state.clone()
     }
 
+    /// The time to put into a head: that of the clock, but never before a stamp or head made or seen.
+    pub fn head_time(&self) -> u64 {
+        self.order().stamps.next(&*self.clock).time
+    }
+
     /// Takes over the result of a backup: every change up to `state.backed_up` is in the cloud, its
     /// log entries go. Lazy: if it is lost in a crash, those changes are backed up again.
     ///

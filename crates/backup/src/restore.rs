@@ -5,7 +5,8 @@ use std::{collections::VecDeque, sync::Arc};
 use kv_core::{Batch, Change, Commit, Key, KvStore, Value};
 
 use crate::{
-    BackupState, Content, Entry, Error, ObjectRef, Result, Rule, Rules, Stamp, WriterId, frame,
+    BackupState, Content, Entry, Error, Head, ObjectRef, Result, Rule, Rules, Stamp, WriterId,
+    frame,
     log::{self, Places},
     recorder::no_randomness,
 };
@@ -75,6 +76,12 @@ impl Restorer {
             self.apply_one(entry)?;
         }
         Ok(())
+    }
+
+    /// Makes all stamps and heads of the new installation later than this head, whatever its clock
+    /// says. Call it for every head found, or the next restore may take an old one for the newest.
+    pub fn saw_head(&mut self, head: &Head) {
+        self.last_stamp = self.last_stamp.max((head.time, u32::MAX));
     }
 
     /// Writes the rest and the state of a new installation, which will begin its chain with a dump

@@ -1,0 +1,128 @@
+//! A cloud that is a map, and the plainest driver: back up, and restore from the key alone.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use backup::{
+    Body, ChainWalk, Class, DumpIndex, DumpPart, DumpWriter, EntryDigest, Error, Head, ObjectHash,
+    ObjectId, ObjectName, ObjectRef, ObjectSealer, Recorder, Restored, Restorer, Result, Sealed,
+    SegmentBody, class_prefix,
+};
+use bytes::Bytes;
+use kv_core::KvStore;
+
+use super::rules;
+
+#[derive(Debug, Clone, Default)]
+pub struct Cloud(pub BTreeMap<ObjectName, Bytes>);
+
+impl Cloud {
+    pub fn put(&mut self, object: &Sealed) {
+        self.0.insert(object.name().clone(), object.bytes().clone());
+    }
+
+    pub fn of_class(&self, sealer: &ObjectSealer, class: Class) -> Vec<ObjectRef> {
+        let tag = sealer.tag();
+        let prefix = class_prefix(&tag, class);
+        let names = self.0.keys().filter(|name| name.is_below(&prefix));
+        names.filter_map(|name| ObjectRef::parse(&tag, name).ok()).collect()
+    }
+
+    pub fn open<T: Body>(
+        &self,
+        sealer: &ObjectSealer,
+        object: &ObjectRef,
+        previous: ObjectHash,
+    ) -> Result<T> {
+        let name = object.name(&sealer.tag());
+        let bytes = self.0.get(&name).ok_or(Error::Missing { name })?;
+        sealer.open(object, previous, bytes)
+    }
+
+    pub fn heads(&self, sealer: &ObjectSealer) -> Result<Vec<(ObjectRef, Head)>> {
+        let heads = self.of_class(sealer, Class::Head).into_iter();
+        heads.map(|object| Ok((object, self.open(sealer, &object, ObjectHash::NONE)?))).collect()
+    }
+}
+
+/// Puts everything up: a dump first if there is none or one is asked for, then a segment, then the head.
+pub fn back_up(recorder: &Arc<Recorder>, cloud: &mut Cloud, full: bool) {
+    back_up_while(recorder, cloud, full, || ());
+}
+
+/// The same; `meanwhile` runs between two pages of a dump.
+pub fn back_up_while(
+    recorder: &Arc<Recorder>,
+    cloud: &mut Cloud,
+    full: bool,
+    mut meanwhile: impl FnMut(),
+) {
+    let sealer = super::sealer();
+    let mut state = recorder.state();
+    if full || state.dump.is_none() {
+        let mut reader = recorder.dump().unwrap();
+        let from = reader.from();
+        let mut writer = DumpWriter::new(&sealer, state.writer, from, 1).unwrap();
+        while let Some(page) = reader.next_page().unwrap() {
+            writer.add(page).unwrap().iter().for_each(|part| cloud.put(part));
+            meanwhile();
+        }
+        let to = reader.end().unwrap();
+        let (objects, index) = writer.finish(to, state.newest.clone(), 2).unwrap();
+        objects.iter().for_each(|object| cloud.put(object));
+        state.dump = Some(index);
+        if state.newest.is_none() {
+            state.backed_up = from;
+        }
+    }
+    if let Some(cut) = recorder.cut(state.backed_up).unwrap() {
+        state.backed_up = cut.to;
+        let segment = sealer.seal_segment(state.writer, cut, state.newest.as_ref()).unwrap();
+        segment.objects.iter().for_each(|object| cloud.put(object));
+        state.newest = Some(segment.link);
+    }
+    let dump = state.dump.unwrap();
+    let newest = state.newest.as_ref().map_or(0, |link| link.range().1);
+    let head = Head {
+        time: recorder.head_time(),
+        sequence: newest.max(dump.id.from),
+        dump,
+        newest: state.newest.clone(),
+        previous: state.head,
+        seen: Vec::new(),
+        extensions: Vec::new(),
+    };
+    let number = state.head.map_or(1, |head| head.id.from + 1);
+    let class = Class::Head;
+    let id = ObjectId { class, writer: state.writer, epoch: 0, from: number, to: number, part: 0 };
+    let (head, sealed) = sealer.seal(id, ObjectHash::NONE, &head).unwrap();
+    cloud.put(&sealed);
+    state.head = Some(head);
+    recorder.acknowledge(state).unwrap();
+}
+
+/// Restores the newest head into an empty store.
+pub fn restore(cloud: &Cloud, sealer: &ObjectSealer, store: Arc<dyn KvStore>) -> Result<Restored> {
+    let heads = cloud.heads(sealer)?;
+    let (_, head) = backup::newest_head(&heads).ok_or(Error::NoBackup)?;
+    let mut walk = ChainWalk::new(head)?;
+    let mut segments = Vec::new();
+    while let Some(link) = walk.next_link()?.cloned() {
+        let parts = link.parts.iter().map(|part| cloud.open(sealer, part, link.previous));
+        let bodies: Vec<SegmentBody> = parts.collect::<Result<_>>()?;
+        segments.push(walk.opened(bodies)?);
+    }
+    let mut restorer = Restorer::new(store, rules())?;
+    let index: DumpIndex = cloud.open(sealer, &head.dump, ObjectHash::NONE)?;
+    let mut digest = EntryDigest::new(sealer)?;
+    for part in &index.parts {
+        let part: DumpPart = cloud.open(sealer, part, ObjectHash::NONE)?;
+        part.entries.iter().for_each(|entry| digest.add(entry));
+        restorer.apply(part.entries)?;
+    }
+    index.check(digest)?;
+    heads.iter().for_each(|(_, head)| restorer.saw_head(head));
+    for entries in segments.into_iter().rev() {
+        restorer.apply(entries)?;
+    }
+    restorer.finish(heads.iter().map(|(object, _)| *object).collect())
+}

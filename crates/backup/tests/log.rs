@@ -1,0 +1,363 @@
+//! The log: what it costs, what it tells, what it hides, and what its damage answers.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use backup::{Content, Lag, Recorder, Stamp, WriterId};
+use common::{
+    backed_up, budget, clock, contents, key, ns, numbered, own, recorder, recorder_with, rules,
+    stores::Slow,
+};
+use kv_core::{
+    Batch, Error, Key, KvStore, KvStoreExt, Namespace, Timestamp,
+    testing::{ManualClock, Random},
+};
+use kv_mem::{Medium, MemStore};
+use proptest::prelude::*;
+
+#[test]
+fn lag_is_exact() {
+    let (medium, clock) = (Medium::default(), clock());
+    let open = |medium: &Medium| {
+        recorder_with(Arc::new(MemStore::open(medium.clone()).unwrap()), clock.clone(), 100)
+    };
+    let mut recorder = open(&medium);
+    let mut random = Random::seeded(1);
+    // By sequence number: time, records, bytes.
+    let mut log: BTreeMap<u64, (u64, u64, u64)> = BTreeMap::new();
+    for _ in 0..300 {
+        clock.advance(random.below(3));
+        match random.below(10) {
+            0 => {
+                medium.crash();
+                recorder = open(&medium);
+            }
+            1 => {
+                let to = random.below(recorder.sequence() + 1);
+                let mut state = recorder.state();
+                state.backed_up = to;
+                recorder.acknowledge(state).unwrap();
+                log.retain(|sequence, _| *sequence > to);
+            }
+            2 => {
+                let taken = Batch::new().put(&ns("s"), &key("taken"), b"x");
+                recorder.submit(taken.clone()).wait().unwrap();
+                log.insert(recorder.sequence(), (kv_core::Clock::now(&*clock).0, 1, 1));
+                let refused = taken.require_absent(&ns("s"), &key("taken"));
+                assert!(recorder.submit(refused).wait().is_err());
+            }
+            3 => recorder.write(&ns("local"), &key("k"), b"not backed up").unwrap(),
+            _ => {
+                let (single, framed) = (random.below(50), random.below(50));
+                let batch = Batch::new()
+                    .put(&ns("s"), &numbered(random.below(5)), vec![0; single as usize])
+                    .put(&ns("m"), &numbered(random.below(5)), vec![0; framed as usize])
+                    .remove(&ns("s"), &key("gone"));
+                recorder.submit(batch).wait().unwrap();
+                let bytes = single + framed + common::FRAME as u64;
+                log.insert(recorder.sequence(), (kv_core::Clock::now(&*clock).0, 3, bytes));
+            }
+        }
+        let expected = Lag {
+            records: log.values().map(|(_, records, _)| records).sum(),
+            bytes: log.values().map(|(.., bytes)| bytes).sum(),
+            oldest: log.values().next().map(|(time, ..)| *time),
+        };
+        assert_eq!(recorder.lag(), expected);
+    }
+    let mut state = recorder.state();
+    state.backed_up = recorder.sequence();
+    recorder.acknowledge(state).unwrap();
+    assert_eq!(recorder.lag(), Lag::default());
+}
+
+#[test]
+fn a_refused_batch_leaves_no_number_and_no_entry() {
+    let store = Arc::new(MemStore::new());
+    let recorder = recorder(store.clone());
+    recorder.write(&ns("m"), &key("k"), b"1").unwrap();
+    let before = contents(&store);
+    let refused = Batch::new()
+        .require_absent(&ns("m"), &key("k"))
+        .put(&ns("m"), &key("k"), b"2")
+        .remove(&ns("m"), &key("other"));
+    assert!(matches!(recorder.submit(refused).wait(), Err(Error::Precondition { .. })));
+    assert_eq!(contents(&store), before);
+    assert_eq!((recorder.sequence(), recorder.lag().records), (1, 1));
+    recorder.write(&ns("m"), &key("k"), b"3").unwrap();
+    assert_eq!(recorder.sequence(), 2);
+    assert_eq!(store.list_all(&own("log")).unwrap(), [Key::number(1), Key::number(2)]);
+}
+
+#[test]
+fn a_log_entry_costs_at_most_160_bytes_beside_the_name() {
+    let store = Arc::new(MemStore::new());
+    let recorder = recorder(store.clone());
+    let long = "n".repeat(120);
+    let places = [
+        (ns("m"), key("k")),
+        (ns("s"), key("k")),
+        (Namespace::new(&long, &long).unwrap(), key(&long)),
+    ];
+    for (ns, key) in &places {
+        for batch in [Batch::new().put(ns, key, b"value"), Batch::new().remove(ns, key)] {
+            recorder.submit(batch).wait().unwrap();
+            let name = ns.primary().len() + ns.secondary().len() + key.as_str().len();
+            let number = Key::number(recorder.sequence());
+            let entry = store.read_required(&own("log"), &number).unwrap();
+            let stored = entry.len() + number.as_str().len() + "~backup".len() + "log".len();
+            assert!(stored - name <= 160, "{} bytes beside the name", stored - name);
+        }
+    }
+    // In one batch the further keys cost less.
+    let batch = (0..1000).fold(Batch::new(), |b, i| b.put(&ns("s"), &Key::number(i), b"v"));
+    recorder.submit(batch).wait().unwrap();
+    let entry = store.read_required(&own("log"), &Key::number(recorder.sequence())).unwrap();
+    assert!(entry.len() / 1000 - 21 <= 40, "{} bytes for each of 1000 keys", entry.len() / 1000);
+    // Once acknowledged, the log is empty.
+    let mut state = recorder.state();
+    state.backed_up = recorder.sequence();
+    recorder.acknowledge(state).unwrap();
+    assert!(store.list_all(&own("log")).unwrap().is_empty());
+}
+
+#[test]
+fn local_only_data_never_leaves() {
+    let recorder = recorder(MemStore::new());
+    let (local, secret) = (ns("local"), Namespace::new("local", "deeper").unwrap());
+    let batch = Batch::new().put(&local, &key("k"), b"here").put(&ns("m"), &key("k"), b"there");
+    recorder.submit(batch).wait().unwrap();
+    recorder.write(&secret, &key("k"), b"here").unwrap();
+    recorder.remove(&local, &key("gone")).unwrap();
+    assert_eq!(recorder.sequence(), 1, "a batch of local data alone takes no number");
+    assert_eq!(recorder.read_required(&local, &key("k")).unwrap().as_ref(), b"here");
+    let cut = recorder.cut(0).unwrap().unwrap();
+    let mut dump = recorder.dump().unwrap();
+    let mut dumped = Vec::new();
+    while let Some(page) = dump.next_page().unwrap() {
+        dumped.extend(page);
+    }
+    for entry in cut.mergeable.iter().chain(&cut.single_writer).chain(&dumped) {
+        assert_ne!(entry.name.primary, "local");
+    }
+    assert_eq!((cut.mergeable.len() + cut.single_writer.len(), dumped.len()), (1, 1));
+}
+
+#[test]
+fn the_bookkeeping_is_hidden() {
+    let store = Arc::new(MemStore::new());
+    let recorder = recorder(store.clone());
+    recorder.write(&ns("m"), &key("k"), b"1").unwrap();
+    recorder.remove(&ns("m"), &key("gone")).unwrap();
+    assert_eq!(store.namespaces().unwrap().len(), 4, "state, log, tombstones and the user's");
+    assert_eq!(recorder.namespaces().unwrap(), [ns("m")]);
+    let newest = recorder.capabilities().creation_order.unwrap();
+    for name in ["state", "log", "tombstones"] {
+        let ns = own(name);
+        assert!(recorder.list_all(&ns).unwrap().is_empty());
+        assert!(newest.list_newest_first(&ns, None, 9).unwrap().keys.is_empty());
+        for n in 0..3 {
+            assert_eq!(recorder.read(&ns, &Key::number(n)).unwrap(), None);
+        }
+        for batch in [
+            Batch::new().put(&ns, &Key::number(1), b"x"),
+            Batch::new().remove(&ns, &Key::number(1)),
+            Batch::new().require_absent(&ns, &Key::number(9)).put(&self::ns("m"), &key("k"), b"x"),
+        ] {
+            let refused = recorder.submit(batch).wait();
+            assert!(matches!(refused, Err(Error::InvalidName { .. })), "{refused:?}");
+        }
+    }
+    assert_eq!(recorder.sequence(), 2);
+}
+
+#[test]
+fn an_installation_has_one_writer_id_whatever_happens() {
+    let slow = Slow::default();
+    let open = || recorder_with(Arc::new(slow.clone()), clock(), 0);
+    let writer = open().state().writer;
+    slow.crash();
+    let again = open();
+    assert_eq!(again.state().writer, writer, "a crash before the first backup");
+    again.write(&ns("m"), &key("k"), b"1").unwrap();
+    assert!(again.cut(0).unwrap().is_some());
+    slow.crash();
+    assert_eq!(open().state().writer, writer, "objects under the first id may be in a cloud");
+    assert_ne!(recorder(MemStore::new()).state().writer, writer);
+}
+
+/// The stamp in front of a mergeable value, as it lies below.
+fn stamp(store: &MemStore, name: &Key) -> Stamp {
+    let value = store.read_required(&ns("m"), name).unwrap();
+    assert_eq!(value[0], 1);
+    Stamp {
+        time: u64::from_le_bytes(value[1..9].try_into().unwrap()),
+        counter: u32::from_le_bytes(value[9..13].try_into().unwrap()),
+        writer: WriterId::from_bytes(value[13..29].try_into().unwrap()),
+    }
+}
+
+#[test]
+fn stamps_grow_across_reopenings_and_a_clock_set_back() {
+    let clock = Arc::new(ManualClock::at(Timestamp(5_000)));
+    let medium = Medium::default();
+    let mut last = None;
+    for life in 0..12u64 {
+        let store = Arc::new(MemStore::open(medium.clone()).unwrap());
+        let recorder = recorder_with(store.clone(), clock.clone(), 0);
+        for i in 0..3 {
+            recorder.write(&ns("m"), &numbered(i), b"x").unwrap();
+            let stamp = stamp(&store, &numbered(i));
+            assert!(last < Some(stamp), "{last:?} then {stamp:?}");
+            last = Some(stamp);
+        }
+        // A removal and single-writer data take stamps too: they must be remembered as well.
+        recorder.remove(&ns("m"), &numbered(0)).unwrap();
+        if life % 3 == 0 {
+            let mut state = recorder.state();
+            state.backed_up = recorder.sequence();
+            recorder.acknowledge(state).unwrap();
+        }
+        let cut = recorder.cut(0).unwrap();
+        for entry in cut.iter().flat_map(|cut| &cut.mergeable) {
+            if let Content::Removed(Some(stamp)) = entry.content {
+                last = last.max(Some(stamp));
+            }
+        }
+        if life % 2 == 0 {
+            clock.set(Timestamp(1_000 + life));
+        } else {
+            clock.advance(10_000);
+        }
+        medium.crash();
+    }
+}
+
+#[test]
+fn two_changes_within_one_millisecond_both_survive_in_their_order() {
+    let store = Arc::new(MemStore::new());
+    let recorder = recorder(store.clone());
+    recorder.write(&ns("m"), &key("a"), b"1").unwrap();
+    recorder.write(&ns("m"), &key("b"), b"2").unwrap();
+    let (a, b) = (stamp(&store, &key("a")), stamp(&store, &key("b")));
+    assert!(a < b && a.time == b.time);
+    recorder.write(&ns("m"), &key("a"), b"3").unwrap();
+    assert!(stamp(&store, &key("a")) > b);
+    let cut = common::changes(&recorder.cut(0).unwrap().unwrap());
+    assert_eq!(cut[&(ns("m"), key("a"))], Some(b"3".to_vec()));
+    assert_eq!(cut[&(ns("m"), key("b"))], Some(b"2".to_vec()));
+}
+
+#[test]
+fn a_hole_in_the_log_is_damage() {
+    let written = |count| {
+        let medium = Medium::default();
+        let recorder = recorder(MemStore::open(medium.clone()).unwrap());
+        (0..count).for_each(|i| recorder.write(&ns("s"), &numbered(i), b"x").unwrap());
+        drop(recorder);
+        medium
+    };
+    let reopen = |medium: Medium| {
+        let store = Arc::new(MemStore::open(medium).unwrap());
+        Recorder::open(store, rules(), clock(), budget(0))
+    };
+    assert!(reopen(written(1500)).is_ok());
+    for lost in [1, 2, 1001] {
+        let medium = written(1500);
+        MemStore::open(medium.clone()).unwrap().remove(&own("log"), &Key::number(lost)).unwrap();
+        assert!(matches!(reopen(medium), Err(Error::Corrupt { .. })), "{lost} is missing");
+    }
+    let medium = written(1);
+    MemStore::open(medium.clone()).unwrap().remove(&own("state"), &Key::number(0)).unwrap();
+    assert!(matches!(reopen(medium), Err(Error::Corrupt { .. })), "the state is missing");
+    let medium = written(1);
+    let store = MemStore::open(medium.clone()).unwrap();
+    store.write(&own("state"), &Key::number(0), &[2, 0, 0, 0, 9]).unwrap();
+    drop(store);
+    assert!(matches!(reopen(medium), Err(Error::TooNew { found: 2, .. })));
+}
+
+#[test]
+fn a_missing_value_is_damage_and_not_a_removal() {
+    let medium = Medium::default();
+    recorder(MemStore::open(medium.clone()).unwrap()).write(&ns("s"), &key("k"), b"x").unwrap();
+    MemStore::open(medium.clone()).unwrap().remove(&ns("s"), &key("k")).unwrap();
+    let recorder = recorder(MemStore::open(medium).unwrap());
+    assert!(matches!(recorder.cut(0), Err(Error::Corrupt { .. })));
+}
+
+#[test]
+fn a_mergeable_value_without_a_frame_is_damage() {
+    let store = Arc::new(MemStore::new());
+    let recorder = recorder(store.clone());
+    for bad in [&b""[..], &[1; 28], &[2; 40]] {
+        store.write(&ns("m"), &key("k"), bad).unwrap();
+        assert!(matches!(recorder.read(&ns("m"), &key("k")), Err(Error::Corrupt { .. })));
+    }
+}
+
+#[test]
+fn keys_are_dumped_once_and_in_pages_that_fit_into_memory() {
+    let recorder = recorder(MemStore::new());
+    for i in 0..12 {
+        recorder.write(&ns("s"), &numbered(i), vec![i as u8; 3 << 20]).unwrap();
+    }
+    for i in 0..1100 {
+        recorder.write(&ns("other"), &numbered(i), b"small").unwrap();
+    }
+    let mut dump = recorder.dump().unwrap();
+    let mut names = BTreeSet::new();
+    while let Some(page) = dump.next_page().unwrap() {
+        let mut bytes = 0;
+        for entry in page {
+            bytes += if let Content::Value(value) = &entry.content { value.len() } else { 0 };
+            assert!(names.insert(entry.name), "twice");
+        }
+        assert!(bytes <= 7 << 20, "a page of {bytes} bytes");
+    }
+    assert_eq!(names.len(), 1112);
+    assert_eq!(backed_up(&recorder).len(), 1112);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Bookkeeping that was never written by us is an error, never a panic and never believed.
+    #[test]
+    fn damaged_bookkeeping_is_an_error(
+        place in 0..3usize,
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        flip in any::<(u16, u8)>(),
+        arbitrary in any::<bool>(),
+    ) {
+        let medium = Medium::default();
+        let first = recorder(MemStore::open(medium.clone()).unwrap());
+        first.write(&ns("m"), &key("k"), b"value").unwrap();
+        first.remove(&ns("m"), &key("gone")).unwrap();
+        drop(first);
+        let store = Arc::new(MemStore::open(medium).unwrap());
+        let (name, number) = [("state", 0), ("log", 1), ("tombstones", 2)][place];
+        let (ns, number) = (own(name), Key::number(number));
+        let mut damaged = store.read_required(&ns, &number).unwrap().to_vec();
+        if arbitrary {
+            damaged = bytes;
+        } else {
+            let at = usize::from(flip.0) % damaged.len();
+            damaged[at] ^= flip.1;
+        }
+        store.write(&ns, &number, damaged).unwrap();
+        if let Ok(recorder) = Recorder::open(store, rules(), clock(), budget(0)) {
+            let _ = recorder.lag();
+            let _ = recorder.cut(0);
+            if let Ok(mut dump) = recorder.dump() {
+                while let Ok(Some(_)) = dump.next_page() {}
+            }
+        }
+    }
+}
