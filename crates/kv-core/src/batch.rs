@@ -85,16 +85,12 @@ impl Batch {
 
     /// The changes, ascending by name.
     pub fn changes(&self) -> impl ExactSizeIterator<Item = (&Namespace, &Key, &Change)> {
-        self.changes
-            .iter()
-            .map(|((ns, key), change)| (ns, key, change))
+        self.changes.iter().map(|((ns, key), change)| (ns, key, change))
     }
 
     /// The changes by value, ascending by name.
     pub fn into_changes(self) -> impl ExactSizeIterator<Item = (Namespace, Key, Change)> {
-        self.changes
-            .into_iter()
-            .map(|((ns, key), change)| (ns, key, change))
+        self.changes.into_iter().map(|((ns, key), change)| (ns, key, change))
     }
 
     /// The keys that must be absent, ascending by name.

@@ -126,11 +126,7 @@ pub struct Size {
 impl Report {
     /// Adds a finding.
     pub fn push(&mut self, severity: Severity, store: &'static str, what: impl Into<String>) {
-        self.findings.push(Finding {
-            severity,
-            store,
-            what: what.into(),
-        });
+        self.findings.push(Finding { severity, store, what: what.into() });
     }
 
     /// Whether anything is damaged beyond healing.

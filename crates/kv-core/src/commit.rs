@@ -46,26 +46,17 @@ impl Commit {
     /// A commit that is already decided. A refusal is always given this way: it is decided before
     /// `submit` returns.
     pub fn done(outcome: Result<()>) -> Self {
-        Self {
-            state: State::Done(outcome),
-            lazy: false,
-        }
+        Self { state: State::Done(outcome), lazy: false }
     }
 
     /// A commit that is decided later.
     pub fn pending(pending: Arc<dyn Pending>) -> Self {
-        Self {
-            state: State::Pending(pending),
-            lazy: false,
-        }
+        Self { state: State::Pending(pending), lazy: false }
     }
 
     /// A commit of a lazy batch: it resolves to `Ok` at once, its receipt tells when the batch took effect.
     pub fn lazy(pending: Arc<dyn Pending>) -> Self {
-        Self {
-            state: State::Pending(pending),
-            lazy: true,
-        }
+        Self { state: State::Pending(pending), lazy: true }
     }
 
     /// Blocks until the batch is durable (a lazy one: until it has its place in the order).
@@ -107,9 +98,7 @@ impl Receipt {
 
 impl fmt::Debug for Commit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Commit")
-            .field("outcome", &self.receipt().outcome())
-            .finish()
+        f.debug_struct("Commit").field("outcome", &self.receipt().outcome()).finish()
     }
 }
 

@@ -155,25 +155,17 @@ impl Error {
         store: &'static str,
         what: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Corrupt {
-            store,
-            source: Arc::from(what.into()),
-        }
+        Self::Corrupt { store, source: Arc::from(what.into()) }
     }
 
     /// A failure of the operating system; full disks and read-only media get their own variants.
     pub fn io(store: &'static str, during: Operation, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { store },
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::ReadOnly {
-                store,
-                source: Arc::new(source),
-            },
-            _ => Self::Io {
-                store,
-                during,
-                source: Arc::new(source),
-            },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::ReadOnly { store, source: Arc::new(source) }
+            }
+            _ => Self::Io { store, during, source: Arc::new(source) },
         }
     }
 

@@ -67,9 +67,7 @@ impl Namespace {
         check(primary.strip_prefix('~').ok_or(InvalidName::NotReserved)?)?;
         check(secondary)?;
         if primary.len() > MAX_NAME_LEN {
-            return Err(InvalidName::TooLong {
-                found: primary.len(),
-            });
+            return Err(InvalidName::TooLong { found: primary.len() });
         }
         Ok(Self::trusted(primary, secondary))
     }
@@ -85,10 +83,7 @@ impl Namespace {
     }
 
     fn trusted(primary: &str, secondary: &str) -> Self {
-        Self {
-            primary: primary.into(),
-            secondary: secondary.into(),
-        }
+        Self { primary: primary.into(), secondary: secondary.into() }
     }
 
     /// The first level.
@@ -171,23 +166,11 @@ mod tests {
         assert!(Namespace::new("", "").is_ok());
         assert!(Namespace::new("Monitors_1", "a-B").is_ok());
         assert_eq!(Namespace::new("", "x"), Err(InvalidName::EmptyPrimary));
-        assert_eq!(
-            Namespace::new("~x", ""),
-            Err(InvalidName::Character { found: '~' })
-        );
-        assert_eq!(
-            Namespace::new("a/b", ""),
-            Err(InvalidName::Character { found: '/' })
-        );
-        assert_eq!(
-            Namespace::new("é", ""),
-            Err(InvalidName::Character { found: 'é' })
-        );
+        assert_eq!(Namespace::new("~x", ""), Err(InvalidName::Character { found: '~' }));
+        assert_eq!(Namespace::new("a/b", ""), Err(InvalidName::Character { found: '/' }));
+        assert_eq!(Namespace::new("é", ""), Err(InvalidName::Character { found: 'é' }));
         assert!(Namespace::new(&"a".repeat(120), "").is_ok());
-        assert_eq!(
-            Namespace::new(&"a".repeat(121), ""),
-            Err(InvalidName::TooLong { found: 121 })
-        );
+        assert_eq!(Namespace::new(&"a".repeat(121), ""), Err(InvalidName::TooLong { found: 121 }));
         assert_eq!(Key::new(""), Err(InvalidName::EmptyKey));
         assert_eq!(Key::new("."), Err(InvalidName::Character { found: '.' }));
     }
@@ -195,10 +178,7 @@ mod tests {
     #[test]
     fn reserved_names_need_their_tilde() {
         assert!(Namespace::reserved("~vault", "names").is_ok());
-        assert_eq!(
-            Namespace::reserved("vault", ""),
-            Err(InvalidName::NotReserved)
-        );
+        assert_eq!(Namespace::reserved("vault", ""), Err(InvalidName::NotReserved));
         assert!(Namespace::any("~vault", "").is_ok_and(|ns| ns.is_reserved()));
         assert!(Namespace::any("vault", "").is_ok_and(|ns| !ns.is_reserved()));
     }

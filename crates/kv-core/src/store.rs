@@ -65,8 +65,7 @@ pub trait KvStoreExt: KvStore {
 
     /// Stores a value, or answers [`Error::Precondition`] if the key is there.
     fn write_if_absent(&self, ns: &Namespace, key: &Key, value: impl Into<Value>) -> Result<()> {
-        self.submit(Batch::new().require_absent(ns, key).put(ns, key, value))
-            .wait()
+        self.submit(Batch::new().require_absent(ns, key).put(ns, key, value)).wait()
     }
 
     /// Removes a key; an absent one is no error.

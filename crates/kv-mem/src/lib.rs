@@ -92,9 +92,7 @@ impl Medium {
 
 impl State {
     fn contains(&self, ns: &Namespace, key: &Key) -> bool {
-        self.entries
-            .get(ns)
-            .is_some_and(|keys| keys.contains_key(key))
+        self.entries.get(ns).is_some_and(|keys| keys.contains_key(key))
     }
 
     fn apply(&mut self, batch: Batch) -> Result<()> {
@@ -105,16 +103,8 @@ impl State {
             match change {
                 Change::Put(value) => {
                     self.created += 1;
-                    let fresh = Entry {
-                        value: Value::default(),
-                        created: self.created,
-                    };
-                    self.entries
-                        .entry(ns)
-                        .or_default()
-                        .entry(key)
-                        .or_insert(fresh)
-                        .value = value;
+                    let fresh = Entry { value: Value::default(), created: self.created };
+                    self.entries.entry(ns).or_default().entry(key).or_insert(fresh).value = value;
                 }
                 Change::Remove => {
                     if let Some(keys) = self.entries.get_mut(&ns) {
@@ -133,11 +123,7 @@ impl State {
 impl KvStore for MemStore {
     fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
         let state = self.state()?;
-        Ok(state
-            .entries
-            .get(ns)
-            .and_then(|keys| keys.get(key))
-            .map(|e| e.value.clone()))
+        Ok(state.entries.get(ns).and_then(|keys| keys.get(key)).map(|e| e.value.clone()))
     }
 
     fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
@@ -199,14 +185,9 @@ impl CreationOrder for MemStore {
         found.sort_unstable_by(|a, b| b.cmp(a));
         let more = found.len() > limit;
         found.truncate(limit);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|(created, _)| Cursor::from_sequence(*created));
-        Ok(CreationPage {
-            keys: found.into_iter().map(|(_, key)| key.clone()).collect(),
-            next,
-        })
+        let next =
+            found.last().filter(|_| more).map(|(created, _)| Cursor::from_sequence(*created));
+        Ok(CreationPage { keys: found.into_iter().map(|(_, key)| key.clone()).collect(), next })
     }
 }
 
@@ -215,10 +196,7 @@ impl Verify for MemStore {
         let size = self.footprint()?;
         let mut report = Report::default();
         (report.entries, report.bytes) = (size.keys, size.value_bytes);
-        progress(Progress {
-            done: size.keys,
-            total: size.keys,
-        });
+        progress(Progress { done: size.keys, total: size.keys });
         Ok(report)
     }
 }

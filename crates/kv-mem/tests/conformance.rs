@@ -32,14 +32,7 @@ impl Testbed for Bed {
 
     fn fail_nth(&self, nth: u64) {
         let lands = LANDINGS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
-        self.fault.fail_nth(
-            nth,
-            if lands {
-                Landing::Landed
-            } else {
-                Landing::Absent
-            },
-        );
+        self.fault.fail_nth(nth, if lands { Landing::Landed } else { Landing::Absent });
     }
 
     fn fired(&self) -> bool {
@@ -67,9 +60,7 @@ fn newest_first_pages_are_stable() {
     let first = store.list_newest_first(&ns, None, 2).unwrap();
     assert_eq!(first.keys, [key("d"), key("c")]);
     store.write(&ns, &key("e"), b"x").unwrap();
-    let second = store
-        .list_newest_first(&ns, first.next.as_ref(), 2)
-        .unwrap();
+    let second = store.list_newest_first(&ns, first.next.as_ref(), 2).unwrap();
     assert_eq!(second.keys, [key("a"), key("b")]);
     assert_eq!(second.next, None);
 }

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p wallet-persistence --example quickstart`
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 
 use wallet_persistence::{

@@ -53,6 +53,8 @@ pub struct RestoreReport {
     pub bytes: u64,
 }
 
+type Heads = Vec<(ObjectRef, Head)>;
+
 struct Choice<'a> {
     cloud: &'a Arc<dyn CloudBackend>,
     object: ObjectRef,
@@ -149,7 +151,7 @@ async fn choose<'a>(
     sealer: &ObjectSealer,
     clouds: &'a [Arc<dyn CloudBackend>],
 ) -> Result<Choice<'a>> {
-    let mut found: Vec<(&Arc<dyn CloudBackend>, Vec<(ObjectRef, Head)>)> = Vec::new();
+    let mut found: Vec<(&Arc<dyn CloudBackend>, Heads)> = Vec::new();
     let mut failure = None;
     for cloud in clouds {
         match replicate::heads(sealer, &**cloud, false).await {
@@ -165,7 +167,7 @@ async fn choose<'a>(
         }));
     }
     let newest_of = |heads: &[(ObjectRef, Head)]| backup::newest_head(heads).cloned();
-    let all: Vec<(ObjectRef, Head)> = found.iter().flat_map(|(_, heads)| heads.clone()).collect();
+    let all: Heads = found.iter().flat_map(|(_, heads)| heads.clone()).collect();
     let (object, head) = newest_of(&all).ok_or(backup::Error::NoBackup)?;
     let holds = |heads: &[(ObjectRef, Head)]| newest_of(heads).is_some_and(|(o, _)| o == object);
     let agreeing = found.iter().filter(|(_, heads)| holds(heads)).count();

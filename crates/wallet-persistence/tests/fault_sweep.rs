@@ -1,6 +1,8 @@
 //! The nth operation of the store or of the cloud fails, for every n: nothing acknowledged is lost,
 //! nothing is half there, and what the clouds hold can be restored.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test panics")]
+
 use std::sync::Arc;
 
 use cloud::{

@@ -1,5 +1,7 @@
 //! A wallet's life: create, fill, back up, lose the device, restore from the key and the cloud alone.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test panics")]
+
 use std::path::Path;
 
 use wallet_persistence::{

@@ -71,8 +71,5 @@ fn open(bed: &dyn Testbed) -> Arc<dyn KvStore> {
 }
 
 fn read(store: &dyn KvStore, ns: &Namespace, key: &Key) -> Option<Vec<u8>> {
-    store
-        .read(ns, key)
-        .unwrap_or_else(|e| panic!("read failed: {e:?}"))
-        .map(|v| v.to_vec())
+    store.read(ns, key).unwrap_or_else(|e| panic!("read failed: {e:?}")).map(|v| v.to_vec())
 }

@@ -28,10 +28,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        assert!(
-            Instant::now() < deadline,
-            "a commit was not woken within 30 seconds"
-        );
+        assert!(Instant::now() < deadline, "a commit was not woken within 30 seconds");
         thread::park_timeout(Duration::from_secs(1));
     }
 }

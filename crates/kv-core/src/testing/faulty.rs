@@ -51,11 +51,7 @@ pub enum Landing {
 impl FaultyStore {
     /// Wraps `inner`; nothing fails until `fault` is armed.
     pub fn new(inner: Arc<dyn KvStore>, fault: Arc<Fault>) -> Self {
-        Self {
-            inner,
-            fault,
-            poisoned: AtomicBool::new(false),
-        }
+        Self { inner, fault, poisoned: AtomicBool::new(false) }
     }
 
     fn read_fault(&self) -> Result<()> {
@@ -70,12 +66,7 @@ impl Fault {
     /// The `nth` operation from now fails (1: the next); 0 disarms. Forgets an earlier firing.
     pub fn fail_nth(&self, nth: u64, landing: Landing) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State {
-            countdown: nth,
-            landing,
-            fired: false,
-            operations: state.operations,
-        };
+        *state = State { countdown: nth, landing, fired: false, operations: state.operations };
     }
 
     /// Whether the armed failure has happened.
@@ -85,10 +76,7 @@ impl Fault {
 
     /// How many operations were counted since the switch was made.
     pub fn operations(&self) -> u64 {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .operations
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).operations
     }
 
     fn count(&self) -> Option<Landing> {

@@ -46,23 +46,13 @@ impl History {
         let began = self.tick.fetch_add(1, Ordering::SeqCst);
         let call = call();
         let ended = self.tick.fetch_add(1, Ordering::SeqCst);
-        let event = Event {
-            key,
-            call,
-            began,
-            ended,
-        };
-        self.events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(event);
+        let event = Event { key, call, began, ended };
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 
     /// All events.
     pub fn into_events(self) -> Vec<Event> {
-        self.events
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.events.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,9 +69,7 @@ pub fn check_linearizable(events: &[Event]) -> Result<(), String> {
     for (key, events) in keys {
         assert!(events.len() <= 64, "at most 64 calls per key");
         if !search(&events, 0, None, &mut HashSet::new()) {
-            return Err(format!(
-                "no order explains the calls on key {key}: {events:?}"
-            ));
+            return Err(format!("no order explains the calls on key {key}: {events:?}"));
         }
     }
     Ok(())
@@ -93,12 +81,7 @@ fn search(
     state: Option<u64>,
     seen: &mut HashSet<(u64, Option<u64>)>,
 ) -> bool {
-    let pending = || {
-        events
-            .iter()
-            .enumerate()
-            .filter(move |(i, _)| done & (1 << i) == 0)
-    };
+    let pending = || events.iter().enumerate().filter(move |(i, _)| done & (1 << i) == 0);
     let Some(first_end) = pending().map(|(_, e)| e.ended).min() else {
         return true;
     };
@@ -130,12 +113,7 @@ mod tests {
     use super::*;
 
     fn event(call: Call, began: u64, ended: u64) -> Event {
-        Event {
-            key: 0,
-            call,
-            began,
-            ended,
-        }
+        Event { key: 0, call, began, ended }
     }
 
     #[test]

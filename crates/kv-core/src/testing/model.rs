@@ -14,10 +14,7 @@ type Map = BTreeMap<(Namespace, Key), Vec<u8>>;
 /// # Panics
 /// With the shrunken program if the store and the model disagree.
 pub fn check_model<B: Testbed>(make: impl Fn() -> B, cases: u32) {
-    let config = test_runner::Config {
-        cases,
-        ..test_runner::Config::default()
-    };
+    let config = test_runner::Config { cases, ..test_runner::Config::default() };
     let mut runner = test_runner::TestRunner::new_with_rng(
         config,
         test_runner::TestRng::deterministic_rng(test_runner::RngAlgorithm::ChaCha),
@@ -36,12 +33,8 @@ pub fn check_model<B: Testbed>(make: impl Fn() -> B, cases: u32) {
 /// # Panics
 /// If the store and the model disagree.
 pub fn run_model(bed: &dyn Testbed, program: &[u8]) {
-    let mut run = Run {
-        bed,
-        store: Some(open(bed)),
-        states: vec![Map::new()],
-        commits: Vec::new(),
-    };
+    let mut run =
+        Run { bed, store: Some(open(bed)), states: vec![Map::new()], commits: Vec::new() };
     let mut bytes = program.iter().copied();
     while let Some(op) = bytes.next() {
         run.step(op, &mut || bytes.next().unwrap_or(0));
@@ -64,10 +57,7 @@ fn open(bed: &dyn Testbed) -> Arc<dyn KvStore> {
 }
 
 fn name(byte: u8) -> (Namespace, Key) {
-    let ns = ["", "a", "Ab"]
-        .get(usize::from(byte) % 3)
-        .copied()
-        .unwrap_or("");
+    let ns = ["", "a", "Ab"].get(usize::from(byte) % 3).copied().unwrap_or("");
     let secondary = if ns == "Ab" { "s" } else { "" };
     let ns = Namespace::new(ns, secondary).unwrap_or_else(|e| panic!("{e}"));
     let key = Key::new(&format!("k{}", byte / 3 % 8)).unwrap_or_else(|e| panic!("{e}"));
@@ -96,19 +86,11 @@ impl Run<'_> {
                         batch.put(&ns, &key, vec![value; usize::from(value)])
                     };
                 }
-                self.submit(if next().is_multiple_of(3) {
-                    batch.lazy()
-                } else {
-                    batch
-                });
+                self.submit(if next().is_multiple_of(3) { batch.lazy() } else { batch });
             }
             9 => {
                 let (ns, key) = name(next());
-                self.submit(
-                    Batch::new()
-                        .require_absent(&ns, &key)
-                        .put(&ns, &key, vec![next()]),
-                );
+                self.submit(Batch::new().require_absent(&ns, &key).put(&ns, &key, vec![next()]));
             }
             10 | 11 => self.settle(),
             12 => {
@@ -123,16 +105,12 @@ impl Run<'_> {
     fn submit(&mut self, batch: Batch) {
         let Some(store) = &self.store else { return };
         let mut state = self.states.last().cloned().unwrap_or_default();
-        let holds = batch
-            .absent_keys()
-            .all(|(ns, key)| !state.contains_key(&(ns.clone(), key.clone())));
+        let holds =
+            batch.absent_keys().all(|(ns, key)| !state.contains_key(&(ns.clone(), key.clone())));
         let commit = store.submit(batch.clone());
         if !holds {
             let refused = commit.receipt().outcome();
-            assert!(
-                matches!(refused, Some(Err(Error::Precondition { .. }))),
-                "{refused:?}"
-            );
+            assert!(matches!(refused, Some(Err(Error::Precondition { .. }))), "{refused:?}");
             return;
         }
         for (ns, key, change) in batch.into_changes() {
@@ -148,14 +126,10 @@ impl Run<'_> {
     /// Waits for everything: only the last state is possible now.
     fn settle(&mut self) {
         for commit in self.commits.drain(..) {
-            commit
-                .wait()
-                .unwrap_or_else(|e| panic!("commit failed: {e:?}"));
+            commit.wait().unwrap_or_else(|e| panic!("commit failed: {e:?}"));
         }
         if let Some(store) = &self.store {
-            store
-                .flush()
-                .unwrap_or_else(|e| panic!("flush failed: {e:?}"));
+            store.flush().unwrap_or_else(|e| panic!("flush failed: {e:?}"));
         }
         self.states.drain(..self.states.len() - 1);
     }
@@ -163,9 +137,7 @@ impl Run<'_> {
     fn reopen(&mut self) {
         self.commits.clear();
         if let Some(store) = self.store.take() {
-            store
-                .close()
-                .unwrap_or_else(|e| panic!("close failed: {e:?}"));
+            store.close().unwrap_or_else(|e| panic!("close failed: {e:?}"));
         }
         self.states.drain(..self.states.len() - 1);
         self.store = Some(open(self.bed));
@@ -191,28 +163,18 @@ impl Run<'_> {
     fn compare(&self) {
         let Some(store) = &self.store else { return };
         let found = contents(store.as_ref());
-        assert_eq!(
-            Some(&found),
-            self.states.last(),
-            "the store differs from the model"
-        );
+        assert_eq!(Some(&found), self.states.last(), "the store differs from the model");
     }
 }
 
 fn contents(store: &dyn KvStore) -> Map {
-    let namespaces = store
-        .namespaces()
-        .unwrap_or_else(|e| panic!("namespaces failed: {e:?}"));
+    let namespaces = store.namespaces().unwrap_or_else(|e| panic!("namespaces failed: {e:?}"));
     let mut map = Map::new();
     for ns in namespaces {
-        let keys = store
-            .list_all(&ns)
-            .unwrap_or_else(|e| panic!("list failed: {e:?}"));
+        let keys = store.list_all(&ns).unwrap_or_else(|e| panic!("list failed: {e:?}"));
         assert!(!keys.is_empty(), "an empty namespace is listed");
         for key in keys {
-            let value = store
-                .read(&ns, &key)
-                .unwrap_or_else(|e| panic!("read failed: {e:?}"));
+            let value = store.read(&ns, &key).unwrap_or_else(|e| panic!("read failed: {e:?}"));
             let value = value.unwrap_or_else(|| panic!("a listed key is absent"));
             map.insert((ns.clone(), key), value.to_vec());
         }

@@ -13,11 +13,7 @@ pub fn last_change_per_key_wins<B: Testbed>(make: &impl Fn() -> B) {
     let bed = make();
     let store = open(&bed);
     let (a, k, l) = (ns("a"), key("k"), key("l"));
-    let batch = Batch::new()
-        .put(&a, &k, b"1")
-        .remove(&a, &k)
-        .put(&a, &k, b"2")
-        .put(&a, &l, b"3");
+    let batch = Batch::new().put(&a, &k, b"1").remove(&a, &k).put(&a, &k, b"2").put(&a, &l, b"3");
     store.submit(batch.remove(&a, &l)).wait().unwrap();
     assert_eq!(read(&store, &a, &k), Some(b"2".to_vec()));
     assert_eq!(store.list_all(&a).unwrap(), [k]);
@@ -52,10 +48,7 @@ pub fn listing_pages_in_order<B: Testbed>(make: &impl Fn() -> B) {
         pages.extend(page);
     }
     assert_eq!(pages, (0..60).map(numbered).collect::<Vec<_>>());
-    assert_eq!(
-        store.list(&a, Some(&key("key-00010a")), 1).unwrap(),
-        [numbered(11)]
-    );
+    assert_eq!(store.list(&a, Some(&key("key-00010a")), 1).unwrap(), [numbered(11)]);
     assert!(store.list(&a, None, 0).unwrap().is_empty());
     assert!(store.list(&ns("none"), None, 9).unwrap().is_empty());
     let names: Vec<Namespace> = [("", ""), ("A", ""), ("a", ""), ("a", "b"), ("ab", "")]
@@ -80,11 +73,7 @@ pub fn values_of_all_sizes<B: Testbed>(make: &impl Fn() -> B) {
     drop(store);
     let store = open(&bed);
     for (i, value) in values.iter().enumerate() {
-        assert!(
-            read(&store, &a, &numbered(i)).as_ref() == Some(value),
-            "{} bytes",
-            value.len()
-        );
+        assert!(read(&store, &a, &numbered(i)).as_ref() == Some(value), "{} bytes", value.len());
     }
 }
 
@@ -117,14 +106,8 @@ pub fn close_is_final_and_idempotent<B: Testbed>(make: &impl Fn() -> B) {
     assert!(matches!(store.read(&a, &k), Err(Error::Closed { .. })));
     assert!(matches!(store.list(&a, None, 1), Err(Error::Closed { .. })));
     assert!(matches!(store.namespaces(), Err(Error::Closed { .. })));
-    assert!(matches!(
-        store.submit(Batch::new()).wait(),
-        Err(Error::Closed { .. })
-    ));
-    assert!(matches!(
-        store.write(&a, &k, b"y"),
-        Err(Error::Closed { .. })
-    ));
+    assert!(matches!(store.submit(Batch::new()).wait(), Err(Error::Closed { .. })));
+    assert!(matches!(store.write(&a, &k, b"y"), Err(Error::Closed { .. })));
 }
 
 /// A store behind `Arc`, `Box` and a reference is the same store.
@@ -132,9 +115,7 @@ pub fn pointers_forward<B: Testbed>(make: &impl Fn() -> B) {
     let bed = make();
     let store: Box<Arc<dyn KvStore>> = Box::new(open(&bed));
     let (a, k) = (ns("a"), key("k"));
-    KvStore::submit(&store, Batch::new().put(&a, &k, b"x"))
-        .wait()
-        .unwrap();
+    KvStore::submit(&store, Batch::new().put(&a, &k, b"x")).wait().unwrap();
     assert!((&&store).read(&a, &k).unwrap().is_some());
     store.close().unwrap();
 }
@@ -144,22 +125,13 @@ pub fn verify_is_clean_when_nothing_is_wrong<B: Testbed>(make: &impl Fn() -> B) 
     let bed = make();
     let store = open(&bed);
     for i in 0..10 {
-        store
-            .write(&ns("a"), &numbered(i), vec![1; i * 500])
-            .unwrap();
+        store.write(&ns("a"), &numbered(i), vec![1; i * 500]).unwrap();
     }
     let check = |store: &dyn KvStore| {
-        let verify = store
-            .capabilities()
-            .verify
-            .expect("every store of this project can verify");
+        let verify = store.capabilities().verify.expect("every store of this project can verify");
         let report = verify.verify(&mut |_| ()).unwrap();
         assert!(!report.is_damaged(), "{:?}", report.findings);
-        assert!(
-            report.entries >= 10,
-            "only {} entries were read",
-            report.entries
-        );
+        assert!(report.entries >= 10, "only {} entries were read", report.entries);
     };
     check(&store);
     store.close().unwrap();

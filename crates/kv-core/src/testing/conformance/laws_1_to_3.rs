@@ -35,10 +35,7 @@ pub fn law_1_atomic<B: Testbed>(make: &impl Fn() -> B) {
             "operation {nth} failed and half a batch is there: {found:?}"
         );
         if outcome.is_ok() {
-            assert_eq!(
-                found, [true; 4],
-                "operation {nth}: acknowledged, but absent"
-            );
+            assert_eq!(found, [true; 4], "operation {nth}: acknowledged, but absent");
         }
         if !fired {
             assert_eq!(found, [true; 4], "nothing failed, but the batch is absent");
@@ -54,9 +51,8 @@ pub fn law_2_ordered<B: Testbed>(make: &impl Fn() -> B) {
     let bed = make();
     let store = open(&bed);
     let a = ns("a");
-    let mut commits: Vec<_> = (0u8..100)
-        .map(|i| store.submit(Batch::new().put(&a, &key("k"), vec![i])))
-        .collect();
+    let mut commits: Vec<_> =
+        (0u8..100).map(|i| store.submit(Batch::new().put(&a, &key("k"), vec![i]))).collect();
     commits.reverse();
     for commit in commits {
         commit.wait().unwrap();
@@ -72,9 +68,7 @@ pub fn law_2_ordered<B: Testbed>(make: &impl Fn() -> B) {
         }
         for i in 0..40 {
             let batch =
-                Batch::new()
-                    .put(&a, &numbered(i), b"x")
-                    .put(&a, &key("last"), vec![i as u8]);
+                Batch::new().put(&a, &numbered(i), b"x").put(&a, &key("last"), vec![i as u8]);
             let commit = store.submit(if i % 5 == 4 { batch.lazy() } else { batch });
             if i as u64 == round * 4 {
                 // Only to get some of it to the disk: under an injected failure it may fail.
@@ -85,9 +79,7 @@ pub fn law_2_ordered<B: Testbed>(make: &impl Fn() -> B) {
         drop(store);
         bed.fail_nth(0);
         let store = open(&bed);
-        let there: Vec<bool> = (0..40)
-            .map(|i| read(&store, &a, &numbered(i)).is_some())
-            .collect();
+        let there: Vec<bool> = (0..40).map(|i| read(&store, &a, &numbered(i)).is_some()).collect();
         let prefix = there.iter().take_while(|t| **t).count();
         assert!(
             there.iter().skip(prefix).all(|t| !t),
@@ -105,9 +97,7 @@ pub fn law_3_durable_once_resolved<B: Testbed>(make: &impl Fn() -> B) {
     let store = open(&bed);
     store.write(&a, &gone, b"x").unwrap();
     for i in 0..20 {
-        store
-            .write(&a, &numbered(i), vec![i as u8; i * 100])
-            .unwrap();
+        store.write(&a, &numbered(i), vec![i as u8; i * 100]).unwrap();
     }
     store.remove(&a, &gone).unwrap();
     bed.crash();
@@ -121,34 +111,19 @@ pub fn law_3_durable_once_resolved<B: Testbed>(make: &impl Fn() -> B) {
             "lost at a power cut"
         );
     }
-    assert_eq!(
-        read(&store, &a, &gone),
-        None,
-        "an acknowledged removal came back"
-    );
+    assert_eq!(read(&store, &a, &gone), None, "an acknowledged removal came back");
 
-    store
-        .submit(Batch::new().put(&a, &key("lazy"), b"1").lazy())
-        .wait()
-        .unwrap();
+    store.submit(Batch::new().put(&a, &key("lazy"), b"1").lazy()).wait().unwrap();
     store.flush().unwrap();
     bed.crash();
     drop(store);
     let store = open(&bed);
-    assert_eq!(
-        read(&store, &a, &key("lazy")),
-        Some(b"1".to_vec()),
-        "lazy and flushed, but lost"
-    );
+    assert_eq!(read(&store, &a, &key("lazy")), Some(b"1".to_vec()), "lazy and flushed, but lost");
 
     store.remove_lazy(&a, &key("lazy")).unwrap();
     store.close().unwrap();
     bed.crash();
     drop(store);
     let store = open(&bed);
-    assert_eq!(
-        read(&store, &a, &key("lazy")),
-        None,
-        "lazy and closed, but lost"
-    );
+    assert_eq!(read(&store, &a, &key("lazy")), None, "lazy and closed, but lost");
 }

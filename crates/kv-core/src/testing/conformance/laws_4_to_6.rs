@@ -16,9 +16,8 @@ pub fn law_4_awaitable_and_waitable<B: Testbed>(make: &impl Fn() -> B) {
     let bed = make();
     let store = open(&bed);
     let a = ns("a");
-    let commits: Vec<_> = (0..100)
-        .map(|i| store.submit(Batch::new().put(&a, &numbered(i), b"awaited")))
-        .collect();
+    let commits: Vec<_> =
+        (0..100).map(|i| store.submit(Batch::new().put(&a, &numbered(i), b"awaited"))).collect();
     for commit in commits {
         block_on(commit).unwrap();
     }
@@ -27,11 +26,7 @@ pub fn law_4_awaitable_and_waitable<B: Testbed>(make: &impl Fn() -> B) {
         drop(store.submit(Batch::new().put(&a, &numbered(i), b"dropped")));
     }
     block_on(store.submit(Batch::new())).unwrap();
-    assert_eq!(
-        store.list_all(&a).unwrap().len(),
-        110,
-        "a dropped commit was lost"
-    );
+    assert_eq!(store.list_all(&a).unwrap().len(), 110, "a dropped commit was lost");
 
     // A dropped and a lazy batch land without anybody asking.
     drop(store.submit(Batch::new().put(&a, &key("alone"), b"1")));
@@ -40,10 +35,7 @@ pub fn law_4_awaitable_and_waitable<B: Testbed>(make: &impl Fn() -> B) {
     block_on(lazy).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     while receipt.outcome().is_none() {
-        assert!(
-            Instant::now() < deadline,
-            "a lazy batch did not land by itself"
-        );
+        assert!(Instant::now() < deadline, "a lazy batch did not land by itself");
         thread::sleep(Duration::from_millis(5));
     }
     receipt.outcome().unwrap().unwrap();
@@ -58,15 +50,12 @@ pub fn law_5_reads_see_what_is_durable<B: Testbed>(make: &impl Fn() -> B) {
         let store = open(&bed);
         let a = ns("a");
         store.write(&a, &key("k"), b"old").unwrap();
-        assert_eq!(
-            read(&store, &a, &key("k")),
-            Some(b"old".to_vec()),
-            "acknowledged, not shown"
+        assert_eq!(read(&store, &a, &key("k")), Some(b"old".to_vec()), "acknowledged, not shown");
+        let batch = Batch::new().put(&a, &key("k"), b"new").put(&a, &key("k2"), b"new").put(
+            &ns("fresh"),
+            &key("k"),
+            b"new",
         );
-        let batch = Batch::new()
-            .put(&a, &key("k"), b"new")
-            .put(&a, &key("k2"), b"new")
-            .put(&ns("fresh"), &key("k"), b"new");
         drop(store.submit(if round % 3 == 0 { batch.lazy() } else { batch }));
         if round % 2 == 0 {
             thread::sleep(Duration::from_micros(200 * round));
@@ -80,10 +69,7 @@ pub fn law_5_reads_see_what_is_durable<B: Testbed>(make: &impl Fn() -> B) {
         };
         let seen = new(&store);
         // Effects become visible in one step: what was not there at the first look may be at the later.
-        assert!(
-            seen.is_sorted(),
-            "a batch became visible in parts: {seen:?}"
-        );
+        assert!(seen.is_sorted(), "a batch became visible in parts: {seen:?}");
         bed.crash();
         drop(store);
         let store = open(&bed);
@@ -96,7 +82,7 @@ pub fn law_5_reads_see_what_is_durable<B: Testbed>(make: &impl Fn() -> B) {
         store.remove(&ns("fresh"), &key("k")).unwrap();
         assert_eq!(
             store.namespaces().unwrap(),
-            [a.clone()],
+            std::slice::from_ref(&a),
             "an empty namespace is shown"
         );
     }
@@ -111,9 +97,8 @@ pub fn law_6_an_error_means_unknown_until_reopened<B: Testbed>(make: &impl Fn() 
         let a = ns("a");
         store.write(&a, &key("k"), b"old").unwrap();
         bed.fail_nth(nth);
-        let commits: Vec<_> = (0..4)
-            .map(|i| store.submit(Batch::new().put(&a, &numbered(i), b"x")))
-            .collect();
+        let commits: Vec<_> =
+            (0..4).map(|i| store.submit(Batch::new().put(&a, &numbered(i), b"x"))).collect();
         let outcomes: Vec<bool> = commits.into_iter().map(|c| c.wait().is_ok()).collect();
         let fired = bed.fired();
         bed.fail_nth(0);
@@ -121,33 +106,19 @@ pub fn law_6_an_error_means_unknown_until_reopened<B: Testbed>(make: &impl Fn() 
             outcomes.is_sorted_by(|a, b| a >= b),
             "a batch behind a failed one succeeded: {outcomes:?}"
         );
-        assert_eq!(
-            read(&store, &a, &key("k")),
-            Some(b"old".to_vec()),
-            "reads must go on"
-        );
+        assert_eq!(read(&store, &a, &key("k")), Some(b"old".to_vec()), "reads must go on");
         if outcomes.contains(&false) {
             failures += 1;
             let refused = store.write(&a, &key("k"), b"newer");
-            assert!(
-                matches!(refused, Err(Error::Poisoned { .. })),
-                "not poisoned: {refused:?}"
-            );
+            assert!(matches!(refused, Err(Error::Poisoned { .. })), "not poisoned: {refused:?}");
         }
         bed.crash();
         drop(store);
         let store = open(&bed);
         for (i, ok) in outcomes.iter().enumerate() {
-            assert!(
-                !ok || read(&store, &a, &numbered(i)).is_some(),
-                "acknowledged, but lost"
-            );
+            assert!(!ok || read(&store, &a, &numbered(i)).is_some(), "acknowledged, but lost");
         }
-        assert_eq!(
-            read(&store, &a, &key("k")),
-            Some(b"old".to_vec()),
-            "a refused write landed"
-        );
+        assert_eq!(read(&store, &a, &key("k")), Some(b"old".to_vec()), "a refused write landed");
         store.write(&a, &key("k"), b"newest").unwrap();
         assert_eq!(read(&store, &a, &key("k")), Some(b"newest".to_vec()));
         if !fired {
@@ -165,17 +136,14 @@ pub fn law_6_refusals_are_decided_at_submit<B: Testbed>(make: &impl Fn() -> B) {
     let store = open(&bed);
     let a = ns("a");
     store.write(&a, &key("k"), b"old").unwrap();
-    let commit = store.submit(
-        Batch::new()
-            .require_absent(&a, &key("k"))
-            .put(&a, &key("k"), b"new")
-            .put(&a, &key("other"), b"x"),
-    );
+    let commit =
+        store.submit(Batch::new().require_absent(&a, &key("k")).put(&a, &key("k"), b"new").put(
+            &a,
+            &key("other"),
+            b"x",
+        ));
     let decided = commit.receipt().outcome();
-    assert!(
-        matches!(decided, Some(Err(Error::Precondition { .. }))),
-        "{decided:?}"
-    );
+    assert!(matches!(decided, Some(Err(Error::Precondition { .. }))), "{decided:?}");
     assert!(commit.wait().is_err_and(|e| e.is_refusal()));
     store.write(&a, &key("after"), b"x").unwrap();
     assert_eq!(read(&store, &a, &key("k")), Some(b"old".to_vec()));

@@ -14,10 +14,7 @@ pub fn law_7_loud_about_damage<B: Testbed>(make: &impl Fn() -> B) {
     let fresh = || {
         let bed = make();
         let store = open(&bed);
-        assert!(matches!(
-            store.read_required(&a, &k),
-            Err(Error::NotFound { .. })
-        ));
+        assert!(matches!(store.read_required(&a, &k), Err(Error::NotFound { .. })));
         store.write(&a, &k, b"a value of some length").unwrap();
         store.close().unwrap();
         bed
@@ -28,10 +25,7 @@ pub fn law_7_loud_about_damage<B: Testbed>(make: &impl Fn() -> B) {
         let outcome = bed.open().and_then(|store| {
             let report = store.capabilities().verify.map(|v| v.verify(&mut |_| ()));
             if let Some(report) = report {
-                assert!(
-                    report.unwrap().is_damaged(),
-                    "verify did not see the damage"
-                );
+                assert!(report.unwrap().is_damaged(), "verify did not see the damage");
             }
             store.read(&a, &k)
         });
@@ -68,18 +62,12 @@ pub fn law_8_one_owner<B: Testbed>(make: &impl Fn() -> B) {
     let store = open(&bed);
     store.write(&a, &k, b"1").unwrap();
     for _ in 0..3 {
-        assert!(
-            matches!(bed.open(), Err(Error::InUse { .. })),
-            "a second owner was let in"
-        );
+        assert!(matches!(bed.open(), Err(Error::InUse { .. })), "a second owner was let in");
     }
     store.write(&a, &k, b"2").unwrap();
     store.close().unwrap();
     let second = open(&bed);
-    assert!(
-        matches!(store.write(&a, &k, b"3"), Err(Error::Closed { .. })),
-        "a closed store wrote"
-    );
+    assert!(matches!(store.write(&a, &k, b"3"), Err(Error::Closed { .. })), "a closed store wrote");
     drop(store);
     assert_eq!(read(&second, &a, &k), Some(b"2".to_vec()));
     drop(second);
@@ -115,10 +103,7 @@ pub fn law_9_preconditions_hold<B: Testbed>(make: &impl Fn() -> B) {
                 })
             };
             let threads: Vec<_> = (0..16).map(race).collect();
-            threads
-                .into_iter()
-                .filter_map(|t| t.join().unwrap())
-                .collect()
+            threads.into_iter().filter_map(|t| t.join().unwrap()).collect()
         });
         assert_eq!(won.len(), 1, "winners: {won:?}");
         assert_eq!(read(&store, &a, &k), Some(won));
