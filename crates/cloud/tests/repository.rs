@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -125,14 +128,16 @@ async fn poll_backups_reads_every_page() {
 #[tokio::test]
 async fn a_listing_that_lies_is_an_error() {
     let meta = |n: &str| ObjectMeta { name: name(n), size: 1 };
-    for page in [
-        vec![meta("h/1")],              // again and again: `after` is ignored
-        vec![meta("h/2"), meta("h/1")], // not ascending
-        vec![meta("h/1"), meta("h/1")], // twice
-        vec![meta("x/1")],              // foreign
+    for pages in [
+        vec![vec![meta("h/1")], vec![meta("h/1")]], // `after` is ignored
+        vec![vec![meta("h/2"), meta("h/1")]],       // not ascending
+        vec![vec![meta("h/1"), meta("h/1")]],       // twice
+        vec![vec![meta("h/2")], vec![meta("h/1")]], // not ascending over pages
+        vec![vec![meta("x/1")]],                    // foreign
+        vec![vec![meta("h/1"), meta("ha")]],        // foreign
     ] {
         let mut cloud = Odd::new(MemCloud::new().limits());
-        cloud.page = page;
+        cloud.pages = Mutex::new(pages.into());
         let polled = poll_backups(&cloud, &name("h")).await;
         assert!(matches!(polled, Err(CloudError::TooOld { .. })), "{polled:?}");
     }
@@ -189,7 +194,7 @@ async fn fetch_many_keeps_order_and_bound() {
         }
     }
     assert!(many.next().await.is_none());
-    assert_eq!(cloud.most_gets.load(Ordering::SeqCst), 4);
+    assert_eq!(cloud.at_once.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]
@@ -208,12 +213,16 @@ async fn fetch_many_stops_when_dropped_and_loses_nothing_when_interrupted() {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(next.poll(&mut context).is_pending());
     }
-    assert_eq!(many.next().await.unwrap().0, name("a/0"));
+    for expected in ["a/0", "a/1"] {
+        assert_eq!(many.next().await.unwrap().0, name(expected));
+    }
+    assert_eq!(format!("{many:?}"), "FetchMany(1 running, 6 waiting)");
+    let ended = cloud.ended.load(Ordering::SeqCst);
     drop(many);
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
-    assert!(cloud.all_gets.load(Ordering::SeqCst) <= 3);
+    assert_eq!(cloud.ended.load(Ordering::SeqCst), ended);
 }
 
 /// A cloud with odd limits, odd listings, or slow answers.
@@ -221,12 +230,13 @@ async fn fetch_many_stops_when_dropped_and_loses_nothing_when_interrupted() {
 struct Odd {
     inner: MemCloud,
     limits: Limits,
-    page: Vec<ObjectMeta>,
+    pages: Mutex<VecDeque<Vec<ObjectMeta>>>,
     slow: bool,
     puts: AtomicUsize,
-    gets: AtomicUsize,
-    most_gets: AtomicUsize,
-    all_gets: AtomicUsize,
+    /// Gets.
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    at_once: AtomicUsize,
 }
 
 impl Odd {
@@ -234,12 +244,12 @@ impl Odd {
         Self {
             inner: MemCloud::new(),
             limits,
-            page: Vec::new(),
+            pages: Mutex::default(),
             slow: false,
             puts: AtomicUsize::new(0),
-            gets: AtomicUsize::new(0),
-            most_gets: AtomicUsize::new(0),
-            all_gets: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
         }
     }
 }
@@ -252,9 +262,9 @@ impl CloudBackend for Odd {
     }
 
     async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
-        self.all_gets.fetch_add(1, Ordering::SeqCst);
-        let now = self.gets.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most_gets.fetch_max(now, Ordering::SeqCst);
+        let begun = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let now = begun - self.ended.load(Ordering::SeqCst);
+        self.at_once.fetch_max(now, Ordering::SeqCst);
         if self.slow {
             // Later ones are faster.
             let hash: usize = name.as_str().bytes().map(usize::from).sum();
@@ -262,12 +272,12 @@ impl CloudBackend for Odd {
                 tokio::task::yield_now().await;
             }
         }
-        self.gets.fetch_sub(1, Ordering::SeqCst);
+        self.ended.fetch_add(1, Ordering::SeqCst);
         self.inner.get(name).await
     }
 
     async fn list(&self, _: &ObjectName, _: Option<&ObjectName>) -> Result<Vec<ObjectMeta>> {
-        Ok(self.page.clone())
+        Ok(self.pages.lock().unwrap().pop_front().unwrap_or_default())
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<()> {

@@ -89,7 +89,11 @@ async fn list(cloud: &dyn CloudBackend, prefix: &ObjectName) -> Vec<ObjectName> 
         if page.is_empty() {
             return names;
         }
-        names.extend(page.into_iter().map(|meta| meta.name));
+        for meta in page {
+            let ascends = names.last().is_none_or(|last| *last < meta.name);
+            assert!(ascends, "{:?} comes after {:?}", meta.name, names.last());
+            names.push(meta.name);
+        }
     }
 }
 

@@ -65,7 +65,7 @@ pub fn law_3_reads_see_the_last_put<B: Testbed>(make: &impl Fn() -> B) {
         }
         put(&*cloud, &neighbour, "neighbour").await;
         let mut tags = Vec::new();
-        for bytes in ["first", "second", "1"] {
+        for bytes in ["first", "other", "1"] {
             let tag = put(&*cloud, &object, bytes).await;
             let expected = Some((bytes.as_bytes().to_vec(), tag.clone()));
             assert_eq!(read(&*cloud, &object).await, expected);

@@ -85,7 +85,6 @@ pub fn law_7_listings_bear_change<B: Testbed>(make: &impl Fn() -> B) {
         loop {
             let last = done.load(Ordering::SeqCst);
             let got = list(&*cloud, &name("p")).await;
-            assert!(got.is_sorted_by(|a, b| a < b), "{got:?}");
             let stayed = got.iter().filter(|n| !n.as_str().ends_with("-comes"));
             assert!(stayed.eq(&stays), "{got:?}");
             if last {
