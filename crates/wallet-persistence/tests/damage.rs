@@ -1,6 +1,6 @@
 //! Damage in the wallet folder or the cloud folder: reported as such, never restored or served.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test panics")]
+#![expect(clippy::unwrap_used, reason = "a test panics")]
 
 use std::{
     fs,

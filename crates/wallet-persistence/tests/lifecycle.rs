@@ -1,6 +1,6 @@
 //! A wallet's life: create, fill, back up, lose the device, restore from the key and the cloud alone.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test panics")]
+#![expect(clippy::unwrap_used, reason = "a test panics")]
 
 use std::path::Path;
 
