@@ -7,6 +7,7 @@ mod checkpoint;
 #[cfg(feature = "testing")]
 pub mod disk;
 #[cfg(not(feature = "testing"))]
+#[expect(unreachable_pub, reason = "public with the feature `testing`")]
 mod disk;
 mod fault;
 mod flush;

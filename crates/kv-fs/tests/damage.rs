@@ -242,6 +242,41 @@ fn a_missing_log_of_a_killed_store_is_an_error() {
     }
 }
 
+/// Links between segments are live bytes, too.
+#[test]
+fn every_flipped_byte_of_a_log_of_several_segments() {
+    let disk = SimDisk::new();
+    let store = FsStore::open_on(disk.mount(), settings()).unwrap();
+    let mut states = vec![Contents::default()];
+    for n in 0..28u8 {
+        let batch = Batch::new().put(&ns("a"), &key(&format!("key-{n}")), vec![n | 0x80; 250]);
+        store.submit(batch.clone()).wait().unwrap();
+        let mut next = states.last().unwrap().clone();
+        next.apply(&batch);
+        states.push(next);
+    }
+    disk.kill();
+    drop(store);
+    let logs: Vec<_> = disk.files().into_iter().filter(|path| path.contains("/log-")).collect();
+    assert!(logs.len() >= 3, "{logs:?}");
+    for path in logs {
+        let bytes = disk.contents(&path).unwrap();
+        for at in 0..live_len(&bytes) {
+            // Inside of values every seventh byte will do.
+            if at % 7 != 0 && bytes[at] >= 0x80 && bytes.get(at + 1) == Some(&bytes[at]) {
+                continue;
+            }
+            let what = format!("byte {at} of {path}");
+            if let Some(found) = examine(&flipped(&disk, &path, at), &what) {
+                let state = states.iter().position(|state| *state == found.contents);
+                let unused = live_len(&bytes) == 64;
+                let cut = state == Some(27) && found.worst == Some(Severity::Notice);
+                assert!(cut || unused && state == Some(28), "{what}: {state:?} {:?}", found.worst);
+            }
+        }
+    }
+}
+
 #[test]
 fn an_old_index_put_back_is_an_error() {
     let disk = SimDisk::new();
