@@ -3,7 +3,13 @@
 mod common;
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -142,4 +148,41 @@ fn closing_decides_every_commit() {
     assert!(matches!(receipt.outcome(), Some(Ok(()))));
     synced.wait().unwrap();
     assert_eq!(bed.store().unwrap().list_all(&ns("a")).unwrap(), [key("k"), key("l")]);
+}
+
+/// A flush shares its place in the order with the batch before it: both tasks are woken.
+#[test]
+fn everyone_who_awaits_is_woken() {
+    let dir = TempDir::new().unwrap();
+    let store = FsStore::open(dir.path(), small()).unwrap();
+    let mut both_waited = 0;
+    for n in 0..200 {
+        let batch = Batch::new().put(&ns("a"), &key("k"), vec![n; 2000]);
+        let mut commits = [store.submit(batch), store.submit(Batch::new())];
+        let woken = [Arc::new(Woken::default()), Arc::new(Woken::default())];
+        let mut waits = [false; 2];
+        for ((commit, woken), waits) in commits.iter_mut().zip(&woken).zip(&mut waits) {
+            let waker = Waker::from(Arc::clone(woken));
+            let polled = Pin::new(commit).poll(&mut Context::from_waker(&waker));
+            *waits = polled.is_pending();
+        }
+        both_waited += u32::from(waits == [true; 2]);
+        let begun = Instant::now();
+        for (woken, _) in woken.iter().zip(waits).filter(|(_, waits)| *waits) {
+            while !woken.0.load(Ordering::Relaxed) {
+                assert!(begun.elapsed() < Duration::from_secs(5), "a task was never woken");
+                thread::yield_now();
+            }
+        }
+    }
+    assert!(both_waited > 0, "the flushes were too quick to show anything");
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
