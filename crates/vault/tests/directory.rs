@@ -115,6 +115,36 @@ fn names_are_folded_into_few_pages_and_dead_ones_vanish() {
     assert!(left < 200_000, "{left} bytes hold nothing");
 }
 
+/// A page that holds tombs of an older page is merged while that one stays.
+#[test]
+fn tombs_outlive_the_page_they_lie_in() {
+    let bed = Bed::default();
+    let store = bed.open().unwrap();
+    let mut expected = Names::new();
+    let mut change = |put: std::ops::Range<u64>, removed: std::ops::Range<u64>| {
+        let mut batch = Batch::new();
+        for (ns, key) in put.map(name) {
+            batch = batch.put(&ns, &key, b"x");
+            expected.insert((ns, key));
+        }
+        for (ns, key) in removed.map(name) {
+            batch = batch.remove(&ns, &key);
+            expected.remove(&(ns, key));
+        }
+        store.submit(batch).wait().unwrap();
+    };
+    change(0..500, 0..0);
+    // Folds these into the first page; a fifth of it dies.
+    change(500..900, 0..100);
+    // Folds these into the second page, which holds a hundred tombs of the first; most of it dies.
+    change(900..1100, 500..800);
+    // The third page takes in what is left of the second.
+    change(1100..1101, 0..0);
+    store.close().unwrap();
+    assert_eq!(parts(&bed), (1, 2));
+    assert_eq!(shown(&*bed.open().unwrap()), expected);
+}
+
 /// The longest names, each in a namespace of its own: pages are cut in time.
 #[test]
 fn pages_stay_below_their_limit_with_the_longest_names() {
