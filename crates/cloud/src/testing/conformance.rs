@@ -1,4 +1,4 @@
-//! The conformance suite: one function per law of [`CloudBackend`](crate::CloudBackend), run by
+//! The conformance suite: one function per law of [`CloudBackend`], run by
 //! [`conformance!`](crate::conformance) for every cloud and every decorator.
 
 #![expect(clippy::unwrap_used, reason = "a test suite panics")]
@@ -27,10 +27,14 @@ use crate::{CloudBackend, CloudError, PutMode, Tag, testing::Testbed};
 /// and returns a fresh [`Testbed`](crate::testing::Testbed) with an empty cloud; the laws open
 /// several handles to it.
 ///
-/// ```ignore
-/// mod conformance {
-///     cloud::conformance!(|| MyBed::new());
-/// }
+/// ```
+/// use std::sync::Arc;
+/// use cloud::{CloudBackend, MemCloud};
+///
+/// cloud::conformance!(|| {
+///     let cloud = MemCloud::new();
+///     move || Arc::new(cloud.clone()) as Arc<dyn CloudBackend>
+/// });
 /// ```
 #[macro_export]
 macro_rules! conformance {
