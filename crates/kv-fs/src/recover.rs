@@ -19,7 +19,7 @@ use crate::{
     queue::{CheckpointState, Room, State},
     replay::{self, Replayed},
     segment::{self, Header, Segment, Start},
-    table::{Entry, Place, Stamp, Table},
+    table::{Entry, Place, Table},
 };
 
 /// A store that is ready to serve.
@@ -82,7 +82,7 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
         table.apply(batch.changes.iter().cloned(), batch.sequence, batch.first_creation);
     }
     table.take_dead_big();
-    let live_big = rewrite_big_files(disk, &table)?;
+    let live_big = live_big_files(&table);
     let newest_big = live_big.last().copied().max(own.big.last().copied());
 
     let (segment, offset, previous) =
@@ -136,36 +136,14 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
     Ok(Recovered { state, checkpointer, notices })
 }
 
-/// Writes the big values that the log names anew: after a sync that failed, what can be read need
-/// not be on the disk. Answers their numbers.
-fn rewrite_big_files(disk: &dyn Disk, table: &Table) -> Result<BTreeSet<u64>> {
-    let io = || fault::io(Operation::Open);
-    let mut live = BTreeSet::new();
-    for (ns, key, entry) in table.entries() {
-        let Entry { place: Place::Big(id, stamp), .. } = entry else { continue };
-        live.insert(*id);
-        // A checkpoint that was cut short may have moved it already.
-        let mut found = None;
-        for path in [layout::big(*id), layout::value(ns, key)] {
-            let bytes = disk.read(&path).map_err(io())?;
-            found = found.or(bytes.filter(|bytes| Stamp::of(bytes) == *stamp));
-        }
-        let Some(bytes) = found else {
-            // Reading and verifying answer the same: this one value is lost, the others are not.
-            tracing::warn!("a big value is damaged or missing");
-            continue;
-        };
-        let new = layout::new("big");
-        let mut file = disk.create(&new).map_err(io())?;
-        file.write_at(0, &bytes).map_err(io())?;
-        file.sync().map_err(io())?;
-        drop(file);
-        disk.rename(&new, &layout::big(*id)).map_err(io())?;
-    }
-    if !live.is_empty() {
-        disk.sync_dir(layout::OWN).map_err(io())?;
-    }
-    Ok(live)
+/// The numbers of the big files that the table needs. They are durable: each was synced before the
+/// frame that names it was written.
+fn live_big_files(table: &Table) -> BTreeSet<u64> {
+    let big = |entry: &Entry| match entry.place {
+        Place::Big(id, _) => Some(id),
+        _ => None,
+    };
+    table.entries().filter_map(|(_, _, entry)| big(entry)).collect()
 }
 
 /// Begins the log anew with the batches that the index does not have. Until its name is durable

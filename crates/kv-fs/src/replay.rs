@@ -229,3 +229,75 @@ impl<'a> Walk<'a> {
 pub(crate) fn too_new(found: u32) -> kv_core::Error {
     kv_core::Error::TooNew { store: fault::STORE, found, newest: layout::FORMAT }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{frame::Parts, segment::Start};
+
+    const SALT: Salt = *b"0123456789abcdef";
+
+    fn push(bytes: &mut Vec<u8>, sequence: u64, durable_to: u64, previous: u32) -> u32 {
+        let payload = batch_bytes::encode(&Changes::new());
+        let kind = Kind::Batch;
+        let parts = Parts { kind, sequence, durable_to, previous, payload: &payload };
+        frame::encode(bytes, &SALT, parts)
+    }
+
+    fn segments(bytes: Vec<u8>) -> Segments {
+        Segments::from([(1, (Header::parse(&bytes), bytes))])
+    }
+
+    fn start() -> (Vec<u8>, u32) {
+        let (bytes, header) = Header::encode(1, SALT, Some(Start { base: 0, until: 0 }));
+        (bytes.to_vec(), header.crc)
+    }
+
+    fn sequences(replay: &Replay<'_>) -> Vec<u64> {
+        replay.batches.iter().map(|batch| batch.sequence).collect()
+    }
+
+    #[test]
+    fn a_frame_that_follows_another_frame_is_not_taken() {
+        let (mut bytes, crc) = start();
+        let first = push(&mut bytes, 1, 0, crc);
+        let mut other = bytes.clone();
+        push(&mut bytes, 2, 0, first);
+        push(&mut other, 2, 0, first ^ 1);
+        let (good, bad) = (segments(bytes), segments(other));
+        assert_eq!(sequences(&replay(&good, 1, 0).unwrap()), [1, 2]);
+        let bad = replay(&bad, 1, 0).unwrap();
+        assert_eq!(sequences(&bad), [1]);
+        assert!(bad.torn && !bad.clean);
+    }
+
+    #[test]
+    fn a_torn_group_is_cut_at_its_first_hole() {
+        let (mut bytes, crc) = start();
+        let first = push(&mut bytes, 1, 0, crc);
+        let hole = bytes.len();
+        let second = push(&mut bytes, 2, 1, first);
+        let end = bytes.len();
+        // Written together with the second: it proves nothing about it.
+        push(&mut bytes, 3, 1, second);
+        bytes[hole..end].fill(0);
+        let torn = segments(bytes);
+        let torn = replay(&torn, 1, 0).unwrap();
+        assert_eq!(sequences(&torn), [1]);
+        assert!(torn.torn);
+    }
+
+    #[test]
+    fn dead_frames_may_be_damaged() {
+        let (mut bytes, crc) = start();
+        let hole = bytes.len();
+        let first = push(&mut bytes, 1, 0, crc);
+        let second = push(&mut bytes, 2, 1, first);
+        push(&mut bytes, 3, 2, second);
+        bytes[hole + 9] ^= 1;
+        let segments = segments(bytes);
+        // The index has the first two.
+        assert_eq!(sequences(&replay(&segments, 1, 2).unwrap()), [3]);
+        assert!(replay(&segments, 1, 0).is_err());
+    }
+}
