@@ -278,6 +278,22 @@ fn every_flipped_byte_of_a_log_of_several_segments() {
 }
 
 #[test]
+fn a_missing_index_is_not_taken_for_a_new_store() {
+    for end in ["kill", "close"] {
+        let disk = SimDisk::new();
+        let store = FsStore::open_on(disk.mount(), settings()).unwrap();
+        store.write(&ns("a"), &key("k"), b"x").unwrap();
+        if end == "close" {
+            store.close().unwrap();
+        }
+        disk.kill();
+        drop(store);
+        disk.delete(common::INDEX);
+        assert!(examine(&disk, end).is_none(), "{end}");
+    }
+}
+
+#[test]
 fn an_old_index_put_back_is_an_error() {
     let disk = SimDisk::new();
     let mut old = Vec::new();
