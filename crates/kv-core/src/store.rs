@@ -34,7 +34,8 @@ use crate::{Batch, Capabilities, Commit, Error, Key, Namespace, Result, Value};
 /// 8. **One owner.** A second open of the same store, from this or another process, is
 ///    [`Error::InUse`]; a crash leaves no lock behind.
 /// 9. **Preconditions hold** at the batch's place in the order: of sixteen threads that write one
-///    key if absent, exactly one wins.
+///    key if absent, exactly one wins. What is queued before the batch counts, so a refusal may
+///    come before that can be read; a flush makes it readable.
 pub trait KvStore: fmt::Debug + Send + Sync {
     /// The value under the key, or `None`.
     fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>>;
@@ -63,9 +64,14 @@ pub trait KvStoreExt: KvStore {
         self.submit(Batch::new().put(ns, key, value)).wait()
     }
 
-    /// Stores a value, or answers [`Error::Precondition`] if the key is there.
+    /// Stores a value, or answers [`Error::Precondition`] if the key is there. What stood in the
+    /// way is then durable and can be read, even if it was still in flight when it did.
     fn write_if_absent(&self, ns: &Namespace, key: &Key, value: impl Into<Value>) -> Result<()> {
-        self.submit(Batch::new().require_absent(ns, key).put(ns, key, value)).wait()
+        let outcome = self.submit(Batch::new().require_absent(ns, key).put(ns, key, value)).wait();
+        if matches!(outcome, Err(Error::Precondition { .. })) {
+            self.flush()?;
+        }
+        outcome
     }
 
     /// Removes a key; an absent one is no error.
