@@ -23,8 +23,10 @@ use crate::{
 
 /// A batch ends with so many transactions ...
 const BATCH: usize = 1000;
-/// ... or so long after its first, so that slow input is not left unacknowledged.
+/// ... or so long after its first ...
 const PATIENCE: Duration = Duration::from_millis(200);
+/// ... or when the input pauses: whoever waits for an acknowledgement before going on gets it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The first `committed` transactions of the arguments are durable.
 #[derive(Serialize)]
@@ -81,23 +83,23 @@ async fn store(context: &Context, session: &Session, mut from: Receiver<Item>) -
 /// The next transactions, and how the input ended if it did.
 async fn next_batch(from: &mut Receiver<Item>) -> (Vec<EvmTransaction>, Option<Result<()>>) {
     let mut batch = Vec::new();
-    let mut deadline = None;
-    while batch.len() < BATCH {
-        let next = match deadline {
-            None => from.recv().await,
-            Some(deadline) => match timeout_at(deadline, from.recv()).await {
-                Ok(next) => next,
-                Err(_) => break,
-            },
-        };
+    let mut next = from.recv().await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
         match next {
             Some(Ok(tx)) => batch.push(tx),
             Some(Err(failure)) => return (batch, Some(Err(failure))),
             None => return (batch, Some(Ok(()))),
         }
-        deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
+        if batch.len() == BATCH {
+            return (batch, None);
+        }
+        let until = deadline.min(Instant::now() + PAUSE);
+        next = match timeout_at(until, from.recv()).await {
+            Ok(next) => next,
+            Err(_) => return (batch, None),
+        };
     }
-    (batch, None)
 }
 
 /// Reads the files one after another. Where nobody takes what is read, reading ends.

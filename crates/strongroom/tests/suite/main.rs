@@ -1,0 +1,15 @@
+//! The real program, from the outside: one module per behaviour.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "seeds, skips and counts are shown")]
+
+mod blocks;
+mod common;
+mod damage;
+mod disk;
+mod exit_codes;
+mod help;
+mod import;
+mod json;
+mod kill;
+mod secrecy;
+mod walk;
