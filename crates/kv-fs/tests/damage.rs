@@ -278,6 +278,21 @@ fn every_flipped_byte_of_a_log_of_several_segments() {
 }
 
 #[test]
+fn the_scrub_sees_damage_under_a_running_store() {
+    for (file, at) in [(common::INDEX, 20), ("~strongroom/v1.tmp/log-1", 70)] {
+        let disk = SimDisk::new();
+        let store = FsStore::open_on(disk.mount(), settings()).unwrap();
+        store.write(&ns("a"), &key("k"), b"x").unwrap();
+        assert!(verify(&store).findings.is_empty());
+        let mut bytes = disk.contents(file).unwrap();
+        bytes[at] ^= 1;
+        disk.overwrite(file, &bytes);
+        assert!(verify(&store).is_damaged(), "{file}");
+        assert_eq!(&*store.read_required(&ns("a"), &key("k")).unwrap(), b"x");
+    }
+}
+
+#[test]
 fn a_missing_index_is_not_taken_for_a_new_store() {
     for end in ["kill", "close"] {
         let disk = SimDisk::new();

@@ -62,6 +62,20 @@ fn a_full_disk_refuses_and_goes_on() {
 }
 
 #[test]
+fn what_was_removed_makes_room_for_the_next_value() {
+    let disk = SimDisk::new();
+    let store = FsStore::open_on(disk.mount(), settings()).unwrap();
+    store.write(&ns("a"), &key("old"), vec![1; 50_000]).unwrap();
+    store.close().unwrap();
+    let store = FsStore::open_on(disk.mount(), settings()).unwrap();
+    disk.set_quota(Some(disk.used() + 1000));
+    let refused = store.write(&ns("a"), &key("new"), vec![2; 50_000]);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    store.remove(&ns("a"), &key("old")).unwrap();
+    store.write(&ns("a"), &key("new"), vec![2; 50_000]).unwrap();
+}
+
+#[test]
 fn a_disk_without_a_free_byte_takes_removals_and_a_close() {
     let disk = SimDisk::new();
     let store = FsStore::open_on(disk.mount(), settings()).unwrap();
