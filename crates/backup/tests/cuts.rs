@@ -16,7 +16,7 @@ use std::{
 use backup::{BackupState, Recorder};
 use common::{
     Contents, FRAME, apply, backed_up, changes, clock, key, ns, numbered, recorder, recorder_with,
-    stores::{Hook, Hooked, Slow},
+    stores::{self, Hook, Hooked, Slow},
 };
 use kv_core::{Batch, Key, KvStore, KvStoreExt, Namespace, testing::Random};
 use kv_mem::{Medium, MemStore};
@@ -288,6 +288,25 @@ fn a_cut_never_claims_what_the_log_no_longer_holds() {
     recorder.write(&ns("s"), &key("later"), b"x").unwrap();
     assert_eq!(recorder.cut(3).unwrap().unwrap().to, 4);
     assert_eq!(recorder.cut(u64::MAX).unwrap(), None);
+}
+
+#[test]
+fn an_acknowledgement_in_the_middle_of_a_cut_moves_its_beginning() {
+    let hook = Hook::default();
+    let store = Hooked::new(Arc::new(MemStore::new()), hook.clone());
+    let recorder = recorder(store);
+    for i in 0..3 {
+        recorder.write(&ns("s"), &numbered(i), b"x").unwrap();
+    }
+    let weak = Arc::downgrade(&recorder);
+    *hook.lock().unwrap() = Some(Arc::new(move |ns: &Namespace, _: &Key| {
+        let recorder = weak.upgrade().unwrap();
+        if *ns == stores::flush().0 {
+            recorder.acknowledge(upto(&recorder, 2)).unwrap();
+        }
+    }));
+    let cut = recorder.cut(0).unwrap().unwrap();
+    assert_eq!((cut.from, cut.to, changes(&cut).len()), (3, 3, 1));
 }
 
 #[test]

@@ -96,6 +96,23 @@ fn a_refused_batch_leaves_no_number_and_no_entry() {
 }
 
 #[test]
+fn a_lazy_batch_stays_lazy() {
+    let slow = Slow::default();
+    let recorder = recorder_with(Arc::new(slow.clone()), clock(), 0);
+    let (batch, k) = (Batch::new().put(&ns("m"), &key("k"), b"later"), key("k"));
+    recorder.submit(batch.lazy()).wait().unwrap();
+    assert_eq!(recorder.read(&ns("m"), &k).unwrap(), None, "nobody asked for a flush");
+    assert_eq!(recorder.lag().records, 1);
+    recorder.flush().unwrap();
+    assert!(recorder.read(&ns("m"), &k).unwrap().is_some());
+    // An acknowledgement is lazy too: backing up costs no flush of its own.
+    let mut state = recorder.state();
+    state.backed_up = 1;
+    recorder.acknowledge(state).unwrap();
+    assert_eq!(slow.list_all(&own("log")).unwrap(), [Key::number(1)]);
+}
+
+#[test]
 fn a_log_entry_costs_at_most_160_bytes_beside_the_name() {
     let store = Arc::new(MemStore::new());
     let recorder = recorder(store.clone());

@@ -43,8 +43,7 @@ impl Recorder {
     }
 
     fn cut_pinned(&self, from: u64) -> Result<Option<Cut>> {
-        let from = self.order().state.backed_up.max(from);
-        let mut cut = Gathered { to: from, ..Gathered::default() };
+        let mut cut = Gathered { from, to: from, ..Gathered::default() };
         loop {
             let to = self.order().next - 1;
             self.inner.submit(Batch::new()).wait()?;
@@ -53,7 +52,7 @@ impl Recorder {
                 return Ok(None);
             }
             if !self.read_dropped(&mut cut)? {
-                return cut.finish(self, from).map(Some);
+                return cut.finish(self).map(Some);
             }
         }
     }
@@ -93,6 +92,7 @@ impl Order {
 #[derive(Default)]
 struct Gathered {
     changes: BTreeMap<EntryName, Held>,
+    from: u64,
     to: u64,
     time: Option<(u64, u64)>,
 }
@@ -100,6 +100,11 @@ struct Gathered {
 impl Gathered {
     /// Adds the batches up to `to`, newest last.
     fn extend(&mut self, order: &Order, to: u64) {
+        if self.changes.is_empty() {
+            // What has been acknowledged, also just now, is no longer in the log.
+            self.from = self.from.max(order.state.backed_up);
+            self.to = self.from;
+        }
         for (sequence, batch) in order.memory.range(self.to, to) {
             for (name, _, held) in &batch.changes {
                 self.changes.insert(name.clone(), held.clone());
@@ -110,9 +115,9 @@ impl Gathered {
         }
     }
 
-    fn finish(self, recorder: &Recorder, from: u64) -> Result<Cut> {
+    fn finish(self, recorder: &Recorder) -> Result<Cut> {
         let mut cut = Cut {
-            from: from + 1,
+            from: self.from + 1,
             to: self.to,
             time: self.time.unwrap_or_default(),
             mergeable: Vec::new(),

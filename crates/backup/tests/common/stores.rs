@@ -12,7 +12,7 @@ use kv_core::{
 };
 use kv_mem::{Medium, MemStore};
 
-/// Calls a hook before each read of a user's key.
+/// Calls a hook before each read of a user's key, and before each flush with [`flush`].
 pub struct Hooked {
     inner: Arc<dyn KvStore>,
     hook: Hook,
@@ -25,6 +25,18 @@ impl Hooked {
     pub fn new(inner: Arc<dyn KvStore>, hook: Hook) -> Self {
         Self { inner, hook }
     }
+
+    fn call(&self, ns: &Namespace, key: &Key) {
+        let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(hook) = hook {
+            hook(ns, key);
+        }
+    }
+}
+
+/// What a hook is called with before a flush.
+pub fn flush() -> (Namespace, Key) {
+    (Namespace::reserved("~flush", "").unwrap(), Key::number(0))
 }
 
 impl fmt::Debug for Hooked {
@@ -35,9 +47,8 @@ impl fmt::Debug for Hooked {
 
 impl KvStore for Hooked {
     fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
-        let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(hook) = hook.filter(|_| !ns.is_reserved()) {
-            hook(ns, key);
+        if !ns.is_reserved() {
+            self.call(ns, key);
         }
         self.inner.read(ns, key)
     }
@@ -51,6 +62,10 @@ impl KvStore for Hooked {
     }
 
     fn submit(&self, batch: Batch) -> Commit {
+        if batch.is_empty() {
+            let (ns, key) = flush();
+            self.call(&ns, &key);
+        }
         self.inner.submit(batch)
     }
 
