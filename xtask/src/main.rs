@@ -6,6 +6,7 @@
     reason = "a program for people at a terminal"
 )]
 
+mod kill_loop;
 mod metadata;
 mod run;
 mod test_all;
@@ -19,6 +20,8 @@ The checks of this repository, the same at home and in CI.
 
   cargo xtask test-all [--quick]   every check; a summary and the test counts at the end
   cargo xtask tidy                 only the repository's own lints
+  cargo xtask kill-loop [--rounds N]
+                                   kills the released program N times (200) during an import
 
 --quick leaves out what takes long: each crate alone, docs, book, deny.
 
@@ -36,8 +39,10 @@ fn main() -> ExitCode {
     let good = match args.as_slice() {
         ["test-all"] => test_all::run(false),
         ["test-all", "--quick"] => test_all::run(true),
-        ["tidy"] => tidy::run().map_err(|failure| eprintln!("{failure}")).is_ok(),
-        ["help" | "--help" | "-h"] | ["test-all" | "tidy", "--help" | "-h"] => {
+        ["tidy"] => report(tidy::run()),
+        ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
+        ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
+        ["help" | "--help" | "-h"] | ["test-all" | "tidy" | "kill-loop", "--help" | "-h"] => {
             print!("{HELP}");
             true
         }
@@ -47,4 +52,8 @@ fn main() -> ExitCode {
         }
     };
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn report(outcome: Result<(), String>) -> bool {
+    outcome.map_err(|failure| eprintln!("{failure}")).is_ok()
 }

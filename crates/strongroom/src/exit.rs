@@ -31,8 +31,12 @@ pub(crate) enum Code {
     BadInput = 11,
 }
 
-/// The table of exit codes, as the help text shows it.
+/// What the help text says after the options.
 pub(crate) const HELP: &str = "\
+The words or the key are read from the file that STRONGROOM_MNEMONIC_FILE or STRONGROOM_KEY_FILE
+names (64 hexadecimal characters for a key), else asked for on the terminal. They are never given
+on the command line. STRONGROOM_LOG=info shows what happens inside.
+
 Exit codes:
    0  it is done
    1  anything that has no code of its own

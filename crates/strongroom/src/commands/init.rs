@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
             (RootSecret::from_words(&words), Some(words))
         }
     };
-    let session = wallet.create(&root).await.map_err(|e| Failure::from(e).at(&context.dir))?;
+    let session = wallet.create(&root).await.map_err(|e| context.failure(e))?;
     session.lock().await?;
 
     let clouds: Vec<String> = args.clouds.iter().map(ToString::to_string).collect();

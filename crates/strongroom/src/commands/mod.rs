@@ -14,7 +14,9 @@ mod verify;
 
 use std::{env, path::PathBuf};
 
-use wallet_persistence::{Builder, RootSecret, Session, Settings, WalletPersistence};
+use wallet_persistence::{
+    Builder, Error, RootSecret, Session, Settings, UnlockError, WalletPersistence,
+};
 
 use crate::{
     cli::{Cli, Command},
@@ -77,11 +79,18 @@ impl Context {
         work: impl AsyncFnOnce(&Session) -> Result<T>,
     ) -> Result<T> {
         let unlocked = self.wallet().build().unlock(root).await;
-        let session = unlocked.map_err(|e| Failure::from(e).at(&self.dir))?;
+        let session = unlocked.map_err(|e| self.failure(e))?;
         let outcome = work(&session).await;
         let locked = session.lock().await;
         let value = outcome?;
         locked?;
         Ok(value)
+    }
+    /// What is wrong with the folder names it; what is wrong with a cloud does not.
+    fn failure(&self, error: UnlockError) -> Failure {
+        match error {
+            UnlockError::Other(Error::Backup(_) | Error::Cloud(_) | Error::NoCloud) => error.into(),
+            error => Failure::from(error).at(&self.dir),
+        }
     }
 }

@@ -4,7 +4,7 @@ use wallet_persistence::{CloudUrl, RestoreReport};
 
 use super::Context;
 use crate::{
-    exit::{Failure, Result},
+    exit::Result,
     output::{bytes, row, table},
     progress::Progress,
     secret, time,
@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context, clouds: Vec<CloudUrl>) -> Result<()> 
     let outcome =
         builder.build().restore(&root, |now| progress.set(now.bytes_done, now.bytes_total)).await;
     drop(progress);
-    let report = outcome.map_err(|e| Failure::from(e).at(&context.dir))?;
+    let report = outcome.map_err(|e| context.failure(e))?;
     context.out.result(&report, || restored(&report))
 }
 
