@@ -45,6 +45,18 @@ impl DirCloud {
         blocking(move || Self::open(path)).await
     }
 
+    /// As [`open`](Self::open), without blocking the runtime, and nothing is created.
+    pub(crate) async fn open_existing(path: PathBuf) -> Result<Self> {
+        blocking(move || {
+            if !path.is_dir() {
+                let source = format!("there is no folder {}", path.display());
+                return Err(CloudError::BadAddress { source: Arc::from(Box::from(source)) });
+            }
+            Self::open(path)
+        })
+        .await
+    }
+
     /// Sets the most names in a page of a listing (at least one), so that tests see many pages.
     #[must_use]
     pub fn with_page_limit(self, page_limit: usize) -> Self {

@@ -20,4 +20,4 @@ pub use fetch::{FetchMany, fetch, fetch_many};
 pub use mem::MemCloud;
 pub use repository::{PutOutcome, poll_backups, put_backup};
 pub use retry::{RetrySettings, Retrying};
-pub use url::{BadCloudUrl, CloudUrl, open_cloud};
+pub use url::{BadCloudUrl, CloudUrl, open_cloud, open_existing_cloud};

@@ -311,16 +311,36 @@ pub(crate) async fn open_clouds(
     given: &[Arc<dyn CloudBackend>],
     urls: &[CloudUrl],
 ) -> Result<Vec<Arc<dyn CloudBackend>>> {
-    let mut clouds: Vec<Arc<dyn CloudBackend>> = given.to_vec();
+    let mut clouds = given.to_vec();
     for url in urls {
         clouds.push(cloud::open_cloud(url).await?);
     }
-    Ok(clouds
-        .into_iter()
-        .map(|cloud| {
-            Arc::new(Retrying::new(cloud, RetrySettings::default())) as Arc<dyn CloudBackend>
-        })
-        .collect())
+    Ok(with_retries(clouds))
+}
+
+/// The same for a restore: nothing is created, and one cloud that opens is enough.
+pub(crate) async fn open_existing_clouds(
+    given: &[Arc<dyn CloudBackend>],
+    urls: &[CloudUrl],
+) -> Result<Vec<Arc<dyn CloudBackend>>> {
+    let mut clouds = given.to_vec();
+    let mut failure = None;
+    for url in urls {
+        match cloud::open_existing_cloud(url).await {
+            Ok(cloud) => clouds.push(cloud),
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        Some(error) if clouds.is_empty() => Err(error.into()),
+        _ => Ok(with_retries(clouds)),
+    }
+}
+
+fn with_retries(clouds: Vec<Arc<dyn CloudBackend>>) -> Vec<Arc<dyn CloudBackend>> {
+    let retrying =
+        |cloud| Arc::new(Retrying::new(cloud, RetrySettings::default())) as Arc<dyn CloudBackend>;
+    clouds.into_iter().map(retrying).collect()
 }
 
 fn chain(error: &Error) -> String {

@@ -10,7 +10,7 @@ use crate::{
     builder::{Parts, Place},
     folder::{self, NewFolder},
     restore,
-    session::open_clouds,
+    session::{open_clouds, open_existing_clouds},
     tower::Tower,
 };
 
@@ -102,7 +102,7 @@ impl WalletPersistence {
         root: &RootSecret,
         progress: impl FnMut(RestoreProgress) + Send,
     ) -> Result<RestoreReport, UnlockError> {
-        let clouds = open_clouds(&self.parts.clouds, &self.parts.cloud_urls).await?;
+        let clouds = open_existing_clouds(&self.parts.clouds, &self.parts.cloud_urls).await?;
         let new = match &self.parts.place {
             Place::Folder(path) => Some(NewFolder::begin(path)?),
             Place::Store(_) => None,

@@ -117,6 +117,10 @@ async fn each_way_to_fail_has_its_own_answer() {
     let folder = dir.path().join("wallet");
     let wallet = wallet(&folder, &dir.path().join("cloud"));
     assert!(matches!(wallet.unlock(&root(1)).await, Err(UnlockError::Empty)));
+    let typo = wallet.restore(&root(1), |_| ()).await.unwrap_err();
+    assert_eq!(typo.reaction(), Reaction::CheckCloud);
+    assert!(!dir.path().join("cloud").exists(), "a restore made the cloud it looked for");
+    std::fs::create_dir(dir.path().join("cloud")).unwrap();
     let missing = wallet.restore(&root(1), |_| ()).await.unwrap_err();
     assert_eq!(missing.reaction(), Reaction::Missing);
     assert!(!folder.exists(), "a failed restore left a folder");
