@@ -60,6 +60,7 @@ fn nothing_here_is_six() {
     fs::create_dir(home.path("wallet")).unwrap();
     home.fails(6, &["verify"]);
     assert_eq!(fs::read_dir(home.path("wallet")).unwrap().count(), 0, "a failure left something");
+    fs::create_dir(home.path("cloud")).unwrap();
     let said = home.fails(6, &["restore", "--cloud", "dir:cloud"]);
     assert!(said.contains("no backup"), "{said}");
     assert_eq!(fs::read_dir(home.path("wallet")).unwrap().count(), 0, "a failure left something");
@@ -138,6 +139,8 @@ fn the_cloud_has_its_own_code() {
     let said = home.fails(9, &["--dir", "new", "restore", "--cloud", "dir:words"]);
     assert!(said.contains("address"), "{said}");
     assert!(!home.path("new").exists());
+    home.fails(9, &["--dir", "new", "restore", "--cloud", "dir:typo"]);
+    assert!(!home.path("new").exists() && !home.path("typo").exists());
     let said = home.fails(2, &["--dir", "new", "restore", "--cloud", "ftp:x"]);
     assert!(said.contains("dir:PATH"), "{said}");
 }
