@@ -1,3 +1,4 @@
+//! A durable key-value store in plain files.
 #![doc = include_str!("../README.md")]
 
 mod adopt;
