@@ -111,6 +111,15 @@ fn write_until(stop: &AtomicBool, recorder: &Recorder, accounts: &Mutex<[u64; 4]
     }
 }
 
+/// Stops the writers, also when a check fails: a test that fails must not hang.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn assert_one_moment(contents: &Contents) {
     for writer in 0..3 {
         let left = contents.get(&(ns("m"), key(&format!("left-{writer}"))));
@@ -142,11 +151,11 @@ fn a_cut_is_one_moment_while_others_write() {
         if reopened {
             let stop = AtomicBool::new(false);
             thread::scope(|scope| {
+                let _stop_at_end = StopAtEnd(&stop);
                 scope.spawn(|| write_until(&stop, &recorder, &accounts, 0));
                 while recorder.sequence() < 50 {
                     thread::yield_now();
                 }
-                stop.store(true, Ordering::Relaxed);
             });
             medium.crash();
             recorder = open();
@@ -155,6 +164,7 @@ fn a_cut_is_one_moment_while_others_write() {
         let mut from = 0;
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
+            let _stop_at_end = StopAtEnd(&stop);
             for writer in 0..3 {
                 let (recorder, stop, accounts) = (&recorder, &stop, &accounts);
                 scope.spawn(move || write_until(stop, recorder, accounts, writer));
@@ -171,7 +181,6 @@ fn a_cut_is_one_moment_while_others_write() {
                     assert_one_moment(&model);
                 }
             }
-            stop.store(true, Ordering::Relaxed);
         });
         if let Some(cut) = recorder.cut(from).unwrap() {
             apply(&cut, &mut model);
