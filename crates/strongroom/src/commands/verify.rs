@@ -93,7 +93,7 @@ fn human(json: &Json<'_>) -> String {
     for place in std::iter::once(&json.local).chain(&json.clouds) {
         let read = format!("{} entries, {}", place.entries, bytes(place.bytes));
         lines.push(match (place.cloud, place.restore_points) {
-            (Some(url), Some(points)) => format!("{url}: {read}, {points} whole restore points"),
+            (Some(url), Some(points)) => format!("{url}: {read}, whole restore points: {points}"),
             _ => format!("wallet: {read}"),
         });
         let findings = &place.findings;
