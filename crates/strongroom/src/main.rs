@@ -1,4 +1,5 @@
-//! The command-line program of Strongroom. Dispatch only.
+//! The command-line program of Strongroom. This file: dispatch only.
+#![doc = include_str!("../README.md")]
 
 mod cli;
 mod commands;
