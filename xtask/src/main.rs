@@ -6,6 +6,7 @@
     reason = "a program for people at a terminal"
 )]
 
+mod bench;
 mod kill_loop;
 mod metadata;
 mod run;
@@ -20,6 +21,8 @@ The checks of this repository, the same at home and in CI.
 
   cargo xtask test-all [--quick]   every check; a summary and the test counts at the end
   cargo xtask tidy                 only the repository's own lints
+  cargo xtask bench kv [OPTIONS]   the stores beside their peers and the limit of the disk;
+                                   without options a full run, about an hour, into the book
   cargo xtask kill-loop [--rounds N]
                                    kills the released program N times (200) during an import
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["tidy"] => report(tidy::run()),
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
+        ["bench", "kv", options @ ..] => bench::kv(options),
         ["help" | "--help" | "-h"] | ["test-all" | "tidy" | "kill-loop", "--help" | "-h"] => {
             print!("{HELP}");
             true

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Context, report::Stop};
+use super::{Context, OURS, report::Stop};
 use crate::{
     run::{Step, Stream},
     tools::Tool,
@@ -17,7 +17,7 @@ pub(super) struct Counts {
 
 /// Unit, conformance, model and crash tests; with cargo-nextest where it is installed.
 pub(super) fn run(context: &mut Context) -> Result<(), Stop> {
-    let common = ["--workspace", "--all-features", "--no-fail-fast"];
+    let common = [OURS.as_slice(), &["--all-features", "--no-fail-fast"]].concat();
     if Tool::Nextest.is_there() {
         let args = [&["nextest", "run"], common.as_slice()].concat();
         // The last summary is nextest's own; one before it would be the output of a failed test.
@@ -35,8 +35,8 @@ pub(super) fn run(context: &mut Context) -> Result<(), Stop> {
 
 /// The examples in the documentation.
 pub(super) fn run_doc_tests(context: &mut Context) -> Result<(), Stop> {
-    let args = ["test", "--doc", "--workspace", "--all-features", "--no-fail-fast"];
-    run_cargo_test(context, &args)
+    let flags = ["--all-features", "--no-fail-fast"];
+    run_cargo_test(context, &[&["test", "--doc"], OURS.as_slice(), flags.as_slice()].concat())
 }
 
 /// Here each binary has a closing line.

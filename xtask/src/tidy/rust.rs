@@ -39,11 +39,12 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
 /// Files are touched in few places: the disk of kv-fs, the directory cloud, the wallet's folder,
 /// and in programs and tests.
 fn may_use_files(path: &str) -> bool {
-    const MODULES: [&str; 5] = [
+    const MODULES: [&str; 6] = [
         "crates/kv-fs/src/disk",
         "crates/cloud/src/dir",
         "crates/wallet-persistence/src/folder",
         "crates/strongroom/",
+        "crates/kv-bench/",
         "xtask/",
     ];
     const PARTS: [&str; 5] = ["/tests/", "/testing/", "/benches/", "/examples/", "/fuzz/"];

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("records", &["kv-core"]),
     ("wallet-persistence", &["kv-core", "kv-mem", "kv-fs", "vault", "backup", "cloud", "records"]),
     ("strongroom", &["wallet-persistence"]),
+    ("kv-bench", &["kv-core", "kv-fs", "vault", "backup"]),
     ("xtask", &[]),
 ];
 

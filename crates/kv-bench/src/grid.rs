@@ -1,0 +1,104 @@
+//! Samples by contestant and column, round by round, and what follows from them.
+
+use crate::results::{Number, Spread, Target, Verdict};
+
+/// All samples of a row, in the order in which the cells first came up.
+#[derive(Debug, Default)]
+pub(crate) struct Grid(Vec<Cell>);
+
+#[derive(Debug)]
+struct Cell {
+    contestant: String,
+    column: String,
+    samples: Vec<f64>,
+}
+
+impl Grid {
+    /// Adds the sample of one round.
+    pub(crate) fn push(&mut self, contestant: &str, column: &str, sample: f64) {
+        let same = |cell: &&mut Cell| cell.contestant == contestant && cell.column == column;
+        match self.0.iter_mut().find(same) {
+            Some(cell) => cell.samples.push(sample),
+            None => self.0.push(Cell {
+                contestant: contestant.to_owned(),
+                column: column.to_owned(),
+                samples: vec![sample],
+            }),
+        }
+    }
+
+    pub(crate) fn spread(&self, contestant: &str, column: &str) -> Spread {
+        Spread::of(self.samples(contestant, column))
+    }
+
+    /// How many times `a` is `b`, compared within each round.
+    pub(crate) fn ratio(&self, a: (&str, &str), b: (&str, &str)) -> Spread {
+        let pairs = self.samples(a.0, a.1).iter().zip(self.samples(b.0, b.1));
+        let ratios: Vec<f64> = pairs.map(|(a, b)| a / b).collect();
+        Spread::of(&ratios)
+    }
+
+    /// The one with the highest median in a column.
+    pub(crate) fn best<'a>(&self, among: &[&'a str], column: &str) -> Option<&'a str> {
+        let median = |contestant: &&&str| self.spread(contestant, column).median;
+        among.iter().max_by(|a, b| median(a).total_cmp(&median(b))).copied()
+    }
+
+    pub(crate) fn numbers(&self) -> Vec<Number> {
+        let number = |cell: &Cell| Number {
+            contestant: cell.contestant.clone(),
+            column: cell.column.clone(),
+            spread: Spread::of(&cell.samples),
+        };
+        self.0.iter().map(number).collect()
+    }
+
+    /// A target that one figure must meet.
+    pub(crate) fn verdict(
+        &self,
+        what: &str,
+        target: Target,
+        unit: &str,
+        of: (&str, &str),
+    ) -> Verdict {
+        verdict(what, target, unit, self.spread(of.0, of.1))
+    }
+
+    /// A target that the ratio of two figures must meet.
+    pub(crate) fn compare(
+        &self,
+        what: &str,
+        target: Target,
+        a: (&str, &str),
+        b: (&str, &str),
+    ) -> Verdict {
+        verdict(what, target, "×", self.ratio(a, b))
+    }
+
+    fn samples(&self, contestant: &str, column: &str) -> &[f64] {
+        let cell = self.0.iter().find(|c| c.contestant == contestant && c.column == column);
+        cell.map(|cell| cell.samples.as_slice()).unwrap_or_default()
+    }
+}
+
+fn verdict(what: &str, target: Target, unit: &str, spread: Spread) -> Verdict {
+    Verdict { what: what.to_owned(), target, unit: unit.to_owned(), spread }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let mut grid = Grid::default();
+        for (a, b) in [(1.0, 2.0), (10.0, 10.0), (100.0, 50.0)] {
+            grid.push("a", "x", a);
+            grid.push("b", "x", b);
+        }
+        let ratio = grid.ratio(("a", "x"), ("b", "x"));
+        assert_eq!((ratio.median, ratio.min, ratio.max), (1.0, 0.5, 2.0));
+        assert_eq!(grid.best(&["a", "b"], "x"), Some("a"));
+        assert_eq!(grid.best(&[], "x"), None);
+    }
+}

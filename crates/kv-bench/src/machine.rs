@@ -1,0 +1,212 @@
+//! What the figures were taken on, and what the kernel counts.
+
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use kv_core::{Clock, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// A machine, as far as it matters to the figures. Nothing that tells whose it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_gib: u64,
+    pub(crate) kernel: String,
+    pub(crate) file_system: String,
+    pub(crate) disk: String,
+}
+
+/// The operating system's clock, for the recorder.
+#[derive(Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock that others are given")]
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Machine {
+    /// Why figures from here mean little.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let real = ["ext4", "ext3", "xfs", "btrfs", "f2fs", "zfs", "bcachefs"];
+        (!real.contains(&self.file_system.as_str())).then(|| {
+            format!(
+                "the stores lie on `{}`, which is no file system on a disk of this machine",
+                self.file_system
+            )
+        })
+    }
+}
+
+pub(crate) fn describe(dir: &Path) -> Result<Machine> {
+    let mount = Mount::of(dir)?;
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // What follows the numbers names a build, not a version.
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
+    Ok(Machine {
+        cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned()),
+        cores: thread::available_parallelism().map_or(1, usize::from),
+        memory_gib: field("/proc/meminfo", "MemTotal").map_or(0, |text| {
+            let kib: u64 = text.trim_end_matches(" kB").parse().unwrap_or(0);
+            kib.div_ceil(1 << 20)
+        }),
+        kernel: format!("{} {kernel}", std::env::consts::OS),
+        disk: mount.disk().to_owned(),
+        file_system: mount.file_system,
+    })
+}
+
+/// Bytes this process has caused to be written to disks, its own share of metadata excluded.
+pub(crate) fn bytes_written() -> Result<u64> {
+    let number = |name| field("/proc/self/io", name).and_then(|text| text.parse::<u64>().ok());
+    let written = number("write_bytes").ok_or("the kernel does not count written bytes")?;
+    Ok(written.saturating_sub(number("cancelled_write_bytes").unwrap_or(0)))
+}
+
+/// Bytes the disk has written, for everybody and with all metadata; 0 if the kernel does not say.
+pub(crate) fn device_bytes_written(dir: &Path) -> Result<u64> {
+    let path = format!("/sys/dev/block/{}/stat", Mount::of(dir)?.device);
+    let sectors = fs::read_to_string(path).ok().and_then(|text| {
+        let sectors = text.split_whitespace().nth(6)?;
+        sectors.parse::<u64>().ok()
+    });
+    Ok(sectors.unwrap_or(0) * 512)
+}
+
+/// Bytes of memory this process has in use now, as the kernel sees it.
+pub(crate) fn resident_bytes() -> u64 {
+    status_kib("VmRSS") << 10
+}
+
+/// The most it ever had.
+pub(crate) fn peak_resident_bytes() -> u64 {
+    status_kib("VmHWM") << 10
+}
+
+/// Today, as year, month and day.
+pub(crate) fn today() -> String {
+    let days = (SystemClock.now().0 / 86_400_000) as i64;
+    let (year, month, day) = civil(days);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// The commit that is measured, with a `+` if the tree has changes that are not in it.
+pub(crate) fn commit() -> String {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let hash = git(&["rev-parse", "--short=10", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    let crates =
+        ["status", "--porcelain", "--", "crates/kv-fs", "crates/kv-core", "crates/kv-bench"];
+    let dirty = git(&crates).is_some_and(|changes| !changes.is_empty());
+    format!("{hash}{}", if dirty { "+" } else { "" })
+}
+
+fn status_kib(name: &str) -> u64 {
+    let text = field("/proc/self/status", name).unwrap_or_default();
+    text.trim_end_matches(" kB").parse().unwrap_or(0)
+}
+
+/// The first value of a `name: value` file.
+fn field(path: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        (found.trim() == name).then(|| value.trim().to_owned())
+    })
+}
+
+/// Where a folder is mounted.
+struct Mount {
+    device: String,
+    file_system: String,
+    source: String,
+}
+
+impl Mount {
+    fn of(dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        let dir = dir.canonicalize()?;
+        let table = fs::read_to_string("/proc/self/mountinfo")?;
+        let mounts = table.lines().filter_map(Self::parse);
+        let above = mounts.filter(|(point, _)| dir.starts_with(point));
+        // Of two mounts on one point the later one hides the earlier.
+        let nearest = above.max_by_key(|(point, _)| point.len());
+        Ok(nearest.map(|(_, mount)| mount).ok_or("the folder is not mounted")?)
+    }
+
+    /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
+    fn parse(line: &str) -> Option<(&str, Self)> {
+        let (place, kind) = line.split_once(" - ")?;
+        let mut place = place.split(' ').skip(2);
+        let (device, point) = (place.next()?.to_owned(), place.nth(1)?);
+        let mut kind = kind.split(' ');
+        let (file_system, source) = (kind.next()?.to_owned(), kind.next()?.to_owned());
+        Some((point, Self { device, file_system, source }))
+    }
+
+    fn disk(&self) -> &'static str {
+        match self.source.strip_prefix("/dev/") {
+            Some(name) if name.starts_with("vd") || name.starts_with("xvd") => "virtual disk",
+            Some(name) if name.starts_with("nvme") => "NVMe disk",
+            Some(name) if name.starts_with("sd") => "SCSI or SATA disk",
+            Some(name) if name.starts_with("mmcblk") => "memory card",
+            Some(_) => "block device",
+            None => "no disk of its own",
+        }
+    }
+}
+
+/// The date of a day, counted from 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(11_016), (2000, 2, 29));
+        assert_eq!(civil(20_779), (2026, 11, 22));
+    }
+
+    #[test]
+    fn a_line_of_the_mount_table_is_understood() {
+        let line = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/vda rw,errors=continue";
+        let (point, mount) = Mount::parse(line).unwrap();
+        assert_eq!((point, mount.device.as_str()), ("/mnt2", "98:0"));
+        assert_eq!((mount.file_system.as_str(), mount.disk()), ("ext3", "virtual disk"));
+    }
+
+    #[test]
+    fn a_file_system_in_memory_is_warned_of() {
+        let machine = |file_system: &str| Machine {
+            file_system: file_system.to_owned(),
+            ..Machine::default()
+        };
+        assert!(machine("tmpfs").warning().is_some());
+        assert!(machine("ext4").warning().is_none());
+    }
+}

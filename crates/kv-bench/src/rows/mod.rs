@@ -1,0 +1,45 @@
+//! The rows of the table, in its order.
+
+mod big;
+mod in_flight;
+mod long_run;
+mod memory;
+mod open;
+mod page;
+mod reads;
+mod writes;
+mod written;
+
+use clap::builder::PossibleValuesParser;
+
+use crate::{
+    Result,
+    bench::{Bench, LARGE, SMALL},
+    results::Row,
+};
+
+/// A row: its name, which the page has too, and what measures it.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&Bench) -> Result<Row>,
+}
+
+pub(crate) const ALL: [Kind; 11] = [
+    Kind { name: "writes-256", run: |bench| writes::run(bench, SMALL, &[1, 4, 16, 64]) },
+    Kind { name: "in-flight", run: in_flight::run },
+    Kind { name: "writes-64k", run: |bench| writes::run(bench, LARGE, &[1, 16]) },
+    Kind { name: "long-hot", run: |bench| long_run::run(bench, long_run::Keys::Hot) },
+    Kind { name: "long-new", run: |bench| long_run::run(bench, long_run::Keys::New) },
+    Kind { name: "reads", run: reads::run },
+    Kind { name: "open", run: open::run },
+    Kind { name: "page", run: page::run },
+    Kind { name: "memory", run: memory::run },
+    Kind { name: "written", run: written::run },
+    Kind { name: "big", run: big::run },
+];
+
+/// For the command line.
+pub(crate) fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(ALL.iter().map(|row| row.name))
+}
