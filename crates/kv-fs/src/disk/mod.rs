@@ -2,6 +2,7 @@
 //!
 //! Paths are relative to the store's folder, with `/` between names; `""` is the folder itself.
 
+mod platform;
 mod real;
 #[cfg(feature = "testing")]
 mod sim;
@@ -36,6 +37,14 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+    /// Makes everything durable at once, names and times included. `false` where the platform
+    /// cannot, or would not report a failure: then nothing was done.
+    fn sync_disk(&self) -> io::Result<bool>;
+    /// When a file or folder was last changed, in nanoseconds since the Unix epoch; `None` if
+    /// there is none.
+    fn modified(&self, path: &str) -> io::Result<Option<u64>>;
+    /// Sets that time. A file's is durable with its next [`DiskFile::sync_all`].
+    fn set_modified(&self, path: &str, nanoseconds: u64) -> io::Result<()>;
 }
 
 /// A file open for writing.
@@ -45,6 +54,8 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Makes what was written durable. After an error nothing is known, and a second try proves
     /// nothing: the bytes must be written again, elsewhere.
     fn sync(&mut self) -> io::Result<()>;
+    /// As [`DiskFile::sync`], and the time of the last change, too.
+    fn sync_all(&mut self) -> io::Result<()>;
 }
 
 /// One name in a folder.
@@ -56,4 +67,6 @@ pub struct DirEntry {
     pub is_dir: bool,
     /// Bytes of a file.
     pub len: u64,
+    /// As [`Disk::modified`] tells.
+    pub modified: u64,
 }

@@ -1,13 +1,14 @@
-//! The real disk: the only user of `std::fs` in this crate.
+//! The real disk. With `platform` the only user of `std::fs` in this crate.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, FileTimes, Metadata, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::{Duration, UNIX_EPOCH},
 };
 
-use super::{DirEntry, Disk, DiskFile};
+use super::{DirEntry, Disk, DiskFile, platform};
 
 /// A folder of the operating system.
 #[derive(Debug)]
@@ -15,11 +16,14 @@ pub(crate) struct RealDisk {
     root: PathBuf,
     /// The open lock file. The operating system ends the lock with the process, so a crash leaves none behind.
     lock: Mutex<Option<File>>,
+    /// The folder itself, open as long as the lock is held: a failure to write anything since
+    /// then is reported through it once.
+    root_dir: Mutex<Option<File>>,
 }
 
 impl RealDisk {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), lock: Mutex::new(None) }
+        Self { root: root.to_owned(), lock: Mutex::new(None), root_dir: Mutex::new(None) }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -34,6 +38,8 @@ impl Disk for RealDisk {
         match file.try_lock() {
             Ok(()) => {
                 *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+                *self.root_dir.lock().unwrap_or_else(PoisonError::into_inner) =
+                    platform::open_dir(&self.root);
                 Ok(true)
             }
             Err(TryLockError::WouldBlock) => Ok(false),
@@ -44,6 +50,7 @@ impl Disk for RealDisk {
     fn unlock(&self) {
         // Closing the file ends the lock.
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.root_dir.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {
@@ -70,7 +77,8 @@ impl Disk for RealDisk {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other?,
             };
-            found.push(DirEntry { name, is_dir: meta.is_dir(), len: meta.len() });
+            let (is_dir, len, modified) = (meta.is_dir(), meta.len(), nanoseconds(&meta)?);
+            found.push(DirEntry { name, is_dir, len, modified });
         }
         Ok(found)
     }
@@ -94,7 +102,8 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.at(from), self.at(to))
+        fs::rename(self.at(from), self.at(to))?;
+        platform::sync_renamed(&self.at(to))
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
@@ -105,8 +114,32 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        sync_dir(&self.at(dir))
+        platform::sync_dir(&self.at(dir))
     }
+
+    fn sync_disk(&self) -> io::Result<bool> {
+        let root = self.root_dir.lock().unwrap_or_else(PoisonError::into_inner);
+        platform::sync_disk(root.as_ref())
+    }
+
+    fn modified(&self, path: &str) -> io::Result<Option<u64>> {
+        match fs::metadata(self.at(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => nanoseconds(&other?).map(Some),
+        }
+    }
+
+    fn set_modified(&self, path: &str, nanoseconds: u64) -> io::Result<()> {
+        let time = UNIX_EPOCH + Duration::from_nanos(nanoseconds);
+        let file = platform::open_for_times(&self.at(path))?;
+        file.set_times(FileTimes::new().set_modified(time))
+    }
+}
+
+/// When it was last changed. Times before the epoch count as the epoch, as LDK does.
+fn nanoseconds(meta: &Metadata) -> io::Result<u64> {
+    let since = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[derive(Debug)]
@@ -119,7 +152,11 @@ impl DiskFile for RealFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        platform::sync_data(&self.0)
+    }
+
+    fn sync_all(&mut self) -> io::Result<()> {
+        self.0.sync_all()
     }
 }
 
@@ -137,16 +174,5 @@ fn create_root(root: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => other?,
     }
-    sync_dir(parent)
-}
-
-#[cfg(unix)]
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Windows offers no sync of a folder; NTFS journals its names.
-#[cfg(not(unix))]
-fn sync_dir(_dir: &Path) -> io::Result<()> {
-    Ok(())
+    platform::sync_dir(parent)
 }

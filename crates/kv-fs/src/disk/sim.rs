@@ -34,6 +34,9 @@ struct Medium {
     crash_at: Option<u64>,
     quota: Option<u64>,
     read_only: bool,
+    /// The disk's clock in nanoseconds: a millisecond for each change.
+    time: u64,
+    dir_times: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,8 @@ struct File {
     live: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Range<usize>>,
+    modified: u64,
+    durable_modified: u64,
 }
 
 #[derive(Debug)]
@@ -141,7 +146,10 @@ impl SimDisk {
     /// Replaces a file's bytes, durably, behind the back of every program; creates it if need be.
     pub fn overwrite(&self, path: &str, bytes: &[u8]) {
         let mut medium = self.medium();
-        let file = File { live: bytes.to_vec(), durable: bytes.to_vec(), unsynced: Vec::new() };
+        let (live, durable) = (bytes.to_vec(), bytes.to_vec());
+        let time = medium.tick();
+        let (modified, durable_modified) = (time, time);
+        let file = File { live, durable, unsynced: Vec::new(), modified, durable_modified };
         let node = Node::File(medium.files.len());
         medium.files.push(file);
         for (at, _) in path.match_indices('/') {
@@ -224,6 +232,7 @@ impl Medium {
         for file in &mut self.files {
             file.live = file.durable.clone();
             file.unsynced.clear();
+            file.modified = file.durable_modified;
         }
         // A durable name in a folder that is gone cannot be reached. Parents sort before children.
         let mut kept: BTreeMap<String, Node> = BTreeMap::new();
@@ -278,7 +287,29 @@ impl Medium {
             None => self.live.remove(path),
         };
         self.unsynced.insert(path.to_owned());
+        let time = self.tick();
+        self.dir_times.insert(parent.to_owned(), time);
         Ok(())
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.time += 1_000_000;
+        self.time
+    }
+
+    fn modified(&self, path: &str) -> u64 {
+        let dir = self.dir_times.get(path).copied().unwrap_or_default();
+        self.file(path).map_or(dir, |file| file.modified)
+    }
+
+    /// Makes the names in a folder durable, as they are now.
+    fn sync_names(&mut self, dir: &str) {
+        for path in self.take_unsynced(dir) {
+            match self.live.get(&path).copied() {
+                Some(node) => self.durable.insert(path, node),
+                None => self.durable.remove(&path),
+            };
+        }
     }
 }
 
@@ -323,7 +354,7 @@ impl Disk for Mount {
                 Node::File(file) => (false, medium.files.get(*file).map_or(0, |f| f.live.len())),
             };
             let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-            DirEntry { name, is_dir, len: len as u64 }
+            DirEntry { name, is_dir, len: len as u64, modified: medium.modified(path) }
         };
         Ok(children.map(entry).collect())
     }
@@ -368,12 +399,44 @@ impl Disk for Mount {
         // Unlike data, names are journalled: where they cannot be written the file system stops, so
         // a later success means what it says.
         let mut medium = self.disk.read_call(self.id)?;
-        let here = medium.take_unsynced(dir);
-        for path in here {
-            match medium.live.get(&path).copied() {
-                Some(node) => medium.durable.insert(path, node),
-                None => medium.durable.remove(&path),
-            };
+        medium.sync_names(dir);
+        Ok(())
+    }
+
+    fn sync_disk(&self) -> io::Result<bool> {
+        let (mut medium, failure) = self.disk.call(self.id)?;
+        for file in &mut medium.files {
+            let unsynced = std::mem::take(&mut file.unsynced);
+            if failure.is_none() {
+                file.make_durable(unsynced);
+                file.durable_modified = file.modified;
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let dirs: BTreeSet<_> = medium.unsynced.iter().map(|p| parent(p).to_owned()).collect();
+        dirs.iter().for_each(|dir| medium.sync_names(dir));
+        Ok(true)
+    }
+
+    fn modified(&self, path: &str) -> io::Result<Option<u64>> {
+        let medium = self.disk.read_call(self.id)?;
+        let there = path.is_empty() || medium.live.contains_key(path);
+        Ok(there.then(|| medium.modified(path)))
+    }
+
+    fn set_modified(&self, path: &str, nanoseconds: u64) -> io::Result<()> {
+        let mut medium = self.disk.write_call(self.id)?;
+        match medium.live.get(path).copied() {
+            Some(Node::File(file)) => {
+                let file = medium.files.get_mut(file).ok_or(io::ErrorKind::NotFound)?;
+                file.modified = nanoseconds;
+            }
+            Some(Node::Dir) => {
+                medium.dir_times.insert(path.to_owned(), nanoseconds);
+            }
+            None => return Err(io::ErrorKind::NotFound.into()),
         }
         Ok(())
     }
@@ -405,25 +468,48 @@ impl DiskFile for Handle {
             place.copy_from_slice(bytes);
         }
         file.unsynced.push(offset..end);
+        let time = medium.tick();
+        if let Some(file) = medium.files.get_mut(self.file) {
+            file.modified = time;
+        }
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.sync_call().map(|_| ())
+    }
+
+    fn sync_all(&mut self) -> io::Result<()> {
+        let mut medium = self.sync_call()?;
+        let file = medium.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
+        file.durable_modified = file.modified;
+        Ok(())
+    }
+}
+
+impl Handle {
+    fn sync_call(&self) -> io::Result<MutexGuard<'_, Medium>> {
         let (mut medium, failure) = self.disk.call(self.mount)?;
         let file = medium.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
         let unsynced = std::mem::take(&mut file.unsynced);
         if let Some(failure) = failure {
             return Err(failure);
         }
-        file.durable.resize(file.live.len(), 0);
+        file.make_durable(unsynced);
+        Ok(medium)
+    }
+}
+
+impl File {
+    fn make_durable(&mut self, unsynced: Vec<Range<usize>>) {
+        self.durable.resize(self.live.len(), 0);
         for range in unsynced {
             if let (Some(to), Some(from)) =
-                (file.durable.get_mut(range.clone()), file.live.get(range))
+                (self.durable.get_mut(range.clone()), self.live.get(range))
             {
                 to.copy_from_slice(from);
             }
         }
-        Ok(())
     }
 }
 
