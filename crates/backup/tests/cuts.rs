@@ -319,6 +319,24 @@ fn an_acknowledgement_in_the_middle_of_a_cut_moves_its_beginning() {
 }
 
 #[test]
+fn what_was_submitted_behind_the_flush_waits_for_the_next_cut() {
+    let (slow, hook) = (Slow::default(), Hook::default());
+    let store = Hooked::new(Arc::new(slow.clone()), hook.clone());
+    let recorder = recorder_with(Arc::new(store), clock(), u64::MAX);
+    recorder.write(&ns("s"), &key("flushed"), b"x").unwrap();
+    let weak = Arc::downgrade(&recorder);
+    *hook.lock().unwrap() = Some(Arc::new(move |_: &Namespace, _: &Key| {
+        let late = Batch::new().put(&ns("s"), &key("late"), b"x").lazy();
+        weak.upgrade().unwrap().submit(late).wait().unwrap();
+    }));
+    let cut = recorder.cut(0).unwrap().unwrap();
+    assert_eq!((recorder.sequence(), cut.to), (2, 1), "a number left that is not durable");
+    slow.crash();
+    let reopened = common::recorder(slow);
+    assert_eq!(reopened.sequence(), 1);
+}
+
+#[test]
 fn the_frame_goes_up_with_a_mergeable_value_only() {
     let recorder = recorder(MemStore::new());
     recorder.write(&ns("m"), &key("k"), b"merges").unwrap();

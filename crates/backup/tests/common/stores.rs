@@ -12,7 +12,7 @@ use kv_core::{
 };
 use kv_mem::{Medium, MemStore};
 
-/// Calls a hook before each read of a user's key, and before each flush with [`flush`].
+/// Calls a hook before each read of a user's key, and after each flush with [`flush`].
 pub struct Hooked {
     inner: Arc<dyn KvStore>,
     hook: Hook,
@@ -34,7 +34,7 @@ impl Hooked {
     }
 }
 
-/// What a hook is called with before a flush.
+/// What a hook is called with after a flush.
 pub fn flush() -> (Namespace, Key) {
     (Namespace::reserved("~flush", "").unwrap(), Key::number(0))
 }
@@ -62,11 +62,13 @@ impl KvStore for Hooked {
     }
 
     fn submit(&self, batch: Batch) -> Commit {
-        if batch.is_empty() {
-            let (ns, key) = flush();
-            self.call(&ns, &key);
+        if !batch.is_empty() {
+            return self.inner.submit(batch);
         }
-        self.inner.submit(batch)
+        let flushed = self.inner.submit(batch).wait();
+        let (ns, key) = flush();
+        self.call(&ns, &key);
+        Commit::done(flushed)
     }
 
     fn capabilities(&self) -> Capabilities<'_> {
