@@ -11,7 +11,7 @@ use std::{fmt, io};
 
 pub(crate) use real::RealDisk;
 #[cfg(feature = "testing")]
-pub use sim::SimDisk;
+pub use sim::{Again, Cause, CrashPoint, DiskCall, Fate, Fault, SimDisk};
 
 /// The file system as the store sees it. Nothing is durable before it is synced: bytes by
 /// [`DiskFile::sync`], names (created, renamed, removed) by [`Disk::sync_dir`] of their folder.
