@@ -39,13 +39,8 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
         loop {
             match shared.next_task() {
                 Task::Stop => return,
-                Task::Big(job) => shared.write_big(job),
-                Task::Prepare { capacity, number, recycled } => {
-                    shared.make_room(capacity, number, recycled);
-                }
                 Task::Checkpoint => spawn_checkpoint(&shared),
-                Task::Flush => shared.flush(),
-                Task::Wake(wakers) => wakers.into_values().flatten().for_each(Waker::wake),
+                task => shared.perform(task),
             }
         }
     };
@@ -65,22 +60,8 @@ impl Shared {
     fn next_task(&self) -> Task {
         let mut state = self.lock();
         loop {
-            if state.stop_flusher {
-                return Task::Stop;
-            }
-            if state.poison.is_some() && !state.wakers.is_empty() {
-                return Task::Wake(std::mem::take(&mut state.wakers));
-            }
-            if let Some(job) = state.big_jobs.pop_front() {
-                return Task::Big(job);
-            }
-            if let Some(task) = state.prepare_task(self.settings.segment_len()) {
+            if let Some(task) = state.due_task(self.settings.segment_len()) {
                 return task;
-            }
-            if state.checkpoint.due && !state.checkpoint.running && state.poison.is_none() {
-                state.checkpoint.due = false;
-                state.checkpoint.running = true;
-                return Task::Checkpoint;
             }
             let now = Instant::now();
             if state.queue.is_empty() || state.poison.is_some() {
@@ -103,6 +84,34 @@ impl Shared {
                     self.work.wait(state).unwrap_or_else(PoisonError::into_inner)
                 }
             };
+        }
+    }
+
+    fn perform(&self, task: Task) {
+        match task {
+            Task::Stop => {}
+            Task::Big(job) => self.write_big(job),
+            Task::Prepare { capacity, number, recycled } => {
+                self.make_room(capacity, number, recycled);
+            }
+            Task::Checkpoint => {
+                self.checkpoint().ok();
+            }
+            Task::Flush => self.flush(),
+            Task::Wake(wakers) => wakers.into_values().flatten().for_each(Waker::wake),
+        }
+    }
+
+    /// Does one thing that the flusher thread would do now, on this thread; `false` if there is none.
+    #[cfg(feature = "testing")]
+    pub(crate) fn do_due_task(&self) -> bool {
+        let task = self.lock().due_task(self.settings.segment_len());
+        match task {
+            None | Some(Task::Stop) => false,
+            Some(task) => {
+                self.perform(task);
+                true
+            }
         }
     }
 
@@ -147,6 +156,28 @@ impl Shared {
 }
 
 impl State {
+    /// What is due whatever the time is.
+    fn due_task(&mut self, usual: usize) -> Option<Task> {
+        if self.stop_flusher {
+            return Some(Task::Stop);
+        }
+        if self.poison.is_some() && !self.wakers.is_empty() {
+            return Some(Task::Wake(std::mem::take(&mut self.wakers)));
+        }
+        if let Some(job) = self.big_jobs.pop_front() {
+            return Some(Task::Big(job));
+        }
+        if let Some(task) = self.prepare_task(usual) {
+            return Some(task);
+        }
+        if self.checkpoint.due && !self.checkpoint.running && self.poison.is_none() {
+            self.checkpoint.due = false;
+            self.checkpoint.running = true;
+            return Some(Task::Checkpoint);
+        }
+        None
+    }
+
     fn prepare_task(&mut self, usual: usize) -> Option<Task> {
         if self.poison.is_some() {
             return None;

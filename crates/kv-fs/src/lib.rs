@@ -27,6 +27,8 @@ mod settings;
 mod store;
 mod submit;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use settings::Settings;
 pub use store::FsStore;

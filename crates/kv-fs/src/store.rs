@@ -25,8 +25,16 @@ use crate::{
 /// A store in a folder. See the crate's documentation.
 pub struct FsStore {
     pub(crate) shared: Arc<Shared>,
-    /// The flusher thread until closed. Held while closing, so that a second close waits for the first.
-    flusher: Mutex<Option<JoinHandle<()>>>,
+    /// The flusher until closed. Held while closing, so that a second close waits for the first.
+    flusher: Mutex<Option<Flusher>>,
+}
+
+/// Who does the work in the background.
+enum Flusher {
+    Thread(JoinHandle<()>),
+    /// The threads that call.
+    #[cfg(feature = "testing")]
+    Callers,
 }
 
 impl FsStore {
@@ -53,13 +61,28 @@ impl FsStore {
         Ok(newer || disk.list(layout::OWN).map_err(io())?.iter().any(|e| e.name == "index"))
     }
 
-    /// As [`FsStore::open`], on any disk.
-    #[cfg(feature = "testing")]
-    pub fn open_on(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
-        Self::open_disk(disk, settings)
+    pub(crate) fn open_disk(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
+        Self::open_with(disk, settings, |shared| {
+            let shared = Arc::new(shared);
+            let thread = flusher::spawn(&shared).map_err(fault::io(Operation::Open))?;
+            Ok(Self { shared, flusher: Mutex::new(Some(Flusher::Thread(thread))) })
+        })
     }
 
-    fn open_disk(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
+    /// Opens the store without a thread of its own.
+    #[cfg(feature = "testing")]
+    pub(crate) fn open_disk_alone(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
+        Self::open_with(disk, settings, |mut shared| {
+            shared.alone = true;
+            Ok(Self { shared: Arc::new(shared), flusher: Mutex::new(Some(Flusher::Callers)) })
+        })
+    }
+
+    fn open_with(
+        disk: Arc<dyn Disk>,
+        settings: Settings,
+        start: impl FnOnce(Shared) -> Result<Self>,
+    ) -> Result<Self> {
         recover::refuse_newer(&*disk)?;
         create_home(&*disk).map_err(fault::io(Operation::Open))?;
         if !disk.lock(layout::LOCK).map_err(fault::io(Operation::Open))? {
@@ -67,10 +90,7 @@ impl FsStore {
         }
         let opened = recover::recover(&*disk, &settings).and_then(|recovered| {
             let Recovered { state, checkpointer, notices } = recovered;
-            let shared = Shared::new(Arc::clone(&disk), settings, state, checkpointer, notices);
-            let shared = Arc::new(shared);
-            let flusher = flusher::spawn(&shared).map_err(fault::io(Operation::Open))?;
-            Ok(Self { shared, flusher: Mutex::new(Some(flusher)) })
+            start(Shared::new(Arc::clone(&disk), settings, state, checkpointer, notices))
         });
         if opened.is_err() {
             disk.unlock();
@@ -78,7 +98,7 @@ impl FsStore {
         opened
     }
 
-    fn close_with(&self, flusher: JoinHandle<()>) -> Result<()> {
+    fn close_with(&self, flusher: Flusher) -> Result<()> {
         let mut state = self.shared.lock();
         state.closing = true;
         let last = state.submitted;
@@ -91,8 +111,14 @@ impl FsStore {
         self.shared.lock().stop_flusher = true;
         self.shared.work.notify_one();
         self.shared.done.notify_all();
-        if flusher.join().is_err() {
-            tracing::error!("the flusher thread has panicked");
+        match flusher {
+            Flusher::Thread(thread) => {
+                if thread.join().is_err() {
+                    tracing::error!("the flusher thread has panicked");
+                }
+            }
+            #[cfg(feature = "testing")]
+            Flusher::Callers => {}
         }
         let mut state = self.shared.lock();
         while state.checkpoint.running {

@@ -229,7 +229,10 @@ impl Shared {
     }
 
     /// Waits until a checkpoint has ended, well or not.
-    fn wait_for_checkpoint<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait_for_checkpoint<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+    ) -> MutexGuard<'a, State> {
         if !state.queue.is_empty() {
             self.flush_by(&mut state, Instant::now());
         }
