@@ -78,7 +78,7 @@ pub async fn open_cloud(url: &CloudUrl) -> Result<Arc<dyn CloudBackend>> {
 }
 
 /// As [`open_cloud`], for reading what is there: a folder that does not exist is
-/// [`CloudError::BadAddress`] and is not made, so a typing error is not taken for an empty cloud.
+/// [`CloudError::BadAddress`](crate::CloudError::BadAddress) and is not made, so a typing error is not taken for an empty cloud.
 pub async fn open_existing_cloud(url: &CloudUrl) -> Result<Arc<dyn CloudBackend>> {
     match &url.0 {
         Place::Dir(path) => Ok(Arc::new(DirCloud::open_existing(path.clone()).await?)),
