@@ -7,8 +7,8 @@ mod common;
 use std::sync::{Arc, OnceLock};
 
 use backup::{
-    Class, DumpIndex, DumpPart, Error, Head, ObjectHash, ObjectId, ObjectName, ObjectRef,
-    ObjectSealer, Recorder, Result, SegmentBody, WriterId,
+    Class, Content, DumpIndex, DumpPart, Entry, EntryName, Error, Head, ObjectHash, ObjectId,
+    ObjectName, ObjectRef, ObjectSealer, Recorder, Result, SegmentBody, WriterId,
 };
 use bytes::Bytes;
 use common::{
@@ -16,7 +16,7 @@ use common::{
     cloud::{Cloud, back_up, restore},
     key, keys_of, ns, numbered, recorder, rules, sealer, sealer_of,
 };
-use kv_core::{KvStore, KvStoreExt};
+use kv_core::{KvStore, KvStoreExt, testing::Random};
 use kv_mem::MemStore;
 use proptest::prelude::*;
 
@@ -194,6 +194,19 @@ fn objects_do_not_pass_for_each_other() {
 }
 
 #[test]
+fn an_object_does_not_pass_for_a_second_one_of_the_same_place() {
+    // After a lost acknowledgement the same numbers go up again: two objects, both authentic.
+    for found in &backup().1 {
+        let plain = by_hand::plaintext(&keys_of(7), &found.object.id, found.previous, &found.bytes);
+        let packed = by_hand::pack(&plain);
+        let (second, bytes) = by_hand::seal(&keys_of(7), found.object.id, found.previous, &packed);
+        open(&sealer(), &second, found.previous, &bytes).unwrap();
+        let swapped = open(&sealer(), &found.object, found.previous, &bytes);
+        assert!(matches!(swapped, Err(Error::Damaged { .. })), "{swapped:?}");
+    }
+}
+
+#[test]
 fn an_object_is_bound_to_everything_its_name_says() {
     for found in &backup().1 {
         let id = found.object.id;
@@ -263,6 +276,33 @@ fn another_wallets_backup_is_no_backup() {
     assert!(matches!(other, Err(Error::WrongKey { .. })));
 }
 
+fn part_of(len: usize) -> DumpPart {
+    let name = EntryName::new(&ns("s"), &key("k"));
+    let content = Content::Value(Random::seeded(1).bytes(len));
+    DumpPart { entries: vec![Entry { name, content }] }
+}
+
+/// Packed, if its length needs padding.
+fn padded_part(len: usize) -> Option<Vec<u8>> {
+    let packed = by_hand::pack(&by_hand::encode(&part_of(len)));
+    let compressed = u64::from_le_bytes(packed[8..16].try_into().unwrap()) as usize;
+    (packed.len() > 16 + compressed).then_some(packed)
+}
+
+#[test]
+fn an_object_has_a_ceiling() {
+    let mut bomb = part_of(0);
+    bomb.entries[0].content = Content::Value(vec![0; 65 << 20]);
+    let found = backup().1.iter().find(|f| f.object.id.class == Class::DumpPart).unwrap();
+    let id = found.object.id;
+    assert!(matches!(sealer().seal(id, ObjectHash::NONE, &bomb), Err(Error::TooLarge)));
+    let packed = by_hand::pack(&by_hand::encode(&bomb));
+    assert!(packed.len() < 1 << 20, "65 MiB in {} bytes", packed.len());
+    let (object, bytes) = by_hand::seal(&keys_of(7), id, ObjectHash::NONE, &packed);
+    let opened = sealer().open::<DumpPart>(&object, ObjectHash::NONE, &bytes).map(drop);
+    assert!(matches!(opened, Err(Error::Damaged { .. })));
+}
+
 #[test]
 fn lengths_that_lie_are_damage() {
     let keys = keys_of(7);
@@ -280,7 +320,9 @@ fn lengths_that_lie_are_damage() {
             assert!(matches!(check(&packed), Err(Error::Damaged { .. })), "{lie} at {at}");
         }
     }
-    let mut dirty = by_hand::pack(&[0; 3000]);
+    // A good object with some padding, and the same with a mark in it.
+    let mut dirty = (1..).find_map(padded_part).unwrap();
+    check(&dirty).unwrap();
     *dirty.last_mut().unwrap() = 1;
     for bad in [&b""[..], &[0; 15], &[0; 16], &dirty, &good[..good.len() - 1]] {
         assert!(matches!(check(bad), Err(Error::Damaged { .. })));
