@@ -330,6 +330,23 @@ fn segments_name_their_neighbours_and_their_sections() {
 }
 
 #[test]
+fn a_value_in_pieces_stays_in_its_section() {
+    let recorder = recorder(MemStore::new());
+    recorder.write(&ns("m"), &key("a-large"), Random::seeded(1).bytes(9 << 20)).unwrap();
+    recorder.write(&ns("m"), &key("b"), b"x").unwrap();
+    recorder.write(&ns("s"), &key("k"), b"x").unwrap();
+    let cut = recorder.cut(0).unwrap().unwrap();
+    let segment = sealer().seal_segment(recorder.state().writer, cut, None).unwrap();
+    let mut names = [Vec::new(), Vec::new()];
+    for (part, sealed) in segment.link.parts.iter().zip(&segment.objects) {
+        let body: SegmentBody = sealer().open(part, ObjectHash::NONE, sealed.bytes()).unwrap();
+        names[0].extend(body.mergeable.into_iter().map(|entry| entry.name.key));
+        names[1].extend(body.single_writer.into_iter().map(|entry| entry.name.key));
+    }
+    assert_eq!(names, [vec!["a-large", "a-large", "a-large", "b"], vec!["k"]]);
+}
+
+#[test]
 fn a_dumps_index_counts_what_it_holds() {
     let recorder = recorder(MemStore::new());
     let mut cloud = Cloud::default();
