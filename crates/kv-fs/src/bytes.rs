@@ -35,10 +35,12 @@ impl<'a> Reader<'a> {
 
     /// Three short strings: primary, secondary, key.
     pub(crate) fn name(&mut self) -> Option<(Namespace, Key)> {
-        let primary = self.short()?;
-        let secondary = self.short()?;
-        let key = self.short()?;
-        Some((Namespace::any(primary, secondary).ok()?, Key::new(key).ok()?))
+        Some((self.namespace()?, Key::new(self.short()?).ok()?))
+    }
+
+    /// Two short strings: primary, secondary.
+    pub(crate) fn namespace(&mut self) -> Option<Namespace> {
+        Namespace::any(self.short()?, self.short()?).ok()
     }
 
     fn short(&mut self) -> Option<&'a str> {
@@ -49,9 +51,18 @@ impl<'a> Reader<'a> {
 
 /// Appends primary, secondary and key, each with its length in one byte (names have at most 120).
 pub(crate) fn put_name(out: &mut Vec<u8>, ns: &Namespace, key: &Key) {
-    for part in [ns.primary(), ns.secondary(), key.as_str()] {
-        debug_assert!(part.len() <= kv_core::MAX_NAME_LEN);
-        out.push(part.len() as u8);
-        out.extend_from_slice(part.as_bytes());
-    }
+    put_namespace(out, ns);
+    put_short(out, key.as_str());
+}
+
+/// Appends primary and secondary, as in [`put_name`].
+pub(crate) fn put_namespace(out: &mut Vec<u8>, ns: &Namespace) {
+    put_short(out, ns.primary());
+    put_short(out, ns.secondary());
+}
+
+fn put_short(out: &mut Vec<u8>, part: &str) {
+    debug_assert!(part.len() <= kv_core::MAX_NAME_LEN);
+    out.push(part.len() as u8);
+    out.extend_from_slice(part.as_bytes());
 }

@@ -11,9 +11,10 @@ use kv_core::{Error, Namespace, Operation, Result};
 use crate::{
     disk::Disk,
     fault,
-    index::{self, IndexFile, Mark, Row},
+    index::{self, Folders, IndexFile, Kept, Mark, Names, Row},
     layout,
     log::Written,
+    mtime::{self, NANOSECONDS, Times},
     own::POOL,
     queue::Shared,
     table::{Entry, Name, Place, Stamp},
@@ -26,6 +27,14 @@ pub(crate) struct Checkpointer {
     pub(crate) index: Option<IndexFile>,
     /// Folders whose names were made durable since open.
     pub(crate) known_dirs: HashSet<String>,
+    pub(crate) times: Times,
+    pub(crate) names: Names,
+    /// What the index says, or would say, at its end.
+    pub(crate) mark: Mark,
+    /// The folders as the last clean close has noted them, and whether that note is still the end
+    /// of the index.
+    pub(crate) noted: Folders,
+    pub(crate) noted_last: bool,
 }
 
 /// What a checkpoint moves, taken in one step.
@@ -42,14 +51,14 @@ impl Shared {
     /// does all of it again.
     pub(crate) fn checkpoint(&self) -> Result<()> {
         let mut checkpointer = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
-        let cut = self.cut();
-        let outcome = self.move_to_files(&mut checkpointer, &cut);
+        let mut cut = self.cut();
+        let outcome = self.move_to_files(&mut checkpointer, &mut cut);
         let mut state = self.lock();
         match &outcome {
-            Ok(stamps) => {
-                for ((name, entry), stamp) in cut.dirty.iter().zip(stamps) {
-                    if let (Some(entry), Some(stamp)) = (entry, stamp) {
-                        state.table.moved_to_file(name, entry.version, *stamp);
+            Ok(rows) => {
+                for ((_, entry), (name, row)) in cut.dirty.iter().zip(rows) {
+                    if let (Some(entry), Some(kept)) = (entry, row) {
+                        state.table.moved_to_file(name, entry.version, *kept);
                     }
                 }
                 state.checkpoint.log_bytes -= cut.log_bytes;
@@ -99,13 +108,18 @@ impl Shared {
         }
     }
 
-    /// Makes the cut durable in files and index; answers the stamp of each value put.
+    /// Makes the cut durable in files and index; answers its rows.
     fn move_to_files(
         &self,
         checkpointer: &mut Checkpointer,
-        cut: &Cut,
-    ) -> io::Result<Vec<Option<Stamp>>> {
+        cut: &mut Cut,
+    ) -> io::Result<Vec<(Name, Row)>> {
         let disk = &*self.disk;
+        let now = mtime::of_log(disk, cut.mark.log_from)?;
+        checkpointer.times.give(&mut cut.dirty, now);
+        // Until the index is written the log has all of it: it does not matter in which order
+        // bytes and names become durable, only that all are before that.
+        let at_once = cut.dirty.len() >= self.settings.sync_disk_from && disk.syncs_disk();
         let mut unsynced = BTreeSet::new();
         // Removals first: on a full disk they make room for the rest.
         for ((ns, key), entry) in &cut.dirty {
@@ -124,10 +138,15 @@ impl Shared {
                 None => None,
                 Some(entry) => {
                     make_dirs(disk, &mut checkpointer.known_dirs, &name.0, &mut unsynced)?;
-                    Some((entry.created, move_value(disk, name, &entry.place)?))
+                    let stamp = move_value(disk, name, entry, at_once)?;
+                    Some(Kept { created: entry.created, modified: entry.modified, stamp })
                 }
             };
             rows.push((name.clone(), row));
+        }
+        if at_once {
+            disk.sync_disk()?;
+            unsynced.clear();
         }
         for dir in unsynced {
             match disk.sync_dir(&dir) {
@@ -136,15 +155,16 @@ impl Shared {
                 other => other?,
             }
         }
+        (checkpointer.mark, checkpointer.noted_last) = (cut.mark, false);
         let index = match checkpointer.index.take() {
             Some(mut index) if !index.wants_rewrite() => {
                 index.append(disk, cut.mark, &rows)?;
                 index
             }
-            _ => rewrite_index(disk, cut.mark, &rows)?,
+            _ => rewrite_index(disk, cut.mark, checkpointer.names, &rows)?,
         };
         checkpointer.index = Some(index);
-        Ok(rows.into_iter().map(|(_, row)| row.map(|(_, stamp)| stamp)).collect())
+        Ok(rows)
     }
 
     /// Keeps a few retired segment files to be used again and removes the others. Nothing depends
@@ -180,30 +200,53 @@ fn make_dirs(
     Ok(())
 }
 
-/// Puts a value into its key's file.
-fn move_value(disk: &dyn Disk, (ns, key): &Name, place: &Place) -> io::Result<Stamp> {
+/// Puts a value into its key's file, with its time; durably, unless all will be synced at once.
+fn move_value(
+    disk: &dyn Disk,
+    (ns, key): &Name,
+    entry: &Entry,
+    at_once: bool,
+) -> io::Result<Stamp> {
     let path = layout::value(ns, key);
-    match place {
+    let modified = entry.modified * NANOSECONDS;
+    match &entry.place {
         Place::File(stamp) => Ok(*stamp),
         Place::Memory(value) => {
             let new = layout::new("value");
             let mut file = disk.create(&new)?;
             file.write_at(0, value)?;
-            file.sync()?;
+            disk.set_modified(&new, modified)?;
+            if !at_once {
+                file.sync_all()?;
+            }
             drop(file);
             disk.rename(&new, &path)?;
             Ok(Stamp::of(value))
         }
-        Place::Big(id, stamp) => match disk.rename(&layout::big(*id), &path) {
-            // An earlier checkpoint that failed later has moved it; if not, reading tells.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(*stamp),
-            moved => moved.map(|()| *stamp),
-        },
+        Place::Big(id, stamp) => {
+            let big = layout::big(*id);
+            let moved = disk.set_modified(&big, modified).and_then(|()| {
+                if !at_once {
+                    disk.open(&big)?.sync_all()?;
+                }
+                disk.rename(&big, &path)
+            });
+            match moved {
+                // An earlier checkpoint that failed later has moved it; if not, reading tells.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(*stamp),
+                moved => moved.map(|()| *stamp),
+            }
+        }
     }
 }
 
 /// Writes the index anew from its present contents and the changes.
-fn rewrite_index(disk: &dyn Disk, mark: Mark, changes: &[(Name, Row)]) -> io::Result<IndexFile> {
+fn rewrite_index(
+    disk: &dyn Disk,
+    mark: Mark,
+    names: Names,
+    changes: &[(Name, Row)],
+) -> io::Result<IndexFile> {
     let loaded = index::load(disk).map_err(io::Error::other)?;
     let mut rows = loaded.ok_or(io::ErrorKind::NotFound)?.rows;
     for (name, row) in changes {
@@ -212,5 +255,5 @@ fn rewrite_index(disk: &dyn Disk, mark: Mark, changes: &[(Name, Row)]) -> io::Re
             None => rows.remove(name),
         };
     }
-    index::write(disk, mark, rows.iter().map(|((ns, key), row)| (ns, key, *row)))
+    index::write(disk, mark, names, rows.iter().map(|((ns, key), row)| (ns, key, *row)))
 }

@@ -8,7 +8,7 @@ use kv_core::{
 use crate::{
     FsStore, fault,
     fault::STORE,
-    frame, index, layout,
+    frame, index_bytes, layout,
     log::Written,
     queue::Shared,
     segment::{self, Header, Parsed},
@@ -84,7 +84,7 @@ impl Shared {
             self.checkpointer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let bytes = self.disk.read(layout::INDEX).map_err(fault::io(Operation::Read))?;
         report.bytes += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let good = match bytes.as_deref().map(index::decode) {
+        let good = match bytes.as_deref().map(index_bytes::decode) {
             Some(Ok(loaded)) => checkpointer.index.is_none_or(|file| file == loaded.file),
             _ => false,
         };

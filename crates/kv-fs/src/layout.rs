@@ -87,6 +87,11 @@ pub(crate) fn value(ns: &Namespace, key: &Key) -> String {
     }
 }
 
+/// The folder that holds the values of a namespace.
+pub(crate) fn dir(ns: &Namespace) -> String {
+    dirs(ns).pop().unwrap_or_default()
+}
+
 /// The name a folder stands for.
 pub(crate) fn level(dir: &str) -> &str {
     if dir == EMPTY { "" } else { dir }

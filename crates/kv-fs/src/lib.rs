@@ -4,20 +4,25 @@
 mod adopt;
 mod batch_bytes;
 mod bytes;
+mod changed_outside;
 mod checkpoint;
 #[cfg(feature = "testing")]
 pub mod disk;
 #[cfg(not(feature = "testing"))]
 #[expect(unreachable_pub, reason = "public with the feature `testing`")]
 mod disk;
+mod encode_names;
 mod fault;
 mod flush;
 mod flusher;
 mod frame;
+mod import_v1;
 mod index;
+mod index_bytes;
 mod inspect;
 mod layout;
 mod log;
+mod mtime;
 mod own;
 mod queue;
 mod recover;
@@ -30,5 +35,6 @@ mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use settings::Settings;
+pub use import_v1::{Imported, import_v1};
+pub use settings::{OutsideChanges, Settings};
 pub use store::FsStore;

@@ -1,20 +1,27 @@
 //! Opening: reading index and log back, deciding what survives, and making it durable again before
 //! anything is served.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    io,
+    sync::Arc,
+};
 
 use kv_core::{Operation, Report, Result};
 
 use crate::{
     Settings,
     adopt::adopt,
+    changed_outside,
     checkpoint::Checkpointer,
     disk::Disk,
+    encode_names::{self, EncodedNames},
     fault::{self, STORE},
     frame::{self, Kind, Parts},
-    index::{self, Loaded, Mark},
+    index::{self, Loaded, Mark, Names},
     layout,
     log::LogWriter,
+    mtime::Times,
     own::{self, Own, Spares, notice},
     queue::{CheckpointState, Room, State},
     replay::{self, Replayed},
@@ -24,6 +31,8 @@ use crate::{
 
 /// A store that is ready to serve.
 pub(crate) struct Recovered {
+    /// The disk to go on with: names may be encoded on it.
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) state: State,
     pub(crate) checkpointer: Checkpointer,
     pub(crate) notices: Report,
@@ -44,22 +53,31 @@ pub(crate) fn refuse_newer(disk: &dyn Disk) -> Result<()> {
 }
 
 /// Reads everything back. The lock is held.
-pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered> {
+pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recovered> {
     let mut notices = Report::default();
-    let mut own = Own::scan(disk)?;
-    let loaded = index::load(disk)?;
+    let mut own = Own::scan(&*disk)?;
+    let loaded = index::load(&*disk)?;
     let is_new = loaded.is_none();
     let number = own.next_number();
-    let Loaded { mark, rows, cut, file } = match loaded {
+    let mut loaded = match loaded {
         Some(loaded) => loaded,
-        None => adopt(disk, &own)?,
+        None => adopt(&*disk, &own)?,
     };
+    let (disk, names) = choose_names(disk, &loaded).map_err(fault::io(Operation::Open))?;
+    let renamed = names != loaded.file.names;
     let replay = if is_new {
         replay::Replay { batches: Vec::new(), clean: false, torn: false }
     } else {
-        replay::replay(&own.segments, mark.log_from, mark.applied)?
+        replay::replay(&own.segments, loaded.mark.log_from, loaded.mark.applied)?
     };
-    let clean = replay.clean && replay.batches.is_empty() && !cut;
+    // Values move to files in a checkpoint only, which voids the note of the folders.
+    let closed = replay.batches.is_empty() && (replay.clean || loaded.folders.is_some());
+    let adopted = closed
+        && changed_outside::check(&*disk, &mut loaded, settings.outside_changes, &mut notices)?;
+    let Loaded { mark, rows, folders, cut, file } = loaded;
+    let disk_arc = disk;
+    let disk = &*disk_arc;
+    let clean = replay.clean && replay.batches.is_empty() && !cut && !adopted && !renamed;
     if replay.torn {
         notice(&mut notices, "the torn end of the log was cut");
     }
@@ -71,8 +89,8 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
     }
 
     let mut table = Table::default();
-    for ((ns, key), (created, stamp)) in &rows {
-        table.load(ns, key, *created, *stamp);
+    for ((ns, key), kept) in &rows {
+        table.load(ns, key, *kept);
     }
     let mut durable = mark.applied;
     let mut next_creation = mark.next_creation;
@@ -87,12 +105,13 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
 
     let (segment, offset, previous) =
         start_segment(disk, settings, number, &mut own.spares, mark, &replay.batches)?;
-    let index = if clean {
-        file
+    let (index, mark) = if clean {
+        (file, mark)
     } else {
         let mark = Mark { log_from: number, ..mark };
-        let rows = rows.iter().map(|((ns, key), row)| (ns, key, *row));
-        index::write(disk, mark, rows).map_err(fault::io(Operation::Open))?
+        let rows = rows.iter().map(|((ns, key), kept)| (ns, key, *kept));
+        let index = index::write(disk, mark, names, rows);
+        (index.map_err(fault::io(Operation::Open))?, mark)
     };
     let pool = own.put_away(disk, &live_big, &mut notices)?;
 
@@ -132,8 +151,28 @@ pub(crate) fn recover(disk: &dyn Disk, settings: &Settings) -> Result<Recovered>
             ..CheckpointState::default()
         },
     };
-    let checkpointer = Checkpointer { index: Some(index), known_dirs: HashSet::new() };
-    Ok(Recovered { state, checkpointer, notices })
+    let checkpointer = Checkpointer {
+        index: Some(index),
+        known_dirs: HashSet::new(),
+        times: Times::of(&rows),
+        names,
+        mark,
+        noted_last: clean && folders.is_some(),
+        noted: folders.unwrap_or_default(),
+    };
+    Ok(Recovered { disk: disk_arc, state, checkpointer, notices })
+}
+
+/// Encodes names if the index says so, or if the disk needs it: then from now on.
+fn choose_names(disk: Arc<dyn Disk>, loaded: &Loaded) -> io::Result<(Arc<dyn Disk>, Names)> {
+    if loaded.file.names == Names::Plain && !encode_names::folds_case(&*disk)? {
+        return Ok((disk, Names::Plain));
+    }
+    let encoded = Arc::new(EncodedNames(Arc::clone(&disk)));
+    if loaded.file.names == Names::Plain {
+        encode_names::rename_all(&*disk, &*encoded, loaded.rows.keys())?;
+    }
+    Ok((encoded, Names::Encoded))
 }
 
 /// The numbers of the big files that the table needs. They are durable: each was synced before the

@@ -17,6 +17,23 @@ pub struct Settings {
     pub checkpoint_after: u64,
     /// How long a lazy batch may stay invisible when nothing else is flushed.
     pub lazy_delay: Duration,
+    /// Files of one checkpoint from which on the whole file system is synced at once, where that
+    /// reports failures, instead of each file; `usize::MAX`: never.
+    pub sync_disk_from: usize,
+    /// What an open does when another program has changed files since the last clean close.
+    pub outside_changes: OutsideChanges,
+}
+
+/// What an open does when another program, such as LDK's `FilesystemStoreV2`, has changed files
+/// of user namespaces since the last clean close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OutsideChanges {
+    /// Answers [`kv_core::Error::ChangedOutside`] and changes nothing.
+    #[default]
+    Refuse,
+    /// Takes the files as they are, with the order of their times as order of creation.
+    Adopt,
 }
 
 impl Default for Settings {
@@ -27,6 +44,8 @@ impl Default for Settings {
             table_budget: 64 << 20,
             checkpoint_after: 8 << 20,
             lazy_delay: Duration::from_millis(900),
+            sync_disk_from: 64,
+            outside_changes: OutsideChanges::Refuse,
         }
     }
 }

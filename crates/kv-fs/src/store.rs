@@ -88,9 +88,9 @@ impl FsStore {
         if !disk.lock(layout::LOCK).map_err(fault::io(Operation::Open))? {
             return Err(Error::InUse { store: STORE });
         }
-        let opened = recover::recover(&*disk, &settings).and_then(|recovered| {
-            let Recovered { state, checkpointer, notices } = recovered;
-            start(Shared::new(Arc::clone(&disk), settings, state, checkpointer, notices))
+        let opened = recover::recover(Arc::clone(&disk), &settings).and_then(|recovered| {
+            let Recovered { disk, state, checkpointer, notices } = recovered;
+            start(Shared::new(disk, settings, state, checkpointer, notices))
         });
         if opened.is_err() {
             disk.unlock();
@@ -130,6 +130,12 @@ impl FsStore {
         let closed = flushed.and_then(|()| {
             if dirty {
                 self.shared.checkpoint()?;
+            }
+            if let Err(error) = self.shared.note_folders() {
+                // What a failed sync has left in the index must not be built upon: without a note
+                // of a clean close the next open writes it anew.
+                tracing::warn!(%error, "the folders were not noted, so the close is not clean");
+                return Ok(());
             }
             let mut state = self.shared.lock();
             state.writer.as_mut().map_or(Ok(()), |writer| writer.close())

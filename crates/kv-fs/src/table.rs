@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kv_core::{CreationPage, Cursor, Key, Namespace, Value};
 
+use crate::index::Kept;
+
 /// Size and checksum of a value in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -57,6 +59,8 @@ impl Place {
 pub(crate) struct Entry {
     /// The place in the creation order; never used twice.
     pub(crate) created: u64,
+    /// The time of its file in milliseconds since the Unix epoch; 0 before it has one.
+    pub(crate) modified: u64,
     /// Sequence of the batch that wrote it, 0 if read from the index.
     pub(crate) version: u64,
     pub(crate) place: Place,
@@ -88,8 +92,9 @@ impl Table {
     }
 
     /// An entry as the index has it.
-    pub(crate) fn load(&mut self, ns: &Namespace, key: &Key, created: u64, stamp: Stamp) {
-        self.set(ns, key, Entry { created, version: 0, place: Place::File(stamp) });
+    pub(crate) fn load(&mut self, ns: &Namespace, key: &Key, kept: Kept) {
+        let Kept { created, modified, stamp } = kept;
+        self.set(ns, key, Entry { created, modified, version: 0, place: Place::File(stamp) });
     }
 
     /// Lets a durable batch take effect.
@@ -110,16 +115,25 @@ impl Table {
                 Effect::PutBig(id, stamp) => Place::Big(id, stamp),
             };
             // Overwriting keeps the place in the order.
-            let created = self.get(&ns, &key).map_or(created, |entry| entry.created);
-            self.set(&ns, &key, Entry { created, version: sequence, place });
+            let (created, modified) =
+                self.get(&ns, &key).map_or((created, 0), |entry| (entry.created, entry.modified));
+            self.set(&ns, &key, Entry { created, modified, version: sequence, place });
             self.dirty.insert((ns, key));
         }
     }
 
     /// A checkpoint has put this version of the value into its key's file.
-    pub(crate) fn moved_to_file(&mut self, (ns, key): &Name, version: u64, stamp: Stamp) {
-        if let Some(entry) = self.get(ns, key).filter(|entry| entry.version == version).cloned() {
-            self.set(ns, key, Entry { place: Place::File(stamp), ..entry });
+    pub(crate) fn moved_to_file(&mut self, (ns, key): &Name, version: u64, kept: Kept) {
+        let space = self.spaces.get_mut(ns);
+        let Some(entry) = space.and_then(|space| space.keys.get_mut(key)) else { return };
+        if entry.created != kept.created {
+            return;
+        }
+        // Also if it was overwritten meanwhile: the next file keeps the time of this one.
+        entry.modified = kept.modified;
+        if entry.version == version {
+            let entry = Entry { place: Place::File(kept.stamp), ..entry.clone() };
+            self.set(ns, key, entry);
         }
     }
 

@@ -7,7 +7,7 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{Contents, key, ns, small, verify};
-use kv_core::{Batch, Error, KvStore, Namespace};
+use kv_core::{Batch, Error, KvStore, Namespace, Severity};
 use kv_fs::{FsStore, Settings};
 use tempfile::TempDir;
 
@@ -61,10 +61,13 @@ fn golden(name: &str) -> TempDir {
 
 fn check(name: &str) {
     let dir = golden(name);
-    for _ in 0..2 {
+    for findings in [1, 0] {
         let store = FsStore::open_existing(dir.path(), settings()).unwrap();
         assert_eq!(Contents::of(&store).unwrap(), expected());
-        assert!(verify(&store).findings.is_empty(), "{:?}", verify(&store).findings);
+        // A copy of a closed store does not have its times: they are set again, and that is noted.
+        let found = verify(&store).findings;
+        assert!(found.len() <= findings, "{found:?}");
+        assert!(found.iter().all(|finding| finding.severity == Severity::Notice), "{found:?}");
         store.close().unwrap();
     }
 }
@@ -72,25 +75,25 @@ fn check(name: &str) {
 /// All values in files, with a note of the clean close.
 #[test]
 fn a_closed_store_of_version_1() {
-    check("closed");
+    check("dir-closed");
 }
 
 /// The last two batches in the log only.
 #[test]
 fn a_killed_store_of_version_1() {
-    check("killed");
+    check("dir-killed");
 }
 
 /// The header of the index says 2.
 #[test]
 fn a_store_of_version_2() {
-    let outcome = FsStore::open(golden("too-new").path(), settings());
+    let outcome = FsStore::open(golden("dir-too-new").path(), settings());
     assert!(matches!(outcome, Err(Error::TooNew { found: 2, newest: 1, .. })), "{outcome:?}");
 }
 
 /// A byte in the middle of the log is not the one written.
 #[test]
 fn a_damaged_store_of_version_1() {
-    let outcome = FsStore::open(golden("damaged").path(), settings());
+    let outcome = FsStore::open(golden("dir-damaged").path(), settings());
     assert!(matches!(outcome, Err(Error::Corrupt { .. })), "{outcome:?}");
 }

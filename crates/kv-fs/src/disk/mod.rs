@@ -37,9 +37,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
-    /// Makes everything durable at once, names and times included. `false` where the platform
-    /// cannot, or would not report a failure: then nothing was done.
-    fn sync_disk(&self) -> io::Result<bool>;
+    /// Whether [`Disk::sync_disk`] works here and reports every failure.
+    fn syncs_disk(&self) -> bool;
+    /// Makes everything durable at once, names and times included. After an error see
+    /// [`DiskFile::sync`].
+    fn sync_disk(&self) -> io::Result<()>;
     /// When a file or folder was last changed, in nanoseconds since the Unix epoch; `None` if
     /// there is none.
     fn modified(&self, path: &str) -> io::Result<Option<u64>>;

@@ -62,7 +62,7 @@ pub(super) fn open_for_times(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// The folder, for [`sync_disk`]; `None` where that would do nothing.
+/// The folder, for [`sync_disk`]; `None` where that does not report every failure.
 #[cfg(target_os = "linux")]
 pub(super) fn open_dir(dir: &Path) -> Option<File> {
     let file = File::open(dir).ok()?;
@@ -75,16 +75,13 @@ pub(super) fn open_dir(_dir: &Path) -> Option<File> {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) fn sync_disk(dir: Option<&File>) -> io::Result<bool> {
-    match dir {
-        Some(dir) => Ok(rustix::fs::syncfs(dir).map(|()| true)?),
-        None => Ok(false),
-    }
+pub(super) fn sync_disk(dir: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(dir)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn sync_disk(_dir: Option<&File>) -> io::Result<bool> {
-    Ok(false)
+pub(super) fn sync_disk(_dir: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(target_os = "linux")]
@@ -99,5 +96,5 @@ fn syncfs_reports_errors() -> bool {
 #[cfg(target_os = "linux")]
 fn is_known(file: &File) -> bool {
     const KNOWN: [u32; 3] = [0xEF53, 0x5846_5342, 0x9123_683E];
-    rustix::fs::fstatfs(file).is_ok_and(|fs| KNOWN.iter().any(|known| fs.f_type as u32 == *known))
+    rustix::fs::fstatfs(file).is_ok_and(|fs| KNOWN.contains(&(fs.f_type as u32)))
 }

@@ -117,9 +117,13 @@ impl Disk for RealDisk {
         platform::sync_dir(&self.at(dir))
     }
 
-    fn sync_disk(&self) -> io::Result<bool> {
+    fn syncs_disk(&self) -> bool {
+        self.root_dir.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn sync_disk(&self) -> io::Result<()> {
         let root = self.root_dir.lock().unwrap_or_else(PoisonError::into_inner);
-        platform::sync_disk(root.as_ref())
+        platform::sync_disk(root.as_ref().ok_or(io::ErrorKind::Unsupported)?)
     }
 
     fn modified(&self, path: &str) -> io::Result<Option<u64>> {

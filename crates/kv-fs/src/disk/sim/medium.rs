@@ -7,6 +7,9 @@ use super::{
     names::{NameChange, Names, Node, Path, What, parent},
 };
 
+/// The time of a new disk, in nanoseconds since the Unix epoch.
+const BEGIN: u64 = 1_700_000_000_000_000_000;
+
 /// Cheap to copy: blocks and files are shared until they change.
 #[derive(Debug, Clone)]
 pub(super) struct Medium {
@@ -62,7 +65,7 @@ impl Medium {
     pub(super) fn new(block: usize) -> Self {
         let (live, durable) = (Names::new(), Names::new());
         let (files, changes, dir_times) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { block, files, live, durable, changes, order: 0, time: 0, dir_times }
+        Self { block, files, live, durable, changes, order: 0, time: BEGIN, dir_times }
     }
 
     fn next_order(&mut self) -> u64 {

@@ -145,10 +145,14 @@ impl Disk for Mount {
         self.disk.read_call(self.id, DiskCall::SyncDir)?.medium.sync_dir(dir);
         Ok(())
     }
-    fn sync_disk(&self) -> io::Result<bool> {
+    fn syncs_disk(&self) -> bool {
+        true
+    }
+
+    fn sync_disk(&self) -> io::Result<()> {
         let (mut state, failure) = self.disk.call(self.id, DiskCall::SyncDisk)?;
         state.medium.sync_all(failure.is_some());
-        failure.map_or(Ok(true), |failure| Err(failure.error))
+        failure.map_or(Ok(()), |failure| Err(failure.error))
     }
 
     fn modified(&self, path: &str) -> io::Result<Option<u64>> {
