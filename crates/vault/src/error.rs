@@ -44,7 +44,9 @@ pub enum UnlockError {
 impl From<Error> for UnlockError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Corrupt { .. } | Error::WrongKey { .. } => Self::Damaged { source: error },
+            Error::Corrupt { .. } | Error::ChangedOutside { .. } | Error::WrongKey { .. } => {
+                Self::Damaged { source: error }
+            }
             Error::TooNew { found, newest, .. } => Self::TooNew { found, newest },
             Error::InUse { .. } => Self::InUse,
             _ => Self::Store(error),

@@ -210,7 +210,10 @@ impl From<kv_core::Error> for UnlockError {
         match error {
             kv_core::Error::InUse { .. } => Self::InUse,
             kv_core::Error::TooNew { found, newest, .. } => Self::TooNew { found, newest },
-            kv_core::Error::Corrupt { .. } => Self::Damaged { source: error },
+            // Nobody but this program has reason to change a sealed value.
+            kv_core::Error::Corrupt { .. } | kv_core::Error::ChangedOutside { .. } => {
+                Self::Damaged { source: error }
+            }
             other => Self::Other(Error::Store(other)),
         }
     }

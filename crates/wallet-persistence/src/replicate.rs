@@ -155,7 +155,7 @@ impl Post<'_> {
                 self.put(&object).await?;
             }
         }
-        let to = self.tower.recorder.sequence();
+        let to = blocking(move || reader.end().map_err(Error::from)).await?;
         let (objects, index) = writer.finish(to, self.state.newest.clone(), self.now())?;
         for object in &objects {
             self.put(object).await?;
@@ -177,7 +177,8 @@ impl Post<'_> {
         let Some(dump) = self.state.dump else { return Ok(()) };
         let newest = self.state.newest.clone();
         let sequence = newest.as_ref().map_or(0, |link| link.range().1).max(dump.id.from);
-        let time = self.now();
+        // Never behind a head this device has seen, whatever its clock says.
+        let time = self.tower.recorder.head_time();
         let previous = self.state.head;
         let head = Head {
             time,

@@ -61,7 +61,7 @@ struct Choice<'a> {
     head: Head,
     answered: usize,
     agreeing: usize,
-    heads: Vec<ObjectRef>,
+    heads: Heads,
 }
 
 #[tracing::instrument(skip_all)]
@@ -118,7 +118,10 @@ pub(crate) async fn run(
     for entries in segments.into_iter().rev() {
         restorer = apply(restorer, entries).await?;
     }
-    let seen = choice.heads.clone();
+    for (_, head) in &choice.heads {
+        restorer.saw_head(head);
+    }
+    let seen = choice.heads.iter().map(|(object, _)| *object).collect();
     let urls = parts.cloud_urls.clone();
     let restored = blocking(move || {
         let restored = restorer.finish(seen)?;
@@ -136,7 +139,7 @@ pub(crate) async fn run(
         other_writers: choice
             .heads
             .iter()
-            .filter(|o| o.id.writer != choice.object.id.writer)
+            .filter(|(o, _)| o.id.writer != choice.object.id.writer)
             .count(),
         changes: restored.changes,
         value_bytes: restored.bytes,
@@ -176,9 +179,9 @@ async fn choose<'a>(
         .find(|(_, heads)| holds(heads))
         .map(|(cloud, _)| *cloud)
         .ok_or(backup::Error::NoBackup)?;
-    let mut heads: Vec<ObjectRef> = all.iter().map(|(object, _)| *object).collect();
-    heads.sort_unstable();
-    heads.dedup();
+    let mut heads = all;
+    heads.sort_unstable_by_key(|(object, _)| *object);
+    heads.dedup_by_key(|(object, _)| *object);
     Ok(Choice { cloud, object, head, answered: found.len(), agreeing, heads })
 }
 

@@ -193,3 +193,38 @@ async fn the_digest_sees_every_change() {
     assert_eq!(session.digest().await.unwrap(), before);
     session.lock().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_slow_clock_does_not_lose_what_was_written_after_a_restore() {
+    use std::sync::Arc;
+
+    use wallet_persistence::Timestamp;
+
+    let dir = tempfile::tempdir().unwrap();
+    let cloud = CloudUrl::parse(&format!("dir:{}", dir.path().join("cloud").display())).unwrap();
+    let device = |name: &str, time| {
+        let clock = Arc::new(kv_core::testing::ManualClock::at(Timestamp(time)));
+        let builder = WalletPersistence::builder(dir.path().join(name)).clock(clock);
+        let mut settings = Settings::default();
+        settings.replicate_every = None;
+        builder.cloud_url(cloud.clone()).settings(settings).build()
+    };
+    let session = device("old", 1_000_000).create(&root(1)).await.unwrap();
+    session.set_profile(ProfileField::GivenName, "Ada").await.unwrap();
+    session.post_backup().await.unwrap();
+    session.lock().await.unwrap();
+
+    // The clock of the new device is far behind that of the old one.
+    let new = device("new", 1_000);
+    new.restore(&root(1), |_| ()).await.unwrap();
+    let session = new.unlock(&root(1)).await.unwrap();
+    session.set_profile(ProfileField::GivenName, "Augusta").await.unwrap();
+    session.post_backup().await.unwrap();
+    session.lock().await.unwrap();
+
+    let newest = device("newest", 1_000);
+    newest.restore(&root(1), |_| ()).await.unwrap();
+    let session = newest.unlock(&root(1)).await.unwrap();
+    assert_eq!(session.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Augusta"));
+    session.lock().await.unwrap();
+}
