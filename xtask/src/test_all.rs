@@ -14,8 +14,8 @@ use crate::{
     tools::Tool,
 };
 
-/// All crates but the benchmark, whose peers nobody should compile without asking for them.
-const OURS: [&str; 3] = ["--workspace", "--exclude", "kv-bench"];
+/// All crates but those with peers, which nobody should compile without asking for them.
+const OURS: [&str; 5] = ["--workspace", "--exclude", "kv-bench", "--exclude", "kv-fs-compat"];
 
 /// What the sections share.
 struct Context {
@@ -92,8 +92,8 @@ fn book(_: &mut Context) -> Result<(), Stop> {
 fn deny(_: &mut Context) -> Result<(), Stop> {
     need(Tool::Deny)?;
     // Advisories need the network and change without us: deny.toml says more.
-    // What kv-bench compares with is never shipped.
-    let graph = ["deny", "--exclude", "kv-bench"];
+    // What these two compare with is never shipped.
+    let graph = ["deny", "--exclude", "kv-bench", "--exclude", "kv-fs-compat"];
     let checks = ["check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
     Ok(Step::cargo(&[graph.as_slice(), checks.as_slice()].concat()).run()?)
 }

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("wallet-persistence", &["kv-core", "kv-mem", "kv-fs", "vault", "backup", "cloud", "records"]),
     ("strongroom", &["wallet-persistence"]),
     ("kv-bench", &["kv-core", "kv-fs", "vault", "backup"]),
+    ("kv-fs-compat", &[]),
     ("xtask", &[]),
 ];
 
