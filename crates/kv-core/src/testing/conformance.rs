@@ -1,4 +1,4 @@
-//! The conformance suite: one function per law of [`KvStore`](crate::KvStore), run by
+//! The conformance suite: one function per law of [`KvStore`], run by
 //! [`conformance!`](crate::conformance) for every store and every decorator.
 
 #![expect(clippy::unwrap_used, reason = "a test suite panics")]
