@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod kernels;
 mod kill_loop;
 mod metadata;
 mod run;
@@ -23,6 +24,9 @@ The checks of this repository, the same at home and in CI.
   cargo xtask tidy                 only the repository's own lints
   cargo xtask bench kv [OPTIONS]   the stores beside their peers and the limit of the disk;
                                    without options a full run, about an hour, into the book
+  cargo xtask kernels [--rounds N] [--seed S]
+                                   kv-fs on real file systems: power cuts, kills, a full disk,
+                                   failing syncs; N times the minute that test-all spends; needs root
   cargo xtask kill-loop [--rounds N]
                                    kills the released program N times (200) during an import
 
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
         ["tidy"] => report(tidy::run()),
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
+        ["kernels", options @ ..] => report(kernels::with(options)),
+        [kernels::INSIDE, program, rounds, seed] => report(kernels::inside(program, rounds, seed)),
         ["bench", "kv", options @ ..] => bench::kv(options),
         ["help" | "--help" | "-h"] | ["test-all" | "tidy" | "kill-loop", "--help" | "-h"] => {
             print!("{HELP}");

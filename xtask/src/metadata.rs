@@ -1,6 +1,6 @@
 //! What cargo knows about the crates of this workspace.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde_json::Value;
 
@@ -17,12 +17,20 @@ pub(crate) struct Package {
 
 /// All crates of the workspace, ascending by name.
 pub(crate) fn packages() -> Result<Vec<Package>, String> {
-    let args = ["metadata", "--no-deps", "--format-version", "1"];
-    let text = Step::cargo(&args).output()?;
-    let json: Value = serde_json::from_str(&text).map_err(|e| format!("cargo metadata: {e}"))?;
-    let mut packages: Vec<Package> = array(&json, "packages").map(package).collect();
+    let mut packages: Vec<Package> = array(&metadata()?, "packages").map(package).collect();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(packages)
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir() -> Result<PathBuf, String> {
+    Ok(text(&metadata()?, "target_directory").into())
+}
+
+fn metadata() -> Result<Value, String> {
+    let args = ["metadata", "--no-deps", "--format-version", "1"];
+    let text = Step::cargo(&args).output()?;
+    serde_json::from_str(&text).map_err(|e| format!("cargo metadata: {e}"))
 }
 
 fn package(json: &Value) -> Package {

@@ -11,6 +11,7 @@ use std::{
 pub(crate) struct Step {
     command: Command,
     shown: String,
+    quiet: bool,
 }
 
 /// Which of a program's two streams is read line by line (and still shown).
@@ -42,7 +43,13 @@ impl Step {
                 command.env_remove(&*name);
             }
         }
-        Self { command, shown: format!("{shown} {}", args.join(" ")) }
+        Self { command, shown: format!("{shown} {}", args.join(" ")), quiet: false }
+    }
+
+    /// Does not show the command.
+    pub(crate) fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
@@ -68,7 +75,9 @@ impl Step {
 
     /// Runs the program and shows what it prints.
     pub(crate) fn run(mut self) -> Result<(), String> {
-        println!("$ {}", self.shown);
+        if !self.quiet {
+            println!("$ {}", self.shown);
+        }
         let status = self.command.status();
         self.judge(status)
     }

@@ -9,6 +9,7 @@ use std::{env, time::Instant};
 use report::{Report, Stop};
 
 use crate::{
+    kernels,
     run::{Step, Stream},
     tidy,
     tools::Tool,
@@ -27,12 +28,14 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 10] = [
+const SECTIONS: [(&str, bool, Section); 12] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
     ("tests", false, suites::run),
     ("doc tests", false, suites::run_doc_tests),
+    ("beside LDK", true, suites::run_beside_ldk),
+    ("kernels", true, on_kernels),
     ("each crate alone", true, |_| alone::run()),
     ("docs", true, docs),
     ("book", true, book),
@@ -87,6 +90,13 @@ fn book(_: &mut Context) -> Result<(), Stop> {
         return Err(Stop::Failed(format!("mdbook warned {warnings} times")));
     }
     Ok(())
+}
+
+fn on_kernels(_: &mut Context) -> Result<(), Stop> {
+    match kernels::why_not() {
+        Some(why) => Err(Stop::Skipped(why)),
+        None => Ok(kernels::run(kernels::Size::SHORT, None)?),
+    }
 }
 
 fn deny(_: &mut Context) -> Result<(), Stop> {

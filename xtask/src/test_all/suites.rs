@@ -39,6 +39,13 @@ pub(super) fn run_doc_tests(context: &mut Context) -> Result<(), Stop> {
     run_cargo_test(context, &[&["test", "--doc"], OURS.as_slice(), flags.as_slice()].concat())
 }
 
+/// The tests of kv-fs that need LDK's own stores.
+pub(super) fn run_beside_ldk(context: &mut Context) -> Result<(), Stop> {
+    Step::cargo(&["clippy", "--package", "kv-fs-compat", "--all-targets", "--", "-D", "warnings"])
+        .run()?;
+    run_cargo_test(context, &["test", "--package", "kv-fs-compat", "--tests", "--no-fail-fast"])
+}
+
 /// Here each binary has a closing line.
 fn run_cargo_test(context: &mut Context, args: &[&str]) -> Result<(), Stop> {
     let each = |line: &str| context.counts.add(of_cargo_test(line).unwrap_or_default());
