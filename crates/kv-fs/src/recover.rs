@@ -103,15 +103,22 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
     let live_big = live_big_files(&table);
     let newest_big = live_big.last().copied().max(own.big.last().copied());
 
-    let (segment, offset, previous) =
-        start_segment(disk, settings, number, &mut own.spares, mark, &replay.batches)?;
-    let (index, mark) = if clean {
-        (file, mark)
-    } else {
-        let mark = Mark { log_from: number, ..mark };
+    let write_index = |mark| {
         let rows = rows.iter().map(|((ns, key), kept)| (ns, key, *kept));
-        let index = index::write(disk, mark, names, rows);
-        (index.map_err(fault::io(Operation::Open))?, mark)
+        index::write(disk, mark, names, rows).map_err(fault::io(Operation::Open))
+    };
+    let begin_log = |spares| start_segment(disk, settings, number, spares, mark, &replay.batches);
+    let (index, mark, (segment, offset, previous)) = if is_new {
+        // An index without a log would be damage.
+        let begun = begin_log(&mut own.spares)?;
+        let mark = Mark { log_from: number, ..mark };
+        (write_index(mark)?, mark, begun)
+    } else if clean {
+        (file, mark, begin_log(&mut own.spares)?)
+    } else {
+        // The end of the index may have been read from what a failed sync has left in memory. It
+        // must be durable before the log, which has the same, is superseded.
+        (write_index(mark)?, mark, begin_log(&mut own.spares)?)
     };
     let pool = own.put_away(disk, &live_big, &mut notices)?;
 
