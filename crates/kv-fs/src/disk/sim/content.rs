@@ -1,6 +1,9 @@
 //! The bytes of a simulated file, in blocks that copies share until they change.
 
-use std::sync::Arc;
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 /// Bytes of a sector: a sector is never torn.
 pub(super) const SECTOR: usize = 512;
@@ -13,7 +16,30 @@ pub(super) struct Content {
     blocks: Vec<Block>,
 }
 
-pub(super) type Block = Option<Arc<[u8]>>;
+pub(super) type Block = Option<Arc<Bytes>>;
+
+#[derive(Debug)]
+pub(super) struct Bytes {
+    bytes: Box<[u8]>,
+    /// Made once, however many copies share the block. 0 if all bytes are.
+    hash: OnceLock<u64>,
+}
+
+impl Bytes {
+    fn shared(bytes: Vec<u8>) -> Block {
+        Some(Arc::new(Self { bytes: bytes.into(), hash: OnceLock::new() }))
+    }
+
+    fn hash(&self) -> u64 {
+        *self.hash.get_or_init(|| {
+            if self.bytes.iter().all(|byte| *byte == 0) {
+                return 0;
+            }
+            let (words, _) = self.bytes.as_chunks();
+            words.iter().fold(1, |hash, word| mix(hash, u64::from_le_bytes(*word)))
+        })
+    }
+}
 
 impl Content {
     pub(super) fn new(block: usize) -> Self {
@@ -28,7 +54,7 @@ impl Content {
         let mut bytes = Vec::with_capacity(self.blocks.len() * self.block);
         for block in &self.blocks {
             match block {
-                Some(block) => bytes.extend_from_slice(block),
+                Some(block) => bytes.extend_from_slice(&block.bytes),
                 None => bytes.resize(bytes.len() + self.block, 0),
             }
         }
@@ -37,7 +63,7 @@ impl Content {
     }
 
     /// Writes, and answers the numbers of the blocks written to.
-    pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) -> std::ops::Range<usize> {
+    pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) -> Range<usize> {
         let end = offset + bytes.len();
         self.grow(end);
         let first = offset / self.block;
@@ -59,11 +85,11 @@ impl Content {
         if block.is_none() && bytes.iter().all(|byte| *byte == 0) {
             return;
         }
-        let mut new = block.as_deref().map_or_else(|| vec![0; size], <[u8]>::to_vec);
+        let mut new = block.as_deref().map_or_else(|| vec![0; size], |block| block.bytes.to_vec());
         if let Some(place) = new.get_mut(within..within + bytes.len()) {
             place.copy_from_slice(bytes);
         }
-        *block = Some(new.into());
+        *block = Bytes::shared(new);
     }
 
     pub(super) fn grow(&mut self, len: usize) {
@@ -99,7 +125,7 @@ impl Content {
         for (byte, new) in bytes.iter_mut().zip(new).take(cut) {
             *byte = new;
         }
-        Some(bytes.into())
+        Bytes::shared(bytes)
     }
 
     /// The block with zeros wherever it would have changed.
@@ -114,24 +140,20 @@ impl Content {
         {
             written.fill(0);
         }
-        Some(bytes.into())
+        Bytes::shared(bytes)
     }
 
     fn block_bytes(&self, number: usize) -> Vec<u8> {
-        self.block(number).map_or_else(|| vec![0; self.block], |block| block.to_vec())
+        self.block(number).map_or_else(|| vec![0; self.block], |block| block.bytes.to_vec())
     }
 
     /// Mixes the contents into a fingerprint.
     pub(super) fn mix(&self, mut hash: u64) -> u64 {
         hash = mix(hash, self.len as u64);
         for (number, block) in self.blocks.iter().enumerate() {
-            let Some(block) = block.as_deref().filter(|block| block.iter().any(|b| *b != 0)) else {
-                continue;
-            };
-            hash = mix(hash, number as u64);
-            for word in block.chunks(8) {
-                let word = word.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-                hash = mix(hash, word);
+            let block = block.as_ref().map_or(0, |block| block.hash());
+            if block != 0 {
+                hash = mix(mix(hash, number as u64), block);
             }
         }
         hash
