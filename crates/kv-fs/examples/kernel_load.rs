@@ -164,7 +164,12 @@ fn write_thread(store: &FsStore, thread: u64, batches: u64) -> Outcome {
     };
     let outcome = (|| -> Outcome {
         for n in begin..begin + batches {
-            flying.push_back((n, store.submit(batch(thread, n)?)));
+            let commit = store.submit(batch(thread, n)?);
+            // A refusal is known at once. Nothing may follow it: the next batch might be taken.
+            if let Some(Err(error)) = commit.receipt().outcome() {
+                return Err(error.into());
+            }
+            flying.push_back((n, commit));
             if flying.len() == WINDOW {
                 settle(&mut flying)?;
             }

@@ -29,11 +29,11 @@ pub(super) const EXT4: System = System {
 
 pub(super) const SYSTEMS: [System; 3] = [
     EXT4,
-    System { name: "xfs", mkfs: "mkfs.xfs", flags: &["-q", "-f"], mib: 320, options: "loop" },
+    System { name: "xfs", mkfs: "mkfs.xfs", flags: &["-f"], mib: 320, options: "loop" },
     System {
         name: "btrfs",
         mkfs: "mkfs.btrfs",
-        flags: &["-q", "-f"],
+        flags: &["-f"],
         mib: 160,
         options: "loop,commit=300",
     },
@@ -53,7 +53,7 @@ impl Image {
             .and_then(|file| file.set_len(mib.unwrap_or(system.mib) << 20));
         made.map_err(|e| format!("{}: {e}", image.file.display()))?;
         let path = super::shown(&image.file)?;
-        Step::new(system.mkfs, &[system.flags, &[&path]].concat()).quiet().run()?;
+        Step::new(system.mkfs, &[system.flags, &[&path]].concat()).output()?;
         Ok(image)
     }
 
