@@ -40,7 +40,6 @@ pub(crate) fn adopt(disk: &dyn Disk, own: &Own) -> Result<Loaded> {
     if used || !own.big.is_empty() || !disk.list(layout::RESERVED).map_err(io())?.is_empty() {
         return Err(fault::corrupt("the index is missing"));
     }
-    refuse_version_1(disk)?;
     let mut loaded = Loaded::default();
     loaded.mark.next_creation = 1;
     for (ns, _) in namespaces(disk)? {
@@ -49,9 +48,13 @@ pub(crate) fn adopt(disk: &dyn Disk, own: &Own) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// LDK's `FilesystemStore` keeps values where version 2 has folders. Half of them would be seen.
-fn refuse_version_1(disk: &dyn Disk) -> Result<()> {
+/// LDK's `FilesystemStore` keeps values where version 2 has folders: half of them would be seen.
+/// Looks only where no store is yet, and before anything is created.
+pub(crate) fn refuse_version_1(disk: &dyn Disk) -> Result<()> {
     let io = || fault::io(Operation::Open);
+    if disk.modified(layout::INDEX).map_err(io())?.is_some() {
+        return Ok(());
+    }
     let top = disk.list("").map_err(io())?;
     let dirs = top.iter().filter(|entry| entry.is_dir && entry.name != layout::HOME);
     let mut files: Vec<_> = top.iter().filter(|entry| !entry.is_dir).cloned().collect();

@@ -12,7 +12,7 @@ use kv_core::{
 };
 
 use crate::{
-    Settings,
+    Settings, adopt,
     disk::{Disk, RealDisk},
     fault::{self, STORE},
     flusher, layout,
@@ -84,6 +84,7 @@ impl FsStore {
         start: impl FnOnce(Shared) -> Result<Self>,
     ) -> Result<Self> {
         recover::refuse_newer(&*disk)?;
+        adopt::refuse_version_1(&*disk)?;
         create_home(&*disk).map_err(fault::io(Operation::Open))?;
         if !disk.lock(layout::LOCK).map_err(fault::io(Operation::Open))? {
             return Err(Error::InUse { store: STORE });
