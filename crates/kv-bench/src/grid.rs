@@ -61,7 +61,7 @@ impl Grid {
         unit: &str,
         of: (&str, &str),
     ) -> Verdict {
-        verdict(what, target, unit, self.spread(of.0, of.1))
+        Verdict::new(what, target, unit, self.spread(of.0, of.1))
     }
 
     /// A target that the ratio of two figures must meet.
@@ -72,17 +72,13 @@ impl Grid {
         a: (&str, &str),
         b: (&str, &str),
     ) -> Verdict {
-        verdict(what, target, "×", self.ratio(a, b))
+        Verdict::new(what, target, "×", self.ratio(a, b))
     }
 
     fn samples(&self, contestant: &str, column: &str) -> &[f64] {
         let cell = self.0.iter().find(|c| c.contestant == contestant && c.column == column);
         cell.map(|cell| cell.samples.as_slice()).unwrap_or_default()
     }
-}
-
-fn verdict(what: &str, target: Target, unit: &str, spread: Spread) -> Verdict {
-    Verdict { what: what.to_owned(), target, unit: unit.to_owned(), spread }
 }
 
 #[cfg(test)]
@@ -92,12 +88,12 @@ mod tests {
     #[test]
     fn ratios_are_taken_within_a_round() {
         let mut grid = Grid::default();
-        for (a, b) in [(1.0, 2.0), (10.0, 10.0), (100.0, 50.0)] {
+        for (a, b) in [(1.0, 2.0), (12.0, 10.0), (100.0, 50.0)] {
             grid.push("a", "x", a);
             grid.push("b", "x", b);
         }
         let ratio = grid.ratio(("a", "x"), ("b", "x"));
-        assert_eq!((ratio.median, ratio.min, ratio.max), (1.0, 0.5, 2.0));
+        assert_eq!((ratio.median, ratio.min, ratio.max), (1.2, 0.5, 2.0));
         assert_eq!(grid.best(&["a", "b"], "x"), Some("a"));
         assert_eq!(grid.best(&[], "x"), None);
     }

@@ -67,21 +67,21 @@ pub(crate) fn describe(dir: &Path) -> Result<Machine> {
     })
 }
 
-/// Bytes this process has caused to be written to disks, its own share of metadata excluded.
-pub(crate) fn bytes_written() -> Result<u64> {
-    let number = |name| field("/proc/self/io", name).and_then(|text| text.parse::<u64>().ok());
-    let written = number("write_bytes").ok_or("the kernel does not count written bytes")?;
-    Ok(written.saturating_sub(number("cancelled_write_bytes").unwrap_or(0)))
-}
-
-/// Bytes the disk has written, for everybody and with all metadata; 0 if the kernel does not say.
-pub(crate) fn device_bytes_written(dir: &Path) -> Result<u64> {
-    let path = format!("/sys/dev/block/{}/stat", Mount::of(dir)?.device);
-    let sectors = fs::read_to_string(path).ok().and_then(|text| {
-        let sectors = text.split_whitespace().nth(6)?;
-        sectors.parse::<u64>().ok()
-    });
-    Ok(sectors.unwrap_or(0) * 512)
+/// Bytes the disk has written so far, once nothing is left for it to write: for everybody, and with
+/// the file system's own. (What the kernel counts for one process are pages that were touched,
+/// and those may be megabytes large.)
+pub(crate) fn bytes_written(dir: &Path) -> Result<u64> {
+    if !Command::new("sync").status()?.success() {
+        return Err("sync failed".into());
+    }
+    let mount = Mount::of(dir)?;
+    let name = fs::canonicalize(&mount.source).unwrap_or_default();
+    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let places =
+        [format!("/sys/class/block/{name}/stat"), format!("/sys/dev/block/{}/stat", mount.device)];
+    let stat = places.iter().find_map(|path| fs::read_to_string(path).ok());
+    let sectors = stat.and_then(|stat| stat.split_whitespace().nth(6)?.parse::<u64>().ok());
+    Ok(sectors.ok_or("the kernel does not count what this disk writes")? * 512)
 }
 
 /// Bytes of memory this process has in use now, as the kernel sees it.

@@ -108,7 +108,7 @@ fn verdicts<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> String {
             Target::AtMost(target) => format!("≤ {}", with_unit(target)),
             Target::Reported => "reported".to_owned(),
         };
-        let outcome = match verdict.is_reached() {
+        let outcome = match verdict.reached {
             Some(true) => "reached",
             Some(false) => "**not reached**",
             None => "",

@@ -41,6 +41,8 @@ pub(crate) struct Verdict {
     pub(crate) target: Target,
     pub(crate) unit: String,
     pub(crate) spread: Spread,
+    /// Whether the median meets the target; `None` if there is none.
+    pub(crate) reached: Option<bool>,
 }
 
 /// What is to be reached.
@@ -87,13 +89,13 @@ impl Spread {
 }
 
 impl Verdict {
-    /// Whether the median meets the target; `None` if there is none.
-    pub(crate) fn is_reached(&self) -> Option<bool> {
-        match self.target {
-            Target::AtLeast(target) => Some(self.spread.median >= target),
-            Target::AtMost(target) => Some(self.spread.median <= target),
+    pub(crate) fn new(what: &str, target: Target, unit: &str, spread: Spread) -> Self {
+        let reached = match target {
+            Target::AtLeast(target) => Some(spread.median >= target),
+            Target::AtMost(target) => Some(spread.median <= target),
             Target::Reported => None,
-        }
+        };
+        Self { what: what.to_owned(), target, unit: unit.to_owned(), spread, reached }
     }
 }
 
@@ -115,9 +117,7 @@ mod tests {
     #[test]
     fn a_target_is_met_by_the_median() {
         let verdict = |target, median| {
-            let spread = Spread { median, min: 0.0, max: 9.0 };
-            let verdict = Verdict { what: String::new(), target, unit: String::new(), spread };
-            verdict.is_reached()
+            Verdict::new("", target, "", Spread { median, min: 0.0, max: 9.0 }).reached
         };
         assert_eq!(verdict(Target::AtLeast(0.7), 0.7), Some(true));
         assert_eq!(verdict(Target::AtLeast(0.7), 0.69), Some(false));

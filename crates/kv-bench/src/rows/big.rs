@@ -96,10 +96,10 @@ fn queued(bench: &Bench, dir: &Path, round: usize, random: &mut Random) -> Resul
 fn count_bytes(bench: &Bench, dir: &Path, random: &mut Random) -> Result<f64> {
     let store = open_fs(dir)?;
     let (ns, name) = (namespace()?, Name::new(0)?);
-    let before = machine::bytes_written()?;
+    let before = machine::bytes_written(dir)?;
     for _ in 0..COUNTED {
         store.write(&ns, &name.key, bench.values.fresh(random, BIG))?;
     }
     store.close()?;
-    Ok((machine::bytes_written()? - before) as f64 / (COUNTED * BIG) as f64)
+    Ok(machine::bytes_written(dir)?.saturating_sub(before) as f64 / (COUNTED * BIG) as f64)
 }

@@ -43,8 +43,9 @@ pub(super) fn run(bench: &Bench, keys: Keys) -> Result<Row> {
         value_len: SMALL,
         seed: 5,
     };
-    let tick = Duration::from_secs_f64((bench.long.as_secs_f64() / MOMENTS).max(0.5));
     let slice = bench.long.as_secs_f64().min(60.0 * 10.0) / 10.0;
+    let tick = (bench.long.as_secs_f64() / MOMENTS).max(0.5).min(slice / 2.0);
+    let tick = Duration::from_secs_f64(tick);
     let mut times = Vec::new();
     // Writes and time of each slice.
     let mut slices: Vec<(f64, f64)> = Vec::new();
@@ -68,6 +69,7 @@ pub(super) fn run(bench: &Bench, keys: Keys) -> Result<Row> {
     drop(store);
     bench.done_with(&dir)?;
 
+    slices.retain(|(_, time)| *time > 0.0);
     let rates: Vec<f64> = slices.iter().map(|(writes, time)| writes / time).collect();
     let (mut grid, ours) = (Grid::default(), Kind::Fs.label());
     let latency = &done.latency;
@@ -99,11 +101,11 @@ pub(super) fn run(bench: &Bench, keys: Keys) -> Result<Row> {
 
 fn moment(at: Duration, seconds: f64, now: &Histogram) -> Moment {
     Moment {
-        seconds: at.as_secs_f64(),
-        per_second: now.count() as f64 / seconds,
-        p50_us: now.quantile(0.5),
-        p999_us: now.quantile(0.999),
-        max_us: now.max(),
+        seconds: (at.as_secs_f64() * 10.0).round() / 10.0,
+        per_second: (now.count() as f64 / seconds).round(),
+        p50_us: now.quantile(0.5).round(),
+        p999_us: now.quantile(0.999).round(),
+        max_us: now.max().round(),
     }
 }
 
@@ -115,8 +117,7 @@ fn verdicts(keys: Keys, rates: &[f64], latency: &Histogram, slice: f64) -> Vec<V
     let first = rates.first().copied().unwrap_or_default();
     let later: Vec<f64> = rates.iter().skip(1).map(|rate| rate / first).collect();
     let Spread { median, min, max } = Spread::of(&later);
-    let verdict =
-        |what: String, target, spread| Verdict { what, target, unit: "×".to_owned(), spread };
+    let verdict = |what: String, target, spread| Verdict::new(&what, target, "×", spread);
     let tail_ratio = latency.quantile(0.999) / latency.quantile(0.5);
     vec![
         // The worst one must reach it, not the median.
