@@ -56,7 +56,7 @@ pub(crate) fn set_first_creation(payload: &mut [u8], first: u64) {
 /// The creation number of the first change, and the changes.
 pub(crate) fn decode(payload: &[u8]) -> Option<(u64, Changes)> {
     let mut reader = Reader(payload);
-    let first_creation = reader.u64()?;
+    let first_creation = reader.number()?;
     let count = reader.u32()?;
     let mut changes = Changes::new();
     for _ in 0..count {
@@ -69,7 +69,7 @@ pub(crate) fn decode(payload: &[u8]) -> Option<(u64, Changes)> {
                 Effect::Put(Value::from(reader.take(len as usize)?))
             }
             PUT_BIG => {
-                let id = reader.u64()?;
+                let id = reader.number()?;
                 Effect::PutBig(id, Stamp { size: reader.u64()?, crc: reader.u32()? })
             }
             _ => return None,

@@ -2,6 +2,9 @@
 
 use kv_core::{Key, Namespace};
 
+/// The largest sequence, creation number, or number of a file, of all that are ever given.
+pub(crate) const LARGEST: u64 = 1 << 62;
+
 /// Reads from the front; every answer is `None` once the bytes run out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
@@ -27,6 +30,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// A number that counts something. None ever gets beyond [`LARGEST`], so that one may be added.
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        self.u64().filter(|number| *number <= LARGEST)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

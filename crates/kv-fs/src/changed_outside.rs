@@ -99,7 +99,7 @@ fn set_times(
 ) -> std::io::Result<()> {
     for ((_, key), kept) in rows_of(rows, ns) {
         if files.get(key).is_some_and(|file| file.modified != kept.modified) {
-            disk.set_modified(&layout::value(ns, key), kept.modified * NANOSECONDS)?;
+            disk.set_modified(&layout::value(ns, key), kept.modified.saturating_mul(NANOSECONDS))?;
         }
     }
     Ok(())

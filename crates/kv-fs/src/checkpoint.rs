@@ -208,7 +208,7 @@ fn move_value(
     at_once: bool,
 ) -> io::Result<Stamp> {
     let path = layout::value(ns, key);
-    let modified = entry.modified * NANOSECONDS;
+    let modified = entry.modified.saturating_mul(NANOSECONDS);
     match &entry.place {
         Place::File(stamp) => Ok(*stamp),
         Place::Memory(value) => {

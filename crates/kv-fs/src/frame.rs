@@ -84,8 +84,8 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], salt: &Salt) -> Option<Frame<'a>> {
         return None;
     }
     let payload_len = reader.u32()? as usize;
-    let sequence = reader.u64()?;
-    let durable_to = reader.u64()?;
+    let sequence = reader.number()?;
+    let durable_to = reader.number()?;
     let previous = reader.u32()?;
     let kind = match reader.u32()? {
         1 => Kind::Batch,

@@ -145,8 +145,11 @@ struct BlockHead {
 fn block_head(reader: &mut Reader<'_>) -> Option<BlockHead> {
     let (kind, previous) = (reader.u32()?, reader.u32()?);
     let (payload_len, count) = (usize::try_from(reader.u64()?).ok()?, reader.u64()?);
-    let mark =
-        Mark { applied: reader.u64()?, next_creation: reader.u64()?, log_from: reader.u64()? };
+    let mark = Mark {
+        applied: reader.number()?,
+        next_creation: reader.number()?,
+        log_from: reader.number()?,
+    };
     let (flags, crc) = (reader.u32()?, reader.u32()?);
     Some(BlockHead { kind, previous, payload_len, count, mark, flags, crc })
 }
@@ -197,7 +200,8 @@ fn decode_rows(payload: &[u8], count: u64) -> Option<Vec<(Name, Row)>> {
         let row = match present {
             0 => None,
             _ => {
-                let (created, modified, size) = (reader.u64()?, reader.u64()?, reader.u64()?);
+                let (created, modified) = (reader.number()?, reader.number()?);
+                let size = reader.u64()?;
                 let stamp = Stamp { size, crc: reader.u32()? };
                 Some(Kept { created, modified, stamp })
             }

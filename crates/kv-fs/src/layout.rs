@@ -2,6 +2,8 @@
 
 use kv_core::{Key, Namespace};
 
+use crate::bytes::LARGEST;
+
 /// Holds everything that is not a user's value. LDK's `FilesystemStoreV2` refuses plain files on
 /// its first two levels and skips names ending in `.tmp`, hence a folder in a folder of that name.
 pub(crate) const HOME: &str = "~strongroom";
@@ -46,7 +48,9 @@ pub(crate) fn new(name: &str) -> String {
 }
 
 pub(crate) fn own_file(name: &str) -> Option<OwnFile> {
-    let number = |text: &str| text.parse().ok();
+    // Written in another way it is not ours: `log-007` is not `log-7`.
+    let ours = |number: &u64, text: &str| *number <= LARGEST && number.to_string() == text;
+    let number = |text: &str| text.parse().ok().filter(|number| ours(number, text));
     if let Some(text) = name.strip_prefix("log-") {
         return number(text).map(OwnFile::Log);
     }
@@ -99,4 +103,17 @@ pub(crate) fn level(dir: &str) -> &str {
 
 pub(crate) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_spelling_and_an_end() {
+        assert_eq!(own_file("log-7"), Some(OwnFile::Log(7)));
+        for foreign in ["log-", "log-007", "log-+7", "big-18446744073709551615"] {
+            assert_eq!(own_file(foreign), None, "{foreign}");
+        }
+    }
 }

@@ -16,6 +16,8 @@ mod fault;
 mod flush;
 mod flusher;
 mod frame;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 mod import_v1;
 mod index;
 mod index_bytes;

@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
             Kind::Close => Ok(None),
             Kind::Link => {
                 let mut reader = Reader(frame.payload);
-                match (reader.u64(), reader.array()) {
+                match (reader.number(), reader.array()) {
                     (Some(number), Some(salt)) => Ok(Some((number, Some(salt)))),
                     _ => Err(fault::corrupt("a link in the log cannot be read")),
                 }

@@ -83,9 +83,9 @@ impl Header {
         let mut fields = || {
             let version = reader.u32()?;
             let flags = reader.u32()?;
-            let number = reader.u64()?;
+            let number = reader.number()?;
             let salt = reader.array()?;
-            let start = Start { base: reader.u64()?, until: reader.u64()? };
+            let start = Start { base: reader.number()?, until: reader.number()? };
             reader.u32()?;
             let crc = reader.u32()?;
             let start = (flags & START != 0).then_some(start);
