@@ -74,6 +74,8 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
     let closed = replay.batches.is_empty() && (replay.clean || loaded.folders.is_some());
     let adopted = closed
         && changed_outside::check(&*disk, &mut loaded, settings.outside_changes, &mut notices)?;
+    // A close notes the folders and leaves nothing in the log that the index does not have.
+    let shortened = replay.clean && (loaded.folders.is_none() || !replay.batches.is_empty());
     let Loaded { mark, rows, folders, cut, file } = loaded;
     let disk_arc = disk;
     let disk = &*disk_arc;
@@ -81,11 +83,9 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
     if replay.torn {
         notice(&mut notices, "the torn end of the log was cut");
     }
-    if cut {
-        notice(
-            &mut notices,
-            "the end of the index was damaged and has been made again from the log",
-        );
+    if cut || shortened {
+        let what = "the end of the index was damaged or missing and has been made again";
+        notice(&mut notices, what);
     }
 
     let mut table = Table::default();

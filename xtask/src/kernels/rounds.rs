@@ -102,10 +102,13 @@ pub(super) fn lies(
 ) -> Result<(), String> {
     let (mut runs, mut injected, mut acked) = (0, 0, 0);
     let trace = work.join("trace");
+    let image = Image::new(work.join("image"), EXT4, None)?;
+    let mount = image.mount(work.join("mounted"))?;
     for call in ["fsync", "fdatasync", RENAME, "syncfs"] {
         for again in ["", "+"] {
-            for n in 0..3 * rounds {
-                let dir = work.join(format!("lied-{runs}"));
+            for n in 0..2 * rounds {
+                let name = format!("lied-{runs}");
+                let dir = mount.path().join(&name);
                 let error = if n % 2 == 0 { "EIO" } else { "ENOSPC" };
                 // Counted for each thread of the program by itself.
                 let when = 1 + random.below(if call == "syncfs" { 4 } else { 12 });
@@ -117,6 +120,11 @@ pub(super) fn lies(
                 let acks = program.write(&strace, &dir, 120, how)?.finish();
                 let lied = fs::read_to_string(&trace).unwrap_or_default();
                 injected += lied.matches("(INJECTED)").count() as u64;
+                // A power cut shows what was acknowledged without being durable.
+                let copy = image.copy(work.join("cut"))?;
+                let cut = copy.mount(work.join("copy"))?;
+                let after_cut = program.check(&cut.path().join(&name), &acks);
+                after_cut.map_err(|e| format!("{inject}, then a power cut: {e}"))?;
                 program.check(&dir, &acks).map_err(|e| format!("{inject}: {e}"))?;
                 acked += acks.values().sum::<u64>();
                 runs += 1;
