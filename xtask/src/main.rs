@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod crash;
 mod kernels;
 mod kill_loop;
 mod metadata;
@@ -27,6 +28,8 @@ The checks of this repository, the same at home and in CI.
   cargo xtask kernels [--rounds N] [--seed S]
                                    kv-fs on real file systems: power cuts, kills, a full disk,
                                    failing syncs; N times the minute that test-all spends; needs root
+  cargo xtask crash --hours N [--seed S]
+                                   random workloads of kv-fs and their crash states, for N hours
   cargo xtask kill-loop [--rounds N]
                                    kills the released program N times (200) during an import
 
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         ["tidy"] => report(tidy::run()),
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
+        ["crash", options @ ..] => report(crash::run(options)),
         ["kernels", options @ ..] => report(kernels::with(options)),
         [kernels::INSIDE, program, rounds, seed] => report(kernels::inside(program, rounds, seed)),
         ["bench", "kv", options @ ..] => bench::kv(options),
