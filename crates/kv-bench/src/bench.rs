@@ -55,24 +55,23 @@ impl Bench {
             dir: options.dir.join("kv-bench"),
         };
         bench.clean_up()?;
+        fs::create_dir(&bench.dir)?;
         Ok(bench)
     }
 
     pub(crate) fn clean_up(&self) -> Result<()> {
-        remove(&self.dir)
+        match fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => Ok(other?),
+        }
     }
 
-    /// An empty folder on the disk in question.
+    /// A new, empty folder on the disk in question. All are removed at the end of the run and
+    /// not before: for minutes after a file is removed ext4 is slower to create others.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         let dir = self.dir.join(name);
-        remove(&dir)?;
-        fs::create_dir_all(&dir)?;
+        fs::create_dir(&dir)?;
         Ok(dir)
-    }
-
-    /// Removes a folder of [`Bench::folder`], so that the disk does not fill up.
-    pub(crate) fn done_with(&self, dir: &Path) -> Result<()> {
-        remove(dir)
     }
 
     /// A cleanly closed kv-fs with small values under the first names; filled once in a run.
@@ -117,12 +116,5 @@ impl Bench {
             numbers: grid.numbers(),
             times: Vec::new(),
         }
-    }
-}
-
-fn remove(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => Ok(other?),
     }
 }

@@ -41,7 +41,6 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
         eprintln!("value {}: raw {raw:.1} ms, small behind big {behind:.1} ms", round + 1);
     }
     grid.push(OURS, BYTES, count_bytes(bench, &dir.join("counted"), &mut random)?);
-    bench.done_with(&dir)?;
     let verdicts = vec![
         grid.verdict(
             "10 MiB value: bytes written, of its size",

@@ -63,9 +63,6 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
             eprintln!("round {}: {name}: {rate:.0} writes/s", round + 1);
         }
     }
-    for dir in [&limit, &plain, &sealed] {
-        bench.done_with(dir)?;
-    }
     let [(limit, _), (ours, _), ..] = CONTESTANTS;
     let what = "one thread, 64 commits in flight: of the limit at 64 threads";
     let verdict = grid.compare(what, Target::AtLeast(0.7), (ours, COLUMN), (limit, COLUMN));

@@ -31,7 +31,7 @@ const MOMENTS: f64 = 300.0;
 pub(super) fn run(bench: &Bench, keys: Keys) -> Result<Row> {
     let names = Name::many(HOT_KEYS)?;
     let next = AtomicUsize::new(0);
-    let dir = bench.folder("long")?;
+    let dir = bench.folder(&format!("long-{keys:?}"))?;
     let store = Kind::Fs.open(&dir)?;
     let load = Load {
         values: &bench.values,
@@ -67,7 +67,6 @@ pub(super) fn run(bench: &Bench, keys: Keys) -> Result<Row> {
     };
     let done = load.watch(&*store, bench.long, tick, &mut each)?;
     drop(store);
-    bench.done_with(&dir)?;
 
     slices.retain(|(_, time)| *time > 0.0);
     let rates: Vec<f64> = slices.iter().map(|(writes, time)| writes / time).collect();

@@ -60,9 +60,6 @@ pub(super) fn run(bench: &Bench, value_len: usize, threads: &[usize]) -> Result<
             }
         }
     }
-    for (_, dir) in &dirs {
-        bench.done_with(dir)?;
-    }
     let verdicts = if value_len == SMALL { small(&grid) } else { large(&grid) };
     let how = format!(
         "Writes per second; {} rounds of {:.1} s for each contestant, interleaved, on {HOT_KEYS} hot keys with a fresh value each time.",

@@ -23,7 +23,7 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
     for kind in Kind::WRITERS {
         for (what, is_hot) in [("hot keys", true), ("new keys", false)] {
             let next = AtomicUsize::new(0);
-            let dir = bench.folder("written")?;
+            let dir = bench.folder(&format!("written-{kind:?}-{is_hot}"))?;
             let load = Load {
                 values: &bench.values,
                 keys: if is_hot { Keys::Hot(&names) } else { Keys::New(&next) },
@@ -39,7 +39,6 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
             let ratio = written as f64 / (done.latency.count() * SMALL as u64) as f64;
             grid.push(kind.label(), what, ratio);
             eprintln!("{}: {what}: {ratio:.2}", kind.label());
-            bench.done_with(&dir)?;
         }
     }
     let verdict = |what: &str| {
