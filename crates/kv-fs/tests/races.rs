@@ -221,6 +221,9 @@ fn listings_are_right_while_keys_come_and_go() {
                 let low = gone.load(SeqCst);
                 let found = store.list_all(&ns("a")).unwrap();
                 let high = begun.load(SeqCst);
+                // This one lists the folders themselves.
+                let size = store.capabilities().footprint.unwrap().footprint().unwrap();
+                assert!(size.keys >= 20, "{size:?}");
                 assert!(found.is_sorted_by(|a, b| a < b), "{found:?}");
                 assert!(stays.iter().all(|name| found.contains(name)), "{found:?}");
                 for name in found.iter().filter_map(|k| k.as_str().strip_prefix("comes-")) {

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// Of so many states one is also crashed during its recovery.
-const RECOVERIES: u64 = 80;
+const RECOVERIES: u64 = 100;
 /// And of so many failed syncs of a short workload.
-const FAILED_RECOVERIES: u64 = 12;
+const FAILED_RECOVERIES: u64 = 16;
 /// At one point of a recovery at most so many choices are tried.
 const CHOICES_IN_RECOVERY: usize = 16;
 

@@ -100,7 +100,7 @@ fn crash_states_of_random_long_workloads() {
         let goes_on = match (seconds, seed) {
             (Some(limit), _) => begun.elapsed() < limit,
             (None, Some(only)) => n == only,
-            (None, None) => n < first + 40,
+            (None, None) => n < first + 30,
         };
         goes_on.then(|| Explorer::new(n, 0).explore(&Plan::random(n)))
     });

@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     crash_from: usize,
     pub(crate) block: usize,
     pub(crate) segment: usize,
+    /// Checkpoints sync the disk as a whole.
+    at_once: bool,
 }
 
 /// A workload that was carried out.
@@ -67,7 +69,7 @@ impl Plan {
     pub(crate) fn short(prelude: Prelude, ops: Vec<Op>, wait: Wait, block: usize) -> Self {
         let crash_from = ops.len() - 1;
         let ops = ops.into_iter().map(|op| (op, wait)).collect();
-        Self { prelude, ops, crash_from, block, segment: 16 << 10 }
+        Self { prelude, ops, crash_from, block, segment: 16 << 10, at_once: false }
     }
 
     pub(crate) fn random(seed: u64) -> Self {
@@ -87,7 +89,8 @@ impl Plan {
         let ops = (0..len).map(|_| (op(pick(22)), wait(pick(3)))).collect();
         let prelude = [Prelude::Room, Prelude::EndOfSegment, Prelude::Empty][pick(3)];
         let (block, segment) = ([512, 1024, 4096][pick(3)], [4 << 10, 16 << 10][pick(2)]);
-        Self { prelude, ops, crash_from: 0, block, segment }
+        let at_once = pick(2) == 0;
+        Self { prelude, ops, crash_from: 0, block, segment, at_once }
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -95,6 +98,9 @@ impl Plan {
         settings.segment_size = self.segment;
         settings.checkpoint_after = 3 * self.segment as u64 / 2;
         settings.big_value = 2 << 10;
+        if self.at_once {
+            settings.sync_disk_from = 1;
+        }
         settings
     }
 
@@ -113,7 +119,7 @@ impl Plan {
         run.end()
     }
 
-    /// Carries it out up to the operation during which the nth sync of a file fails. `None` if there are fewer.
+    /// Carries it out up to the operation during which the nth sync fails. `None` if there are fewer.
     pub(crate) fn run_with_failing_sync(&self, nth: u64) -> Option<Story> {
         let mut run = Run::begin(self);
         let outcome = run.ops(Some(nth));
@@ -159,7 +165,7 @@ impl<'a> Run<'a> {
             if n == self.plan.crash_from {
                 self.disk.fail(failing_sync.map(|nth| Fault {
                     nth,
-                    only: Some(DiskCall::Sync),
+                    only: &[DiskCall::Sync, DiskCall::SyncAll, DiskCall::SyncDisk],
                     cause: Cause::Kind(io::ErrorKind::Other),
                     short: false,
                     again: Again::Never,

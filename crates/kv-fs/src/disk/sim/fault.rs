@@ -45,8 +45,8 @@ pub enum Again {
 pub struct Fault {
     /// Which call from now fails; 1 is the next.
     pub nth: u64,
-    /// Counts (and fails) calls of this kind only.
-    pub only: Option<DiskCall>,
+    /// Counts (and at first fails) calls of these kinds only; none means all.
+    pub only: &'static [DiskCall],
     /// The error.
     pub cause: Cause,
     /// A failing write leaves the first half of its bytes.
@@ -68,7 +68,7 @@ impl Fault {
     /// The `n`th call fails once.
     pub fn once(n: u64, kind: io::ErrorKind) -> Self {
         let (cause, again) = (Cause::Kind(kind), Again::Never);
-        Self { nth: n, only: None, cause, short: false, again }
+        Self { nth: n, only: &[], cause, short: false, again }
     }
 }
 
@@ -97,7 +97,7 @@ impl Plan {
         let fault = self.fault?;
         let fails = match self.failed {
             None => {
-                self.counted += u64::from(fault.only.is_none_or(|only| only == call));
+                self.counted += u64::from(fault.only.is_empty() || fault.only.contains(&call));
                 self.counted == fault.nth
             }
             Some(first) => match fault.again {
