@@ -212,8 +212,7 @@ mod tests {
     #[test]
     fn a_target_that_is_missed_is_said_so() {
         let spread = Spread { median: 0.5, min: 0.4, max: 0.6 };
-        let verdict =
-            |target| Verdict { what: "it".to_owned(), target, unit: "×".to_owned(), spread };
+        let verdict = |target| Verdict::new("it", target, "×", spread);
         let missed = verdicts([verdict(Target::AtLeast(0.7))].iter());
         assert!(
             missed.contains("| it | ≥ 0.7 × | 0.5 × | 0.4 to 0.6 | **not reached** |"),
