@@ -250,3 +250,30 @@ impl Table {
         self.memory
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A checkpoint gives a file its time while the key is overwritten: the next file keeps it.
+    #[test]
+    fn a_value_overwritten_during_a_checkpoint_keeps_the_time_of_its_file() {
+        let (ns, key) = (Namespace::new("a", "").unwrap(), Key::new("k").unwrap());
+        let put = |value: &str| [(ns.clone(), key.clone(), Effect::Put(Value::from(value)))];
+        let mut table = Table::default();
+        table.apply(put("old"), 1, 7);
+        let (name, entry) = table.take_dirty().remove(0);
+        table.apply(put("new"), 2, 8);
+        let kept = Kept { created: 7, modified: 1_000, stamp: Stamp::of(b"old") };
+        table.moved_to_file(&name, entry.unwrap().version, kept);
+        let now = table.get(&ns, &key).unwrap();
+        assert_eq!((now.created, now.modified), (7, 1_000));
+        assert_eq!(now.place, Place::Memory(Value::from("new")));
+
+        // But not a key that was removed and created again.
+        table.apply([(ns.clone(), key.clone(), Effect::Remove)], 3, 9);
+        table.apply(put("again"), 4, 10);
+        table.moved_to_file(&name, 2, kept);
+        assert_eq!(table.get(&ns, &key).unwrap().modified, 0);
+    }
+}

@@ -4,80 +4,19 @@
 
 mod common;
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
-use common::{Contents, key, ns, small, verify};
+use common::{Contents, key, mapped::Mapped, ns, small, verify};
 use kv_core::{Batch, KvStore, KvStoreExt, Namespace};
 use kv_fs::{
     FsStore,
-    disk::{DirEntry, Disk, DiskFile, SimDisk},
+    disk::{Disk, SimDisk},
 };
 
 /// A disk on which a name is the same in any case: all are taken as lower case. (Real ones show
 /// the case a file was created with; then even less can be told apart by accident.)
-#[derive(Debug)]
-struct Folding(Arc<dyn Disk>);
-
 fn folding(disk: &SimDisk) -> Arc<dyn Disk> {
-    Arc::new(Folding(disk.mount()))
-}
-
-impl Disk for Folding {
-    fn lock(&self, path: &str) -> io::Result<bool> {
-        self.0.lock(&path.to_lowercase())
-    }
-
-    fn unlock(&self) {
-        self.0.unlock();
-    }
-
-    fn create_dir(&self, path: &str) -> io::Result<()> {
-        self.0.create_dir(&path.to_lowercase())
-    }
-
-    fn list(&self, dir: &str) -> io::Result<Vec<DirEntry>> {
-        self.0.list(&dir.to_lowercase())
-    }
-
-    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        self.0.read(&path.to_lowercase())
-    }
-
-    fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        self.0.create(&path.to_lowercase())
-    }
-
-    fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        self.0.open(&path.to_lowercase())
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(&from.to_lowercase(), &to.to_lowercase())
-    }
-
-    fn remove(&self, path: &str) -> io::Result<()> {
-        self.0.remove(&path.to_lowercase())
-    }
-
-    fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        self.0.sync_dir(&dir.to_lowercase())
-    }
-
-    fn syncs_disk(&self) -> bool {
-        self.0.syncs_disk()
-    }
-
-    fn sync_disk(&self) -> io::Result<()> {
-        self.0.sync_disk()
-    }
-
-    fn modified(&self, path: &str) -> io::Result<Option<u64>> {
-        self.0.modified(&path.to_lowercase())
-    }
-
-    fn set_modified(&self, path: &str, nanoseconds: u64) -> io::Result<()> {
-        self.0.set_modified(&path.to_lowercase(), nanoseconds)
-    }
+    Arc::new(Mapped { disk: disk.mount(), path: str::to_lowercase, time: |time| time })
 }
 
 /// Names that are one name on such a disk, and names that Windows takes for devices.

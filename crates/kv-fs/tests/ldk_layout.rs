@@ -5,11 +5,15 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use common::{Contents, key, ns, small, verify};
+use common::{Contents, key, mapped::Mapped, ns, small, verify};
 use kv_core::{Batch, Error, KvStore, KvStoreExt, Severity};
-use kv_fs::{FsStore, OutsideChanges, Settings, disk::SimDisk, import_v1};
+use kv_fs::{
+    FsStore, OutsideChanges, Settings,
+    disk::{Disk, SimDisk},
+    import_v1,
+};
 use tempfile::TempDir;
 
 fn adopting() -> Settings {
@@ -113,6 +117,37 @@ fn a_changed_folder_is_refused_until_it_is_adopted() {
     assert!(verify(&store).findings.iter().all(|f| f.severity == Severity::Notice));
     drop(store);
     assert_eq!(Contents::of(&without_thread(&disk, small()).unwrap()).unwrap(), contents);
+}
+
+/// A session that changed no file leaves the note of the close before it good.
+#[test]
+fn a_killed_session_that_wrote_nothing_hides_no_change() {
+    let disk = closed();
+    let store = without_thread(&disk, small()).unwrap();
+    disk.kill();
+    drop(store);
+    change_outside(&disk);
+    let outcome = without_thread(&disk, small());
+    assert!(matches!(outcome, Err(Error::ChangedOutside { .. })), "{outcome:?}");
+}
+
+/// Times in steps of two seconds, as on FAT, and a change right after the close.
+#[test]
+fn no_clock_is_too_coarse_to_show_a_change() {
+    let coarse = |disk: &SimDisk| -> Arc<dyn Disk> {
+        let time = |time: u64| time - time % 2_000_000_000;
+        Arc::new(Mapped { disk: disk.mount(), path: str::to_owned, time })
+    };
+    let disk = SimDisk::new();
+    let store = FsStore::open_alone(coarse(&disk), small()).unwrap();
+    for name in ["k1", "k2"] {
+        store.write(&ns("a"), &key(name), name).unwrap();
+    }
+    store.close().unwrap();
+    FsStore::open_alone(coarse(&disk), small()).unwrap().close().unwrap();
+    change_outside(&disk);
+    let outcome = FsStore::open_alone(coarse(&disk), small());
+    assert!(matches!(outcome, Err(Error::ChangedOutside { .. })), "{outcome:?}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its part")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
+pub(crate) mod mapped;
+
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use kv_core::{
