@@ -1,0 +1,98 @@
+//! One backup: the changes since the last one as a segment, a dump when one is due, then a head.
+
+use std::sync::{Arc, PoisonError};
+
+use backup::{BackupState, Sealed};
+use cloud::CloudBackend;
+use serde::Serialize;
+
+use crate::{Error, Result, session::Inner, tower::Tower, wallet::blocking};
+
+/// What one backup did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// Every change up to this number is in the cloud.
+    pub sequence: u64,
+    /// How many changed keys went up in segments.
+    pub changes: usize,
+    /// How many live entries a dump holds, if one was made.
+    pub dumped: Option<u64>,
+    /// How many objects were put, into each cloud.
+    pub objects: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// Puts everything that is not yet in the clouds there. On an error nothing is acknowledged: the
+/// next call begins again where the last acknowledged one ended.
+#[tracing::instrument(skip_all)]
+pub(crate) async fn post(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Result<BackupReport> {
+    if clouds.is_empty() {
+        return Err(Error::NoCloud);
+    }
+    let _one_at_a_time = inner.posting.lock().await;
+    let mut post = Post {
+        tower: &inner.tower,
+        clouds,
+        state: inner.tower.recorder.state(),
+        report: BackupReport::default(),
+    };
+    if post.state.dump.is_some() {
+        post.segment().await?;
+    }
+    if post.dump_is_due() {
+        post.dump().await?;
+        post.segment().await?;
+    }
+    if post.report.objects > 0 {
+        let seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        post.head(seen).await?;
+    }
+    post.report.sequence = post.state.backed_up;
+    Ok(post.report)
+}
+
+/// A backup on its way.
+pub(super) struct Post<'a> {
+    pub(super) tower: &'a Tower,
+    pub(super) clouds: &'a [Arc<dyn CloudBackend>],
+    /// The state as it will be acknowledged.
+    pub(super) state: BackupState,
+    pub(super) report: BackupReport,
+}
+
+impl Post<'_> {
+    async fn segment(&mut self) -> Result<()> {
+        let (recorder, from) = (self.tower.recorder.clone(), self.state.backed_up);
+        let Some(cut) = blocking(move || recorder.cut(from).map_err(Error::from)).await? else {
+            return Ok(());
+        };
+        let to = cut.to;
+        self.report.changes += cut.mergeable.len() + cut.single_writer.len();
+        let segment =
+            self.tower.sealer.seal_segment(self.state.writer, cut, self.state.newest.as_ref())?;
+        let before = self.report.bytes;
+        for object in &segment.objects {
+            self.put(object).await?;
+        }
+        self.state.newest = Some(segment.link);
+        self.state.backed_up = to;
+        self.state.segments_since_dump.0 += self.report.bytes - before;
+        self.state.segments_since_dump.1 += 1;
+        Ok(())
+    }
+
+    pub(super) async fn put(&mut self, object: &Sealed) -> Result<()> {
+        for cloud in self.clouds {
+            cloud::put_backup(&**cloud, object).await?;
+        }
+        self.report.objects += 1;
+        self.report.bytes += object.bytes().len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.tower.clock.now().0
+    }
+}
