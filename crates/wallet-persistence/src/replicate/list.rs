@@ -75,7 +75,7 @@ pub(crate) async fn list(tower: &Tower, clouds: &[Arc<dyn CloudBackend>]) -> Res
     Ok(BackupListing { heads, objects: objects.into() })
 }
 
-pub(crate) fn class_name(class: Class) -> &'static str {
+fn class_name(class: Class) -> &'static str {
     match class {
         Class::Head => "head",
         Class::Segment => "segment",

@@ -7,13 +7,7 @@ mod list;
 mod poll;
 mod post;
 
-pub(crate) use self::{
-    fetch::fetch,
-    head::heads,
-    list::{class_name, list},
-    poll::poll,
-    post::post,
-};
+pub(crate) use self::{fetch::fetch, head::heads, list::list, poll::poll, post::post};
 pub use self::{
     list::{BackupListing, HeadSummary, ObjectSummary},
     post::BackupReport,
