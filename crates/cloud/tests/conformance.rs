@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use cloud::{
     CloudBackend, DirCloud, MemCloud, RetrySettings, Retrying,
-    testing::{Failure, FlakyCloud, Testbed, Weather},
+    testing::{Failure, Fault, FlakyCloud, HostileCloud, Malice, Testbed, Weather},
 };
 
 /// A folder that vanishes after the test. Each opening is a handle of its own.
@@ -49,6 +49,35 @@ fn storm(bed: impl Testbed) -> impl Testbed {
     }
 }
 
+/// A hostile cloud that tells no lie, but answers a third of all calls as busy services do.
+fn moods(bed: impl Testbed) -> impl Testbed {
+    let moment = Duration::from_micros(50);
+    let malice = Malice::none();
+    malice.plan(move |call| match call.number % 15 {
+        0 => Some(Fault::Lost),
+        3 => Some(Fault::AnswerLost),
+        6 => Some(Fault::TooManyRequests(moment)),
+        9 => Some(Fault::ServerError),
+        12 => Some(Fault::Late(moment)),
+        _ => None,
+    });
+    let settings = RetrySettings {
+        first_wait: Duration::from_micros(10),
+        longest_wait: Duration::from_micros(100),
+        budget: Duration::from_secs(60),
+    };
+    move || {
+        let hostile = HostileCloud::new(bed.open(), malice.clone(), 0);
+        Arc::new(Retrying::new(Arc::new(hostile), settings)) as Arc<dyn CloudBackend>
+    }
+}
+
+/// One that could lie and does not.
+fn tame(bed: impl Testbed) -> impl Testbed {
+    let malice = Malice::none();
+    move || Arc::new(HostileCloud::new(bed.open(), malice.clone(), 0)) as Arc<dyn CloudBackend>
+}
+
 mod mem {
     cloud::conformance!(|| super::memory(1000));
 }
@@ -71,4 +100,12 @@ mod mem_in_a_storm_with_retries {
 
 mod dir_in_a_storm_with_retries {
     cloud::conformance!(|| super::storm(super::Folder::with_pages_of(7)));
+}
+
+mod mem_that_could_lie {
+    cloud::conformance!(|| super::tame(super::memory(7)));
+}
+
+mod mem_in_bad_moods_with_retries {
+    cloud::conformance!(|| super::moods(super::memory(7)));
 }

@@ -1,13 +1,16 @@
-//! Tools to test clouds and what stands on them: the conformance suite and a flaky cloud.
+//! Tools to test clouds and what stands on them: the conformance suite, a flaky cloud and a
+//! hostile one.
 //!
 //! A cloud provides a [`Testbed`] and calls [`crate::conformance!`]; it then runs one test per law.
 
 pub mod conformance;
 mod flaky;
+mod hostile;
 
 use std::sync::Arc;
 
 pub use flaky::{Failure, FlakyCloud, Weather};
+pub use hostile::{Call, Deed, Fault, HostileCloud, Lie, Malice, Temper};
 
 use crate::CloudBackend;
 
