@@ -11,8 +11,9 @@ use crate::{
     layout,
     mtime::NANOSECONDS,
     own::Own,
+    rows::Rows,
     segment::{self, Parsed},
-    table::{Name, Stamp},
+    table::Stamp,
 };
 
 /// The values in the files of a namespace.
@@ -107,17 +108,12 @@ pub(crate) fn files(disk: &dyn Disk, ns: &Namespace) -> Result<Files> {
 }
 
 /// Gives creation numbers in LDK's order: by time, then by name.
-pub(crate) fn number(
-    rows: &mut BTreeMap<Name, Kept>,
-    ns: &Namespace,
-    files: &Files,
-    next_creation: &mut u64,
-) {
+pub(crate) fn number(rows: &mut Rows, ns: &Namespace, files: &Files, next_creation: &mut u64) {
     let mut order: Vec<_> = files.iter().collect();
     order.sort_by_key(|(key, file)| (file.modified, *key));
     for (key, File { stamp, modified }) in order {
         let kept = Kept { created: *next_creation, modified: *modified, stamp: *stamp };
-        rows.insert((ns.clone(), key.clone()), kept);
+        rows.insert(ns, key.clone(), kept);
         *next_creation += 1;
     }
 }

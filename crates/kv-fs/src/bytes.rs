@@ -43,7 +43,22 @@ impl<'a> Reader<'a> {
 
     /// Three short strings: primary, secondary, key.
     pub(crate) fn name(&mut self) -> Option<(Namespace, Key)> {
-        Some((self.namespace()?, Key::new(self.short()?).ok()?))
+        Some((self.namespace()?, self.key()?))
+    }
+
+    /// One short string.
+    pub(crate) fn key(&mut self) -> Option<Key> {
+        Key::new(self.short()?).ok()
+    }
+
+    /// Goes behind a namespace if it is this one: nothing has to be made for it then.
+    pub(crate) fn skip_namespace(&mut self, ns: &Namespace) -> bool {
+        let mut ahead = *self;
+        let same = ahead.short() == Some(ns.primary()) && ahead.short() == Some(ns.secondary());
+        if same {
+            *self = ahead;
+        }
+        same
     }
 
     /// Two short strings: primary, secondary.

@@ -10,13 +10,13 @@ use crate::{
     checkpoint::Checkpointer,
     disk::Disk,
     fault::{self, STORE},
-    index::{Folders, Kept, Loaded},
+    index::{Folders, Loaded},
     layout,
     mtime::NANOSECONDS,
     own::notice,
     queue::Shared,
+    rows::Rows,
     settings::OutsideChanges,
-    table::Name,
 };
 
 /// A folder's time is set back by this much and to a whole number of it before it is noted, so
@@ -36,7 +36,7 @@ pub(crate) fn check(
     let folders = suspects.clone();
     suspects.retain(|ns, modified| noted.get(ns) != Some(modified));
     // A folder may be gone with all its files.
-    for (ns, _) in loaded.rows.keys().filter(|(ns, _)| !ns.is_reserved()) {
+    for ns in loaded.rows.namespaces().filter(|ns| !ns.is_reserved()) {
         if !folders.contains_key(ns) && !suspects.contains_key(ns) {
             suspects.insert(ns.clone(), 0);
         }
@@ -44,8 +44,7 @@ pub(crate) fn check(
     let (mut adopted, mut set_again) = (false, false);
     for ns in suspects.keys() {
         let files = adopt::files(disk, ns)?;
-        let kept: BTreeMap<_, _> =
-            rows_of(&loaded.rows, ns).map(|(k, v)| (k.1.clone(), *v)).collect();
+        let kept: BTreeMap<_, _> = loaded.rows.of(ns).map(|(k, v)| (k.clone(), *v)).collect();
         let changed = kept.keys().chain(files.keys()).find(|key| {
             kept.get(*key).map(|kept| kept.stamp) != files.get(*key).map(|file| file.stamp)
         });
@@ -59,7 +58,7 @@ pub(crate) fn check(
             (None, OutsideChanges::Adopt) if !moved => {}
             (_, OutsideChanges::Adopt) => {
                 let Loaded { rows, mark, .. } = loaded;
-                rows.retain(|(other, _), _| other != ns);
+                rows.remove_all(ns);
                 adopt::number(rows, ns, &files, &mut mark.next_creation);
                 adopted = true;
             }
@@ -79,25 +78,9 @@ pub(crate) fn check(
     Ok(adopted)
 }
 
-fn rows_of<'a>(
-    rows: &'a BTreeMap<Name, Kept>,
-    ns: &Namespace,
-) -> impl Iterator<Item = (&'a Name, &'a Kept)> {
-    // No key sorts before this one.
-    let first = kv_core::Key::new("-").map(|key| (ns.clone(), key)).ok();
-    let rest = first.map(|first| rows.range(first..));
-    let ns = ns.clone();
-    rest.into_iter().flatten().take_while(move |((other, _), _)| *other == ns)
-}
-
 /// Gives files their times back, say after a copy that did not keep them.
-fn set_times(
-    disk: &dyn Disk,
-    ns: &Namespace,
-    rows: &BTreeMap<Name, Kept>,
-    files: &Files,
-) -> std::io::Result<()> {
-    for ((_, key), kept) in rows_of(rows, ns) {
+fn set_times(disk: &dyn Disk, ns: &Namespace, rows: &Rows, files: &Files) -> std::io::Result<()> {
+    for (key, kept) in rows.of(ns) {
         if files.get(key).is_some_and(|file| file.modified != kept.modified) {
             disk.set_modified(&layout::value(ns, key), kept.modified.saturating_mul(NANOSECONDS))?;
         }

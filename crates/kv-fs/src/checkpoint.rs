@@ -249,11 +249,8 @@ fn rewrite_index(
 ) -> io::Result<IndexFile> {
     let loaded = index::load(disk).map_err(io::Error::other)?;
     let mut rows = loaded.ok_or(io::ErrorKind::NotFound)?.rows;
-    for (name, row) in changes {
-        match row {
-            Some(row) => rows.insert(name.clone(), *row),
-            None => rows.remove(name),
-        };
+    for ((ns, key), row) in changes {
+        rows.set(ns, key.clone(), *row);
     }
-    index::write(disk, mark, names, rows.iter().map(|((ns, key), row)| (ns, key, *row)))
+    index::write(disk, mark, names, rows.iter())
 }

@@ -7,10 +7,11 @@
 
 use std::{borrow::Cow, io, sync::Arc};
 
+use kv_core::{Key, Namespace};
+
 use crate::{
     disk::{DirEntry, Disk, DiskFile},
     layout,
-    table::Name,
 };
 
 /// Ends every encoded name.
@@ -29,7 +30,7 @@ pub(crate) fn folds_case(disk: &dyn Disk) -> io::Result<bool> {
 pub(crate) fn rename_all<'a>(
     plain: &dyn Disk,
     encoded: &dyn Disk,
-    names: impl Iterator<Item = &'a Name>,
+    names: impl Iterator<Item = (&'a Namespace, &'a Key)>,
 ) -> io::Result<()> {
     for (ns, key) in names {
         let path = layout::value(ns, key);

@@ -10,6 +10,7 @@ use crate::{
     fault,
     index_bytes::{CHANGES, FOLDERS, block, change_rows, decode, encode, folder_rows},
     layout,
+    rows::Rows,
     table::{Name, Stamp},
 };
 
@@ -54,10 +55,10 @@ pub(crate) enum Names {
 }
 
 /// The index as it was read, or written.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) mark: Mark,
-    pub(crate) rows: BTreeMap<Name, Kept>,
+    pub(crate) rows: Rows,
     /// The folders as a clean close has left them, if nothing was changed since.
     pub(crate) folders: Option<Folders>,
     /// The last block did not check out and was left out.

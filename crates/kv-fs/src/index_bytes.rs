@@ -171,12 +171,13 @@ fn decode_block(bytes: &[u8], is_base: bool, loaded: &mut Loaded) -> Option<usiz
         return None;
     }
     match head.kind {
-        BASE | CHANGES => {
-            for (name, row) in decode_rows(payload, head.count)? {
-                match row {
-                    Some(kept) => loaded.rows.insert(name, kept),
-                    None => loaded.rows.remove(&name),
-                };
+        BASE => decode_rows(payload, head.count, |ns, key, row| loaded.rows.set(ns, key, row))?,
+        CHANGES => {
+            // All or nothing.
+            let mut changes = Vec::new();
+            decode_rows(payload, head.count, |ns, key, row| changes.push((ns.clone(), key, row)))?;
+            for (ns, key, row) in changes {
+                loaded.rows.set(&ns, key, row);
             }
             loaded.folders = None;
         }
@@ -191,12 +192,20 @@ fn decode_block(bytes: &[u8], is_base: bool, loaded: &mut Loaded) -> Option<usiz
     Some(BLOCK_HEADER + payload.len())
 }
 
-fn decode_rows(payload: &[u8], count: u64) -> Option<Vec<(Name, Row)>> {
+fn decode_rows(
+    payload: &[u8],
+    count: u64,
+    mut take: impl FnMut(&Namespace, Key, Row),
+) -> Option<()> {
     let mut reader = Reader(payload);
-    let mut rows = Vec::new();
+    let mut last = Namespace::new("", "").ok()?;
     for _ in 0..count {
         let present = reader.u8()?;
-        let name = reader.name()?;
+        // Most rows are of the namespace of the row before.
+        if !reader.skip_namespace(&last) {
+            last = reader.namespace()?;
+        }
+        let key = reader.key()?;
         let row = match present {
             0 => None,
             _ => {
@@ -206,9 +215,9 @@ fn decode_rows(payload: &[u8], count: u64) -> Option<Vec<(Name, Row)>> {
                 Some(Kept { created, modified, stamp })
             }
         };
-        rows.push((name, row));
+        take(&last, key, row);
     }
-    Some(rows)
+    Some(())
 }
 
 fn decode_folders(payload: &[u8], count: u64) -> Option<Folders> {
@@ -266,8 +275,10 @@ mod tests {
         assert_eq!(bytes, include_bytes!("../tests/golden/v1/index.bin"));
         let loaded = decode(&bytes).unwrap();
         assert_eq!(loaded.mark, Mark { applied: 12, next_creation: 4, log_from: 2 });
-        assert_eq!(loaded.rows.keys().cloned().collect::<Vec<_>>(), [name("b"), name("c")]);
-        assert_eq!(loaded.rows.get(&name("c")), Some(&kept(3, 1_002, 1, 2)));
+        let rows: Vec<_> =
+            loaded.rows.iter().map(|(ns, key, row)| ((ns.clone(), key.clone()), row)).collect();
+        let expected = [(name("b"), kept(2, 1_001, 7, 8)), (name("c"), kept(3, 1_002, 1, 2))];
+        assert_eq!(rows, expected);
         assert_eq!((loaded.folders, loaded.file.names), (Some(folders()), Names::Encoded));
         assert!(!loaded.cut);
     }

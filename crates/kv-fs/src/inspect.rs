@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Bytes of memory a key costs beside its value, roughly.
-const KEY_MEMORY: u64 = 250;
+const KEY_MEMORY: u64 = 130;
 
 impl CreationOrder for FsStore {
     fn list_newest_first(
@@ -35,7 +35,7 @@ impl Verify for FsStore {
         self.shared.verify_log(&mut report)?;
         let names: Vec<_> = {
             let state = self.shared.open_state()?;
-            state.table.entries().map(|(ns, key, _)| (ns.clone(), key.clone())).collect()
+            state.table.names().map(|(ns, key)| (ns.clone(), key.clone())).collect()
         };
         let total = names.len() as u64;
         for (done, (ns, key)) in (0..).zip(names) {
@@ -52,7 +52,7 @@ impl Verify for FsStore {
 impl Shared {
     fn verify_value(&self, ns: &Namespace, key: &kv_core::Key, report: &mut Report) -> Result<()> {
         loop {
-            let entry = self.open_state()?.table.get(ns, key).cloned();
+            let entry = self.open_state()?.table.get(ns, key);
             let Some(entry) = entry else { return Ok(()) };
             match self.load(ns, key, &entry) {
                 Ok(Some(value)) => {
@@ -60,7 +60,7 @@ impl Shared {
                     report.bytes += value.len() as u64;
                     return Ok(());
                 }
-                Ok(None) if self.open_state()?.table.get(ns, key) != Some(&entry) => {}
+                Ok(None) if self.open_state()?.table.get(ns, key).as_ref() != Some(&entry) => {}
                 Ok(None) => {
                     let what = "the value created as number";
                     let what = format!("{what} {} is missing or damaged", entry.created);

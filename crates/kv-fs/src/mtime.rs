@@ -14,8 +14,8 @@ use kv_core::Namespace;
 
 use crate::{
     disk::Disk,
-    index::Kept,
     layout,
+    rows::Rows,
     table::{Entry, Name},
 };
 
@@ -26,17 +26,9 @@ pub(crate) const NANOSECONDS: u64 = 1_000_000;
 pub(crate) struct Times(HashMap<Namespace, u64>);
 
 impl Times {
-    pub(crate) fn of(rows: &BTreeMap<Name, Kept>) -> Self {
-        let mut newest = HashMap::new();
-        for ((ns, _), kept) in rows {
-            match newest.get_mut(ns) {
-                Some(time) => *time = kept.modified.max(*time),
-                None => {
-                    newest.insert(ns.clone(), kept.modified);
-                }
-            }
-        }
-        Self(newest)
+    pub(crate) fn of(rows: &Rows) -> Self {
+        let newest = |ns| rows.of(ns).map(|(_, kept)| kept.modified).max().unwrap_or_default();
+        Self(rows.namespaces().map(|ns| (ns.clone(), newest(ns))).collect())
     }
 
     /// Gives every new key its time, in the order of creation: the last one `now` if the clock

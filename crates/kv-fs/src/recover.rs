@@ -26,7 +26,7 @@ use crate::{
     queue::{CheckpointState, Room, State},
     replay::{self, Replayed},
     segment::{self, Header, Segment, Start},
-    table::{Entry, Place, Table},
+    table::Table,
 };
 
 /// A store that is ready to serve.
@@ -88,25 +88,8 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
         notice(&mut notices, what);
     }
 
-    let mut table = Table::default();
-    for ((ns, key), kept) in &rows {
-        table.load(ns, key, *kept);
-    }
-    let mut durable = mark.applied;
-    let mut next_creation = mark.next_creation;
-    for batch in &replay.batches {
-        durable = batch.sequence;
-        next_creation = next_creation.max(batch.first_creation + batch.changes.len() as u64);
-        table.apply(batch.changes.iter().cloned(), batch.sequence, batch.first_creation);
-    }
-    table.take_dead_big();
-    let live_big = live_big_files(&table);
-    let newest_big = live_big.last().copied().max(own.big.last().copied());
-
-    let write_index = |mark| {
-        let rows = rows.iter().map(|((ns, key), kept)| (ns, key, *kept));
-        index::write(disk, mark, names, rows).map_err(fault::io(Operation::Open))
-    };
+    let write_index =
+        |mark| index::write(disk, mark, names, rows.iter()).map_err(fault::io(Operation::Open));
     let begin_log = |spares| start_segment(disk, settings, number, spares, mark, &replay.batches);
     let (index, mark, (segment, offset, previous)) = if is_new {
         // An index without a log would be damage.
@@ -120,6 +103,20 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
         // must be durable before the log, which has the same, is superseded.
         (write_index(mark)?, mark, begin_log(&mut own.spares)?)
     };
+
+    let times = Times::of(&rows);
+    let mut table = Table::new(rows);
+    let mut durable = mark.applied;
+    let mut next_creation = mark.next_creation;
+    for batch in &replay.batches {
+        durable = batch.sequence;
+        next_creation = next_creation.max(batch.first_creation + batch.changes.len() as u64);
+        table.apply(batch.changes.iter().cloned(), batch.sequence, batch.first_creation);
+    }
+    table.take_dead_big();
+    // They are durable: each was synced before the frame that names it was written.
+    let live_big: BTreeSet<u64> = table.big_files().collect();
+    let newest_big = live_big.last().copied().max(own.big.last().copied());
     let pool = own.put_away(disk, &live_big, &mut notices)?;
 
     let mut room = Room {
@@ -161,7 +158,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
     let checkpointer = Checkpointer {
         index: Some(index),
         known_dirs: HashSet::new(),
-        times: Times::of(&rows),
+        times,
         names,
         mark,
         noted_last: clean && folders.is_some(),
@@ -177,19 +174,13 @@ fn choose_names(disk: Arc<dyn Disk>, loaded: &Loaded) -> io::Result<(Arc<dyn Dis
     }
     let encoded = Arc::new(EncodedNames(Arc::clone(&disk)));
     if loaded.file.names == Names::Plain {
-        encode_names::rename_all(&*disk, &*encoded, loaded.rows.keys())?;
+        encode_names::rename_all(
+            &*disk,
+            &*encoded,
+            loaded.rows.iter().map(|(ns, key, _)| (ns, key)),
+        )?;
     }
     Ok((encoded, Names::Encoded))
-}
-
-/// The numbers of the big files that the table needs. They are durable: each was synced before the
-/// frame that names it was written.
-fn live_big_files(table: &Table) -> BTreeSet<u64> {
-    let big = |entry: &Entry| match entry.place {
-        Place::Big(id, _) => Some(id),
-        _ => None,
-    };
-    table.entries().filter_map(|(_, _, entry)| big(entry)).collect()
 }
 
 /// Begins the log anew with the batches that the index does not have. Until its name is durable

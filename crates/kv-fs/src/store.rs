@@ -223,7 +223,7 @@ impl Shared {
     }
 
     fn entry(&self, ns: &Namespace, key: &Key) -> Result<Option<Entry>> {
-        Ok(self.open_state()?.table.get(ns, key).cloned())
+        Ok(self.open_state()?.table.get(ns, key))
     }
 
     /// The value of an entry; `None` if no file has it.

@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kv_core::{CreationPage, Cursor, Key, Namespace, Value};
 
-use crate::index::Kept;
+use crate::{
+    index::Kept,
+    rows::Rows,
+    space::{Slot, Space},
+};
 
 /// Size and checksum of a value in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +51,7 @@ impl Place {
         }
     }
 
-    fn memory(&self) -> u64 {
+    pub(crate) fn memory(&self) -> u64 {
         match self {
             Self::Memory(value) => value.len() as u64,
             _ => 0,
@@ -73,28 +77,49 @@ pub(crate) struct Table {
     spaces: BTreeMap<Namespace, Space>,
     /// What changed since the last checkpoint.
     dirty: BTreeSet<Name>,
-    /// Big files that no live key needs any more.
-    dead_big: Vec<u64>,
+    totals: Totals,
+}
+
+/// Sums over all keys, and what is left of those that are gone.
+#[derive(Debug, Default)]
+struct Totals {
     keys: u64,
     value_bytes: u64,
     memory: u64,
+    /// Big files that no live key needs any more.
+    dead_big: Vec<u64>,
 }
 
-#[derive(Debug, Default)]
-struct Space {
-    keys: BTreeMap<Key, Entry>,
-    by_creation: BTreeMap<u64, Key>,
+impl Totals {
+    fn add(&mut self, slot: &Slot) {
+        self.keys += 1;
+        // An index that lies about sizes must not stop us; the files will tell.
+        self.value_bytes = self.value_bytes.wrapping_add(slot.size());
+        self.memory += slot.memory();
+    }
+
+    fn remove(&mut self, slot: &Slot) {
+        self.keys -= 1;
+        self.value_bytes = self.value_bytes.wrapping_sub(slot.size());
+        self.memory -= slot.memory();
+        self.dead_big.extend(slot.big_file());
+    }
 }
 
 impl Table {
-    pub(crate) fn get(&self, ns: &Namespace, key: &Key) -> Option<&Entry> {
-        self.spaces.get(ns)?.keys.get(key)
+    /// The keys that the index has.
+    pub(crate) fn new(rows: Rows) -> Self {
+        let mut table = Self::default();
+        for (ns, rows) in rows.into_spaces() {
+            let space = Space::new(rows);
+            space.slots().for_each(|slot| table.totals.add(slot));
+            table.spaces.insert(ns, space);
+        }
+        table
     }
 
-    /// An entry as the index has it.
-    pub(crate) fn load(&mut self, ns: &Namespace, key: &Key, kept: Kept) {
-        let Kept { created, modified, stamp } = kept;
-        self.set(ns, key, Entry { created, modified, version: 0, place: Place::File(stamp) });
+    pub(crate) fn get(&self, ns: &Namespace, key: &Key) -> Option<Entry> {
+        self.spaces.get(ns)?.get(key).map(Slot::entry)
     }
 
     /// Lets a durable batch take effect.
@@ -114,70 +139,57 @@ impl Table {
                 Effect::Put(value) => Place::Memory(value),
                 Effect::PutBig(id, stamp) => Place::Big(id, stamp),
             };
-            // Overwriting keeps the place in the order.
-            let (created, modified) =
-                self.get(&ns, &key).map_or((created, 0), |entry| (entry.created, entry.modified));
-            self.set(&ns, &key, Entry { created, modified, version: sequence, place });
+            self.put(&ns, &key, created, sequence, place);
             self.dirty.insert((ns, key));
         }
     }
 
     /// A checkpoint has put this version of the value into its key's file.
     pub(crate) fn moved_to_file(&mut self, (ns, key): &Name, version: u64, kept: Kept) {
-        let space = self.spaces.get_mut(ns);
-        let Some(entry) = space.and_then(|space| space.keys.get_mut(key)) else { return };
-        if entry.created != kept.created {
-            return;
-        }
+        let slot = self.spaces.get_mut(ns).and_then(|space| space.get_mut(key));
+        let Some(slot) = slot.filter(|slot| slot.created() == kept.created) else { return };
         // Also if it was overwritten meanwhile: the next file keeps the time of this one.
-        entry.modified = kept.modified;
-        if entry.version == version {
-            let entry = Entry { place: Place::File(kept.stamp), ..entry.clone() };
-            self.set(ns, key, entry);
+        slot.modified = kept.modified;
+        if slot.version == version {
+            self.totals.remove(slot);
+            slot.set_place(Place::File(kept.stamp));
+            self.totals.add(slot);
         }
     }
 
-    fn set(&mut self, ns: &Namespace, key: &Key, entry: Entry) {
-        self.remove(ns, key);
-        self.keys += 1;
-        // An index that lies about sizes must not stop us; the files will tell.
-        self.value_bytes = self.value_bytes.wrapping_add(entry.place.size());
-        self.memory += entry.place.memory();
-        if !self.spaces.contains_key(ns) {
-            self.spaces.insert(ns.clone(), Space::default());
-        }
-        if let Some(space) = self.spaces.get_mut(ns) {
-            space.by_creation.insert(entry.created, key.clone());
-            space.keys.insert(key.clone(), entry);
+    fn put(&mut self, ns: &Namespace, key: &Key, created: u64, version: u64, place: Place) {
+        let space = match self.spaces.get_mut(ns) {
+            Some(space) => space,
+            None => self.spaces.entry(ns.clone()).or_default(),
+        };
+        match space.get_mut(key) {
+            // Overwriting keeps the place in the order.
+            Some(slot) => {
+                self.totals.remove(slot);
+                slot.version = version;
+                slot.set_place(place);
+                self.totals.add(slot);
+            }
+            None => {
+                let slot = Slot::new(key.clone(), created, version, place);
+                self.totals.add(&slot);
+                space.insert(slot);
+            }
         }
     }
 
     fn remove(&mut self, ns: &Namespace, key: &Key) {
         let Some(space) = self.spaces.get_mut(ns) else { return };
-        if let Some(entry) = space.keys.remove(key) {
-            space.by_creation.remove(&entry.created);
-            if let Place::Big(id, _) = entry.place {
-                self.dead_big.push(id);
-            }
-            self.keys -= 1;
-            self.value_bytes = self.value_bytes.wrapping_sub(entry.place.size());
-            self.memory -= entry.place.memory();
+        if let Some(slot) = space.remove(key) {
+            self.totals.remove(&slot);
         }
-        if space.keys.is_empty() {
+        if space.is_empty() {
             self.spaces.remove(ns);
         }
     }
 
     pub(crate) fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Vec<Key> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let Some(space) = self.spaces.get(ns) else { return Vec::new() };
-        let from = after.map_or(Unbounded, Excluded);
-        space
-            .keys
-            .range::<Key, _>((from, Unbounded))
-            .map(|(key, _)| key.clone())
-            .take(limit)
-            .collect()
+        self.spaces.get(ns).map(|space| space.list(after, limit)).unwrap_or_default()
     }
 
     pub(crate) fn namespaces(&self) -> Vec<Namespace> {
@@ -190,30 +202,26 @@ impl Table {
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> CreationPage {
-        let Some(space) = self.spaces.get(ns) else { return CreationPage::default() };
-        let before = cursor.map_or(u64::MAX, Cursor::sequence);
-        let mut rest = space.by_creation.range(..before).rev();
-        let page: Vec<_> = rest.by_ref().take(limit).collect();
-        let next = match page.last() {
-            Some((created, _)) if rest.next().is_some() => Some(Cursor::from_sequence(**created)),
-            _ => None,
-        };
-        CreationPage { keys: page.into_iter().map(|(_, key)| key.clone()).collect(), next }
+        let space = self.spaces.get(ns);
+        space.map(|space| space.newest_first(cursor, limit)).unwrap_or_default()
     }
 
-    /// Every entry, in the order of names.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&Namespace, &Key, &Entry)> {
-        self.spaces.iter().flat_map(|(ns, space)| {
-            let entry = move |(key, entry)| (ns, key, entry);
-            space.keys.iter().map(entry)
-        })
+    /// Every key, in the order of names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&Namespace, &Key)> {
+        let slots = self.spaces.iter().map(|(ns, space)| (ns, space.slots()));
+        slots.flat_map(|(ns, slots)| slots.map(move |slot| (ns, slot.key())))
+    }
+
+    /// The numbers of the big files that live keys need.
+    pub(crate) fn big_files(&self) -> impl Iterator<Item = u64> {
+        self.spaces.values().flat_map(|space| space.slots().filter_map(Slot::big_file))
     }
 
     /// What changed since the last checkpoint, each with its entry now; `None` was removed.
     pub(crate) fn take_dirty(&mut self) -> Vec<(Name, Option<Entry>)> {
         let dirty = std::mem::take(&mut self.dirty);
         let entry = |name: Name| {
-            let entry = self.get(&name.0, &name.1).cloned();
+            let entry = self.get(&name.0, &name.1);
             (name, entry)
         };
         dirty.into_iter().map(entry).collect()
@@ -226,11 +234,11 @@ impl Table {
 
     /// Big files that nothing needs, to be removed.
     pub(crate) fn abandon_big(&mut self, ids: impl IntoIterator<Item = u64>) {
-        self.dead_big.extend(ids);
+        self.totals.dead_big.extend(ids);
     }
 
     pub(crate) fn take_dead_big(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.dead_big)
+        std::mem::take(&mut self.totals.dead_big)
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
@@ -238,16 +246,16 @@ impl Table {
     }
 
     pub(crate) fn keys(&self) -> u64 {
-        self.keys
+        self.totals.keys
     }
 
     pub(crate) fn value_bytes(&self) -> u64 {
-        self.value_bytes
+        self.totals.value_bytes
     }
 
     /// Bytes of values held in memory.
     pub(crate) fn memory(&self) -> u64 {
-        self.memory
+        self.totals.memory
     }
 }
 
