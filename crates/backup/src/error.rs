@@ -49,6 +49,11 @@ pub enum Error {
     /// The store to restore into is not empty. Take an empty one.
     #[error("there is already something in this store")]
     NotEmpty,
+    /// This writer was unseen for too long, and the others have forgotten what they removed
+    /// meanwhile. If it is another one: pass it over. If it is this device: take the state of the
+    /// others, see [`crate::Recorder::rejoin`].
+    #[error("the device {} was unseen for too long; it must take the state of the others before it counts again", .0.writer)]
+    Retired(crate::Retired),
     /// An entry is too large for this version. Nothing was backed up; remove or split it.
     #[error("an object would be larger than this version can read back")]
     TooLarge,

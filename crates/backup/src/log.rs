@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Stamp, codec};
 
-const STORE: &str = "backup";
+pub(crate) const STORE: &str = "backup";
 
 /// Which keys one batch changed, and when. Values are not repeated: they are in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,11 @@ pub(crate) fn restoring() -> Key {
     Key::number(1)
 }
 
+/// The key of what is known of the other writers.
+pub(crate) fn others() -> Key {
+    Key::number(3)
+}
+
 pub(crate) const PRIMARY: &str = "~backup";
 
 impl Places {
@@ -97,4 +102,8 @@ pub(crate) fn write(value: &impl Serialize) -> Value {
 
 pub(crate) fn read<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result<T> {
     codec::decode(what, bytes).map_err(|e| Error::corrupt(STORE, e))
+}
+
+pub(crate) fn damaged(what: &'static str) -> Error {
+    Error::corrupt(STORE, what)
 }

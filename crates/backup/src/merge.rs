@@ -4,9 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use kv_core::{Key, Namespace, Value};
 
-use crate::{
-    EntryName, Error, Result, Rule, Rules, Stamp, WriterId, frame, log, pieces::Whole,
-};
+use crate::{EntryName, Error, Result, Rule, Rules, Stamp, WriterId, frame, log, pieces::Whole};
 
 /// What another writer says of a mergeable key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +91,11 @@ impl Incoming {
             }
         };
         Ok(Some(Self { ns, key, stamp, framed }))
+    }
+
+    /// As its user wrote it.
+    pub(crate) fn value(&self) -> Option<Value> {
+        self.framed.clone().and_then(frame::unwrap).map(|(_, value)| value)
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -1,11 +1,16 @@
 //! The decorator that logs each change in the same batch as the change itself.
 
+mod apply;
 mod cut;
 mod dump;
 mod memory;
 mod open;
+mod writers;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use kv_core::{
     Batch, Capabilities, Change, Clock, Commit, CreationOrder, CreationPage, Cursor, Durability,
@@ -14,11 +19,13 @@ use kv_core::{
 
 use self::memory::{Held, Memory};
 pub(crate) use self::open::no_randomness;
-pub use self::{cut::Cut, dump::DumpReader, open::RecorderSettings};
+pub use self::{apply::Merger, cut::Cut, dump::DumpReader, open::RecorderSettings};
 use crate::{
     BackupState, Rule, Rules, Stamp, frame,
     log::{self, LogEntry, LoggedChange, Places},
+    others::Others,
     stamp::StampClock,
+    tombstones::{Removals, Tombstones},
 };
 
 const STORE: &str = "backup";
@@ -37,6 +44,8 @@ pub struct Recorder {
     order: Mutex<Order>,
     /// One cut at a time.
     cutting: Mutex<()>,
+    /// One merge at a time.
+    merging: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -46,6 +55,10 @@ struct Order {
     stamps: StampClock,
     memory: Memory,
     state: BackupState,
+    others: Others,
+    tombstones: Tombstones,
+    /// While a merge is under way: the mergeable keys that were changed here meanwhile.
+    touched: Option<BTreeSet<crate::EntryName>>,
 }
 
 /// What is not yet in the cloud.
@@ -82,6 +95,10 @@ impl Recorder {
     /// the cloud.
     pub fn acknowledge(&self, mut state: BackupState) -> Result<()> {
         let mut order = self.order();
+        if state.writer != order.state.writer {
+            // It belongs to a chain that was left: see `continue_as_new_writer`.
+            return Ok(());
+        }
         state.backed_up = state.backed_up.min(order.next - 1).max(order.state.backed_up);
         state.last_stamp = order.stamps.last();
         let mut batch = Batch::new().lazy();
@@ -112,7 +129,8 @@ impl Recorder {
             batch: Batch::new(),
             changes: Vec::new(),
             held: Vec::new(),
-            tombstones: Vec::new(),
+            removals: Removals::default(),
+            merging: Vec::new(),
         };
         recorded.batch.set_durability(batch.durability());
         for (ns, key) in batch.absent_keys() {
@@ -133,8 +151,11 @@ impl Recorder {
                     Change::Put(value) => (Some(value.len() as u64), Held::Value(value.clone())),
                     Change::Remove => (None, Held::Removed(mergeable.then_some(*stamp))),
                 };
-                if mergeable && len.is_none() {
-                    recorded.tombstones.push(name.clone());
+                if mergeable {
+                    recorded.merging.push(name.clone());
+                    if len.is_none() {
+                        recorded.removals.push(stamp, name.clone());
+                    }
                 }
                 recorded.changes.push(LoggedChange { name, len });
                 recorded.held.push(held);
@@ -149,7 +170,9 @@ struct Recorded {
     batch: Batch,
     changes: Vec<LoggedChange>,
     held: Vec<Held>,
-    tombstones: Vec<crate::EntryName>,
+    removals: Removals,
+    /// The mergeable keys.
+    merging: Vec<crate::EntryName>,
 }
 
 impl KvStore for Recorder {
@@ -206,8 +229,8 @@ impl KvStore for Recorder {
             Key::number(sequence),
             Change::Put(log::write(&entry)),
         );
-        if !recorded.tombstones.is_empty() {
-            let tombstones = log::write(&(stamp, recorded.tombstones));
+        if !recorded.removals.is_empty() {
+            let tombstones = log::write(&recorded.removals);
             batch.insert(
                 self.places.tombstones.clone(),
                 Key::number(sequence),
@@ -218,6 +241,10 @@ impl KvStore for Recorder {
         // A refusal is decided when `submit` returns and wrote nothing: the number is still free.
         if !matches!(commit.receipt().outcome(), Some(Err(_))) {
             order.next += 1;
+            order.tombstones.insert(sequence, recorded.removals);
+            if let Some(touched) = &mut order.touched {
+                touched.extend(recorded.merging);
+            }
             order.memory.push(sequence, entry, recorded.held);
         }
         drop(order);

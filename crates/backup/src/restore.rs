@@ -5,10 +5,12 @@ use std::{collections::VecDeque, sync::Arc};
 use kv_core::{Batch, Change, Commit, Key, KvStore, Value};
 
 use crate::{
-    BackupState, Content, Entry, Error, Head, ObjectRef, Result, Rule, Rules, Stamp, WriterId,
-    frame,
+    BackupState, Entry, Error, Head, ObjectRef, Result, Rule, Rules, Stamp, WriterId, frame,
     log::{self, Places},
+    others::Others,
+    pieces::{Pieces, Whole},
     recorder::no_randomness,
+    tombstones::Removals,
 };
 
 /// Writes entries into the empty store of a new installation.
@@ -20,10 +22,10 @@ pub struct Restorer {
     batch: Batch,
     batch_bytes: usize,
     in_flight: VecDeque<Commit>,
-    /// A large value under construction.
-    pieces: Option<(Entry, Vec<u8>)>,
+    pieces: Pieces,
     tombstones: u64,
     last_stamp: (u64, u32),
+    others: Others,
     restored: Restored,
 }
 
@@ -63,7 +65,8 @@ impl Restorer {
             batch: Batch::new(),
             batch_bytes: 0,
             in_flight: VecDeque::new(),
-            pieces: None,
+            pieces: Pieces::default(),
+            others: Others::new(),
             tombstones: 0,
             last_stamp: (0, 0),
             restored: Restored::default(),
@@ -84,12 +87,15 @@ impl Restorer {
         self.last_stamp = self.last_stamp.max((head.time, u32::MAX));
     }
 
+    /// Says which head it is: what its writer had merged of others need not be merged again.
+    pub fn based_on_head(&mut self, object: ObjectRef, head: &Head) {
+        self.others = Others::restored(object, head);
+    }
+
     /// Writes the rest and the state of a new installation, which will begin its chain with a dump
     /// of its own.
     pub fn finish(mut self, seen: Vec<ObjectRef>) -> Result<Restored> {
-        if self.pieces.is_some() {
-            return Err(Error::BrokenChain { what: "a large value is incomplete" });
-        }
+        self.pieces.finish()?;
         let writer = WriterId::random().map_err(no_randomness)?;
         let mut state = BackupState::new(writer);
         state.last_stamp = self.last_stamp;
@@ -98,6 +104,8 @@ impl Restorer {
         state.backed_up = self.tombstones;
         let put = Change::Put(log::write(&state));
         self.batch.insert(self.places.state.clone(), log::state(), put);
+        let others = Change::Put(log::write(&self.others));
+        self.batch.insert(self.places.state.clone(), log::others(), others);
         self.batch.insert(self.places.state.clone(), log::restoring(), Change::Remove);
         self.submit();
         for commit in self.in_flight {
@@ -107,15 +115,15 @@ impl Restorer {
     }
 
     fn apply_one(&mut self, entry: Entry) -> Result<()> {
-        let Some((entry, value)) = self.assemble(entry)? else {
+        let Some((name, whole)) = self.pieces.push(entry)? else {
             return Ok(());
         };
-        let place = entry.name.place().ok().filter(|(ns, _)| ns.primary() != log::PRIMARY);
+        let place = name.place().ok().filter(|(ns, _)| ns.primary() != log::PRIMARY);
         let (ns, key) = place
             .ok_or(Error::BrokenChain { what: "an entry has a name that is never backed up" })?;
         self.restored.changes += 1;
-        match value {
-            Some(value) => {
+        match whole {
+            Whole::Value(value) => {
                 self.restored.bytes += value.len() as u64;
                 self.batch_bytes += value.len();
                 let value = Value::from(value);
@@ -126,11 +134,11 @@ impl Restorer {
                 }
                 self.batch.insert(ns, key, Change::Put(value));
             }
-            None => {
-                if let Content::Removed(Some(stamp)) = &entry.content {
-                    self.saw(stamp);
+            Whole::Removed(stamp) => {
+                if let Some(stamp) = stamp {
+                    self.saw(&stamp);
                     self.tombstones += 1;
-                    let tombstone = log::write(&(*stamp, vec![&entry.name]));
+                    let tombstone = log::write(&Removals(vec![(stamp, vec![name])]));
                     let number = Key::number(self.tombstones);
                     self.batch.insert(
                         self.places.tombstones.clone(),
@@ -150,41 +158,6 @@ impl Restorer {
             }
         }
         Ok(())
-    }
-
-    /// The entry with its whole value (`None`: removed), once the last piece is there.
-    fn assemble(&mut self, mut entry: Entry) -> Result<Option<(Entry, Option<Vec<u8>>)>> {
-        let broken = Error::BrokenChain { what: "the pieces of a large value do not fit together" };
-        match (&mut entry.content, self.pieces.take()) {
-            (Content::Value(value), None) => {
-                let value = std::mem::take(value);
-                Ok(Some((entry, Some(value))))
-            }
-            (Content::Removed(_), None) => Ok(Some((entry, None))),
-            (Content::Piece { offset, total, bytes }, begun) => {
-                let mut value = match begun {
-                    None if *offset == 0 => Vec::new(),
-                    Some((first, value))
-                        if first.name == entry.name && value.len() as u64 == *offset =>
-                    {
-                        value
-                    }
-                    _ => return Err(broken),
-                };
-                value.extend_from_slice(bytes);
-                let total = *total;
-                if (value.len() as u64) < total {
-                    self.pieces = Some((entry, value));
-                    return Ok(None);
-                }
-                if value.len() as u64 == total {
-                    Ok(Some((entry, Some(value))))
-                } else {
-                    Err(broken)
-                }
-            }
-            (_, Some(_)) => Err(broken),
-        }
     }
 
     fn saw(&mut self, stamp: &Stamp) {

@@ -37,6 +37,16 @@ impl StampClock {
         self.last = self.last.max((stamp.time, stamp.counter));
     }
 
+    /// Goes on behind `last` under another writer id.
+    pub(crate) fn after(writer: WriterId, last: (u64, u32)) -> Self {
+        Self { writer, last }
+    }
+
+    /// Something of that time was seen; stamps from now on exceed every stamp of that time.
+    pub(crate) fn saw_time(&mut self, time: u64) {
+        self.last = self.last.max((time, u32::MAX));
+    }
+
     /// The time of the latest stamp made or seen.
     pub(crate) fn last(&self) -> (u64, u32) {
         self.last

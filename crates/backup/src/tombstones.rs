@@ -43,7 +43,8 @@ impl Tombstones {
         loop {
             let page = store.list(&places.tombstones, after.as_ref(), PAGE)?;
             for key in &page {
-                let number = key.as_str().parse().map_err(|_| log::damaged("a tombstone's number"))?;
+                let number =
+                    key.as_str().parse().map_err(|_| log::damaged("a tombstone's number"))?;
                 if let Some(bytes) = store.read(&places.tombstones, key)? {
                     tombstones.insert(number, log::read("tombstones", &bytes)?);
                 }

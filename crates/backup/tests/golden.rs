@@ -235,7 +235,7 @@ fn by_the_page(name: &str) -> Vec<u8> {
             let changes = vec![(gone, None), (merges, Some(29u64 + 5)), (single, Some(4))];
             by_hand::encode(&(time, stamp, changes))
         }
-        "tombstones.bin" => by_hand::encode(&(stamp, vec![gone])),
+        "tombstones.bin" => by_hand::encode(&vec![(stamp, vec![gone])]),
         _ => [&[1], &by_hand::encode(&stamp)[..], b"value"].concat(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kv_core::{Batch, Key, KvStore, Namespace, Result};
 
 use super::Recorder;
-use crate::{Content, Entry, EntryName, Rule, Stamp, log};
+use crate::{Content, Entry, EntryName, Rule, log, tombstones::Removals};
 
 /// How many keys to list at once.
 const PAGE: usize = 512;
@@ -80,9 +80,11 @@ impl DumpReader {
                     continue;
                 };
                 if Recorder::is_own(ns) {
-                    let (stamp, names): (Stamp, Vec<EntryName>) = log::read("tombstones", &value)?;
-                    let removed = |name| Entry { name, content: Content::Removed(Some(stamp)) };
-                    entries.extend(names.into_iter().map(removed));
+                    let Removals(removals) = log::read("tombstones", &value)?;
+                    for (stamp, names) in removals {
+                        let removed = |name| Entry { name, content: Content::Removed(Some(stamp)) };
+                        entries.extend(names.into_iter().map(removed));
+                    }
                 } else {
                     bytes += value.len();
                     let name = EntryName::new(ns, key);

@@ -11,8 +11,10 @@ use super::{
 use crate::{
     BackupState, Rules, Stamp, WriterId,
     log::{self, LogEntry, Places},
+    others::Others,
     stamp::StampClock,
     state::STATE_VERSION,
+    tombstones::Tombstones,
 };
 
 /// Settings of a [`Recorder`].
@@ -52,6 +54,9 @@ impl Recorder {
         let mut stamps = StampClock::new(state.writer);
         let (time, counter) = state.last_stamp;
         stamps.saw(&Stamp { time, counter, writer: state.writer });
+        let others = Others::load(&*inner, &places)?;
+        stamps.saw_time(others.latest());
+        let tombstones = Tombstones::load(&*inner, &places)?;
         let mut memory = Memory::new(settings.memory_budget);
         let mut next = after(state.backed_up)?;
         let mut listed = Some(Key::number(state.backed_up));
@@ -68,7 +73,8 @@ impl Recorder {
                 next = after(sequence)?;
                 let held = entry.changes.iter().map(|change| match change.len {
                     Some(_) => Held::Dropped,
-                    None => Held::Removed(Some(entry.stamp)),
+                    // What was merged has the stamps of others.
+                    None => Held::Removed(tombstones.stamp(&change.name).or(Some(entry.stamp))),
                 });
                 let held = held.collect();
                 memory.push(sequence, entry, held);
@@ -78,9 +84,10 @@ impl Recorder {
                 break;
             }
         }
-        let order = Order { next, stamps, memory, state };
+        let order = Order { next, stamps, memory, state, others, tombstones, touched: None };
         let order = Mutex::new(order);
-        Ok(Arc::new(Self { inner, rules, clock, places, order, cutting: Mutex::new(()) }))
+        let (cutting, merging) = (Mutex::new(()), Mutex::new(()));
+        Ok(Arc::new(Self { inner, rules, clock, places, order, cutting, merging }))
     }
 }
 

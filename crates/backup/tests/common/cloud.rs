@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use backup::{
-    Body, ChainWalk, Class, DumpIndex, DumpPart, DumpWriter, EntryDigest, Error, Head, ObjectHash,
-    ObjectId, ObjectName, ObjectRef, ObjectSealer, Recorder, Restored, Restorer, Result, Sealed,
-    SegmentBody, class_prefix,
+    Body, ChainWalk, Class, DumpIndex, DumpPart, DumpWriter, Entry, EntryDigest, Error, Head,
+    Merged, ObjectHash, ObjectId, ObjectName, ObjectRef, ObjectSealer, Recorder, Restored,
+    Restorer, Result, Sealed, SegmentBody, class_prefix,
 };
 use bytes::Bytes;
 use kv_core::KvStore;
@@ -82,18 +82,19 @@ pub fn back_up_while(
     }
     let dump = state.dump.unwrap();
     let newest = state.newest.as_ref().map_or(0, |link| link.range().1);
+    let sequence = newest.max(dump.id.from);
     let head = Head {
         time: recorder.head_time(),
-        sequence: newest.max(dump.id.from),
+        sequence,
         dump,
         newest: state.newest.clone(),
         previous: state.head,
-        seen: Vec::new(),
-        extensions: Vec::new(),
+        seen: recorder.seen_at(sequence),
+        extensions: recorder.head_extensions(),
     };
-    let number = state.head.map_or(1, |head| head.id.from + 1);
     let class = Class::Head;
-    let id = ObjectId { class, writer: state.writer, epoch: 0, from: number, to: number, part: 0 };
+    let id =
+        ObjectId { class, writer: state.writer, epoch: 0, from: sequence, to: sequence, part: 0 };
     let (head, sealed) = sealer.seal(id, ObjectHash::NONE, &head).unwrap();
     cloud.put(&sealed);
     state.head = Some(head);
@@ -103,7 +104,7 @@ pub fn back_up_while(
 /// Restores the newest head into an empty store.
 pub fn restore(cloud: &Cloud, sealer: &ObjectSealer, store: Arc<dyn KvStore>) -> Result<Restored> {
     let heads = cloud.heads(sealer)?;
-    let (_, head) = backup::newest_head(&heads).ok_or(Error::NoBackup)?;
+    let (object, head) = backup::newest_head(&heads).ok_or(Error::NoBackup)?;
     let mut walk = ChainWalk::new(head)?;
     let mut segments = Vec::new();
     while let Some(link) = walk.next_link()?.cloned() {
@@ -124,5 +125,79 @@ pub fn restore(cloud: &Cloud, sealer: &ObjectSealer, store: Arc<dyn KvStore>) ->
     for entries in segments.into_iter().rev() {
         restorer.apply(entries)?;
     }
+    restorer.based_on_head(*object, head);
     restorer.finish(heads.iter().map(|(object, _)| *object).collect())
+}
+
+/// The newest head of each writer.
+pub fn newest_heads(cloud: &Cloud, sealer: &ObjectSealer) -> Result<Vec<(ObjectRef, Head)>> {
+    let mut newest = BTreeMap::new();
+    for (object, head) in cloud.heads(sealer)? {
+        let key = |object: &ObjectRef, head: &Head| (head.sequence, head.time, object.hash);
+        let kept = newest.entry(object.id.writer).or_insert_with(|| (object, head.clone()));
+        if key(&object, &head) > key(&kept.0, &kept.1) {
+            *kept = (object, head);
+        }
+    }
+    Ok(newest.into_values().collect())
+}
+
+/// Merges what the others have put.
+pub fn poll(recorder: &Arc<Recorder>, cloud: &Cloud) -> Result<Merged> {
+    poll_until(recorder, cloud, usize::MAX)
+}
+
+/// The same, interrupted after so many steps.
+pub fn poll_until(recorder: &Arc<Recorder>, cloud: &Cloud, mut steps: usize) -> Result<Merged> {
+    let sealer = super::sealer();
+    let mut merged = Merged::default();
+    for (object, head) in newest_heads(cloud, &sealer)? {
+        let is_done = recorder.merged_to(object.id.writer) == Some(object);
+        if object.id.writer == recorder.state().writer || is_done {
+            continue;
+        }
+        let mut merger = recorder.merger(object, head.clone())?;
+        for entries in missing(cloud, &sealer, &head, merger.have())? {
+            if steps == 0 {
+                return Ok(merged);
+            }
+            steps -= 1;
+            merged.extend(merger.apply(entries)?);
+        }
+        if steps == 0 {
+            return Ok(merged);
+        }
+        merged.extend(merger.finish()?);
+    }
+    Ok(merged)
+}
+
+/// What a head holds behind `have`, oldest first: segments, or a dump and segments.
+fn missing(
+    cloud: &Cloud,
+    sealer: &ObjectSealer,
+    head: &Head,
+    have: u64,
+) -> Result<Vec<Vec<Entry>>> {
+    let mut walk = ChainWalk::new(head)?;
+    let mut steps = Vec::new();
+    loop {
+        let Some(link) = walk.next_link()?.cloned() else {
+            if head.dump.id.from > have {
+                let index: DumpIndex = cloud.open(sealer, &head.dump, ObjectHash::NONE)?;
+                for part in index.parts.iter().rev() {
+                    let part: DumpPart = cloud.open(sealer, part, ObjectHash::NONE)?;
+                    steps.push(part.entries);
+                }
+            }
+            break;
+        };
+        if link.range().1 <= have {
+            break;
+        }
+        let parts = link.parts.iter().map(|part| cloud.open(sealer, part, link.previous));
+        steps.push(walk.opened(parts.collect::<Result<_>>()?)?);
+    }
+    steps.reverse();
+    Ok(steps)
 }

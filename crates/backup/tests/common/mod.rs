@@ -5,6 +5,7 @@
 
 pub mod by_hand;
 pub mod cloud;
+pub mod device;
 pub mod stores;
 
 use std::{collections::BTreeMap, sync::Arc};

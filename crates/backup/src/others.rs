@@ -1,0 +1,228 @@
+//! What an installation remembers of the other writers, in the store it backs up.
+
+use kv_core::{Error, KvStore, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Head, ObjectRef, WriterId, codec,
+    log::{self, Places},
+    merge::Known,
+};
+
+/// The newest version of [`Others`] this program reads.
+const OTHERS_VERSION: u32 = 1;
+
+/// The extension of a head that holds [`HeadOthers`].
+const EXTENSION: u32 = 16;
+
+/// What was merged from whom. Written in the batch that merges.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Others {
+    version: u32,
+    /// Whole heads whose mergeable changes are here, oldest first; of each writer as many as it
+    /// takes to know the newest one of every restore point of ours that is still to be made.
+    applied: Vec<Applied>,
+    /// Per writer the greatest stamp of which everything before is here.
+    known: Vec<(WriterId, (u64, u32))>,
+    /// Writers whose chains no longer count.
+    retired: Vec<Retired>,
+    /// Tombstones are forgotten up to this one, by the numbers of this writer: whoever has merged
+    /// less of that writer may hold what they removed.
+    trimmed: Option<(WriterId, u64)>,
+    /// Reserved for what later versions add; readers of version 1 skip it.
+    extensions: Vec<(u32, Vec<u8>)>,
+}
+
+/// A head of another writer whose mergeable changes are all here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Applied {
+    pub(crate) head: ObjectRef,
+    /// The sequence number of ours from which on they are.
+    at: u64,
+    /// When the head was put, by its writer's clock.
+    pub(crate) time: u64,
+    /// Up to which of our sequence numbers its writer had merged us.
+    pub(crate) has_ours_to: u64,
+}
+
+/// A writer that was unseen for so long that the others no longer wait for it, or that has missed
+/// removals which the others have forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Retired {
+    /// Who.
+    pub writer: WriterId,
+    /// The last of its sequence numbers that was merged by those who retired it.
+    pub sequence: u64,
+    /// When it was retired, in milliseconds since the Unix epoch.
+    pub since: u64,
+}
+
+/// What a head tells beside the heads it has seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct HeadOthers {
+    known: Vec<(WriterId, (u64, u32))>,
+    retired: Vec<Retired>,
+    trimmed: Option<(WriterId, u64)>,
+}
+
+impl Others {
+    pub(crate) fn new() -> Self {
+        Self { version: OTHERS_VERSION, ..Self::default() }
+    }
+
+    pub(crate) fn load(store: &dyn KvStore, places: &Places) -> Result<Self> {
+        let Some(bytes) = store.read(&places.state, &log::others())? else {
+            return Ok(Self::new());
+        };
+        let found = bytes.first_chunk().map_or(0, |version| u32::from_le_bytes(*version));
+        match found {
+            0 => Err(log::damaged("what is known of other writers has no version")),
+            1..=OTHERS_VERSION => log::read("other writers", &bytes),
+            _ => Err(Error::TooNew { store: log::STORE, found, newest: OTHERS_VERSION }),
+        }
+    }
+
+    /// The newest head of a writer that is merged.
+    pub(crate) fn newest(&self, writer: WriterId) -> Option<&Applied> {
+        self.applied.iter().rev().find(|applied| applied.head.id.writer == writer)
+    }
+
+    /// The newest merged head of each writer, as of our sequence number `sequence`.
+    pub(crate) fn seen_at(&self, sequence: u64) -> Vec<ObjectRef> {
+        let mut seen: Vec<ObjectRef> = Vec::new();
+        for applied in self.applied.iter().rev().filter(|applied| applied.at <= sequence) {
+            if seen.iter().all(|known| known.id.writer != applied.head.id.writer) {
+                seen.push(applied.head);
+            }
+        }
+        seen.sort_unstable();
+        seen
+    }
+
+    /// The writers of whom something is merged and who are not retired.
+    pub(crate) fn waiting_for(&self) -> impl Iterator<Item = &Applied> {
+        self.applied.iter().enumerate().filter_map(|(i, applied)| {
+            let writer = applied.head.id.writer;
+            let later = self.applied.iter().skip(i + 1);
+            let is_newest = later.clone().all(|later| later.head.id.writer != writer);
+            (is_newest && self.retired_writer(writer).is_none()).then_some(applied)
+        })
+    }
+
+    /// Notes that everything of `head` is here from our sequence number `at` on. Restore points of
+    /// ours up to `backed_up` are made: what only they needed is forgotten.
+    pub(crate) fn applied(
+        &mut self,
+        object: ObjectRef,
+        head: &Head,
+        us: WriterId,
+        at: u64,
+        backed_up: u64,
+    ) {
+        let writer = object.id.writer;
+        let ours = head.seen.iter().find(|seen| seen.id.writer == us);
+        // The same number may be put twice; what its writer has merged of us only grows.
+        let before = self.newest(writer).map_or(0, |applied| applied.has_ours_to);
+        let has_ours_to = ours.map_or(0, |seen| seen.id.to).max(before);
+        self.applied.push(Applied { head: object, at, time: head.time, has_ours_to });
+        let done = |applied: &Applied| applied.head.id.writer == writer && applied.at <= backed_up;
+        let keep = self.applied.iter().rposition(done);
+        let mut i = 0;
+        self.applied.retain(|applied| {
+            i += 1;
+            !done(applied) || Some(i - 1) == keep
+        });
+    }
+
+    /// As after a restore: the state is that of `base`, with what that had merged.
+    pub(crate) fn restored(base: ObjectRef, head: &Head) -> Self {
+        let mut others = Self::new();
+        let merged = |head: ObjectRef, time| Applied { head, at: 0, time, has_ours_to: 0 };
+        others.applied = head.seen.iter().map(|seen| merged(*seen, head.time)).collect();
+        others.applied.retain(|applied| applied.head.id.writer != base.id.writer);
+        others.applied.push(merged(base, head.time));
+        let told = HeadOthers::of(head);
+        others.known = told.known;
+        others.retired = told.retired;
+        others.trimmed = told.trimmed;
+        others
+    }
+
+    /// The writer id is left: from now on it is one of the others, merged up to its newest head.
+    pub(crate) fn left(&mut self, head: Option<ObjectRef>, time: u64) {
+        for applied in &mut self.applied {
+            // Of the new writer nobody has anything yet.
+            (applied.at, applied.has_ours_to) = (0, 0);
+        }
+        if let Some(head) = head {
+            self.applied.push(Applied { head, at: 0, time, has_ours_to: 0 });
+        }
+    }
+
+    pub(crate) fn known(&self) -> Known {
+        Known(self.known.iter().copied().collect())
+    }
+
+    pub(crate) fn set_known(&mut self, known: &Known) {
+        self.known = known.0.iter().map(|(writer, seen)| (*writer, *seen)).collect();
+    }
+
+    pub(crate) fn retired(&self) -> &[Retired] {
+        &self.retired
+    }
+
+    pub(crate) fn retired_writer(&self, writer: WriterId) -> Option<Retired> {
+        self.retired.iter().find(|retired| retired.writer == writer).copied()
+    }
+
+    /// Adds what is not there yet; whether something was.
+    pub(crate) fn retire(&mut self, retired: Retired) -> bool {
+        let is_new = self.retired_writer(retired.writer).is_none();
+        if is_new {
+            self.retired.push(retired);
+        }
+        is_new
+    }
+
+    /// Notes that tombstones are forgotten up to this number of `us`.
+    pub(crate) fn trim(&mut self, us: WriterId, number: u64) {
+        self.trimmed = Some((us, number));
+    }
+
+    /// Whether a head knows all removals that are forgotten here.
+    pub(crate) fn knows_trimmed(&self, object: &ObjectRef, head: &Head) -> bool {
+        let Some((writer, number)) = self.trimmed else { return true };
+        let seen = head.seen.iter().chain([object]).find(|seen| seen.id.writer == writer);
+        seen.is_some_and(|seen| seen.id.to >= number)
+    }
+
+    /// What a head tells of it.
+    pub(crate) fn extension(&self) -> (u32, Vec<u8>) {
+        let (known, retired) = (self.known.clone(), self.retired.clone());
+        (EXTENSION, codec::encode(&HeadOthers { known, retired, trimmed: self.trimmed }))
+    }
+
+    /// The latest time of a head that was merged: ours come after it.
+    pub(crate) fn latest(&self) -> u64 {
+        self.applied.iter().map(|applied| applied.time).max().unwrap_or(0)
+    }
+}
+
+impl HeadOthers {
+    fn of(head: &Head) -> Self {
+        let extension = head.extensions.iter().find(|(id, _)| *id == EXTENSION);
+        // What an authentic head says in a way we do not read is for later versions.
+        extension.and_then(|(_, bytes)| codec::decode("others", bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl Head {
+    /// The writers that the head's writer no longer waits for, nor merges.
+    pub fn retired(&self) -> Vec<Retired> {
+        HeadOthers::of(self).retired
+    }
+
+    pub(crate) fn known(&self) -> Known {
+        Known(HeadOthers::of(self).known.into_iter().collect())
+    }
+}
