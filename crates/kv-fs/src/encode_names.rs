@@ -137,6 +137,10 @@ impl Disk for EncodedNames {
         self.0.read(&encode(path))
     }
 
+    fn read_sized(&self, path: &str, len: u64) -> io::Result<Option<Vec<u8>>> {
+        self.0.read_sized(&encode(path), len)
+    }
+
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         self.0.create(&encode(path))
     }

@@ -49,6 +49,7 @@ impl Shared {
         state.writer = Some(writer);
         let decided = match outcome {
             Ok(written) => {
+                self.forget(&group);
                 state.take_effect(group, written);
                 let later = state.durable + 1;
                 let rest = state.wakers.split_off(&later);
@@ -66,6 +67,13 @@ impl Shared {
         self.done.notify_all();
         drop(state);
         decided.into_values().flatten().for_each(Waker::wake);
+    }
+
+    /// What is about to change is not read from the cache any more. All of it, before any of it.
+    fn forget(&self, group: &VecDeque<Queued>) {
+        for (ns, key, _) in group.iter().flat_map(|queued| &queued.changes) {
+            self.cache.forget(ns, key);
+        }
     }
 
     fn write_group(

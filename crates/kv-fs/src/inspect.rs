@@ -149,8 +149,10 @@ impl Footprint for FsStore {
         let state = self.shared.open_state()?;
         size.keys = state.table.keys();
         size.value_bytes = state.table.value_bytes();
-        size.memory_bytes =
-            state.table.memory() + state.queued_bytes + KEY_MEMORY * state.table.keys();
+        size.memory_bytes = state.table.memory()
+            + state.queued_bytes
+            + KEY_MEMORY * state.table.keys()
+            + self.shared.cache.bytes() as u64;
         let dirs: std::collections::BTreeSet<_> =
             state.table.namespaces().iter().flat_map(layout::dirs).collect();
         drop(state);

@@ -1,6 +1,6 @@
 //! Where everything lies below the store's folder.
 
-use kv_core::{Key, Namespace};
+use kv_core::{Key, MAX_NAME_LEN, Namespace};
 
 use crate::bytes::LARGEST;
 
@@ -63,6 +63,9 @@ pub(crate) fn own_file(name: &str) -> Option<OwnFile> {
     name.starts_with("new-").then_some(OwnFile::New)
 }
 
+/// Bytes of the longest path of a value.
+const LONGEST: usize = RESERVED.len() + 3 * (MAX_NAME_LEN + 1);
+
 /// The folders of a namespace, outermost first; the last one holds its values.
 pub(crate) fn dirs(ns: &Namespace) -> Vec<String> {
     let mut dirs = Vec::new();
@@ -81,14 +84,14 @@ pub(crate) fn dirs(ns: &Namespace) -> Vec<String> {
 
 /// The file of a value.
 pub(crate) fn value(ns: &Namespace, key: &Key) -> String {
-    let level = |name: &str| if name.is_empty() { EMPTY.to_owned() } else { name.to_owned() };
-    let (primary, secondary) = (level(ns.primary()), level(ns.secondary()));
-    let key = key.as_str();
-    if ns.is_reserved() {
-        format!("{RESERVED}/{primary}/{secondary}/{key}")
-    } else {
-        format!("{primary}/{secondary}/{key}")
+    let home = ns.is_reserved().then_some(RESERVED);
+    let mut path = String::with_capacity(LONGEST);
+    for folder in home.into_iter().chain([ns.primary(), ns.secondary()]) {
+        path.push_str(if folder.is_empty() { EMPTY } else { folder });
+        path.push('/');
     }
+    path.push_str(key.as_str());
+    path
 }
 
 /// The folder that holds the values of a namespace.

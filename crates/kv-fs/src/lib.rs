@@ -4,6 +4,7 @@
 mod adopt;
 mod batch_bytes;
 mod bytes;
+mod cache;
 mod changed_outside;
 mod checkpoint;
 #[cfg(feature = "testing")]

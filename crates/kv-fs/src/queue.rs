@@ -12,6 +12,7 @@ use kv_core::{Error, Pending, Report, Result};
 use crate::{
     Settings,
     batch_bytes::Changes,
+    cache::Cache,
     checkpoint::Checkpointer,
     disk::{Disk, DiskFile},
     log::{LogWriter, Written},
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) settings: Settings,
     state: Mutex<State>,
+    pub(crate) cache: Cache,
     /// Wakes the flusher thread.
     pub(crate) work: Condvar,
     /// Wakes everyone who waits for a flush, room or a checkpoint.
@@ -144,11 +146,13 @@ impl Shared {
         notices: Report,
     ) -> Self {
         let (work, done) = (Condvar::new(), Condvar::new());
+        let cache = Cache::new(settings.read_cache);
         let (state, checkpointer) = (Mutex::new(state), Mutex::new(checkpointer));
         Self {
             disk,
             settings,
             state,
+            cache,
             work,
             done,
             checkpointer,

@@ -13,6 +13,10 @@ pub struct Settings {
     /// Bytes of values held in memory until a checkpoint has moved them to files; beyond it
     /// writers wait.
     pub table_budget: usize,
+    /// Bytes of values kept in memory once they were read, with what keeping them costs (about 200
+    /// bytes each); 0: every read of a value that a checkpoint has moved opens its file. A value
+    /// that takes more than a 32nd of it may not be kept.
+    pub read_cache: usize,
     /// Bytes of log after which a checkpoint begins in the background.
     pub checkpoint_after: u64,
     /// How long a lazy batch may stay invisible when nothing else is flushed.
@@ -42,6 +46,7 @@ impl Default for Settings {
             segment_size: 256 << 10,
             big_value: 1 << 20,
             table_budget: 64 << 20,
+            read_cache: 64 << 20,
             checkpoint_after: 8 << 20,
             lazy_delay: Duration::from_millis(900),
             sync_disk_from: 64,

@@ -143,6 +143,7 @@ impl FsStore {
         });
         let mut state = self.shared.lock();
         state.closed = true;
+        self.shared.cache.clear();
         state.table = crate::table::Table::default();
         // Closes the files before the lock is released.
         state.writer = None;
@@ -171,20 +172,15 @@ fn create_home(disk: &dyn Disk) -> std::io::Result<()> {
 
 impl KvStore for FsStore {
     fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
-        let Some(mut entry) = self.shared.entry(ns, key)? else { return Ok(None) };
-        loop {
-            match self.shared.load(ns, key, &entry)? {
-                Some(value) => return Ok(Some(value)),
-                // The file may just have been replaced or moved: then the table has changed, too.
-                None => match self.shared.entry(ns, key)? {
-                    None => return Ok(None),
-                    Some(now) if now == entry => {
-                        return Err(fault::corrupt("a value is missing or damaged"));
-                    }
-                    Some(now) => entry = now,
-                },
-            }
+        let missed = match self.shared.cache.get(ns, key) {
+            Ok(value) => return Ok(Some(value)),
+            Err(missed) => missed,
+        };
+        let value = self.shared.look_up(ns, key)?;
+        if let Some(value) = &value {
+            self.shared.cache.fill(missed, ns, key, value);
         }
+        Ok(value)
     }
 
     fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
@@ -226,10 +222,33 @@ impl Shared {
         Ok(self.open_state()?.table.get(ns, key))
     }
 
+    /// The value as table, log and files have it.
+    fn look_up(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        let Some(mut entry) = self.entry(ns, key)? else { return Ok(None) };
+        loop {
+            match self.load(ns, key, &entry)? {
+                // A copy of its own: a batch may have cut its values out of something larger.
+                Some(value) if matches!(entry.place, Place::Memory(_)) => {
+                    return Ok(Some(Value::from(&*value)));
+                }
+                Some(value) => return Ok(Some(value)),
+                // The file may just have been replaced or moved: then the table has changed, too.
+                None => match self.entry(ns, key)? {
+                    None => return Ok(None),
+                    Some(now) if now == entry => {
+                        return Err(fault::corrupt("a value is missing or damaged"));
+                    }
+                    Some(now) => entry = now,
+                },
+            }
+        }
+    }
+
     /// The value of an entry; `None` if no file has it.
     pub(crate) fn load(&self, ns: &Namespace, key: &Key, entry: &Entry) -> Result<Option<Value>> {
         let read = |path: String, stamp: &Stamp| {
-            let bytes = self.disk.read(&path).map_err(fault::io(Operation::Read))?;
+            let bytes = self.disk.read_sized(&path, stamp.size);
+            let bytes = bytes.map_err(fault::io(Operation::Read))?;
             Ok::<_, Error>(bytes.filter(|bytes| Stamp::of(bytes) == *stamp).map(Value::from))
         };
         match &entry.place {

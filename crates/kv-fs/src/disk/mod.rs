@@ -27,6 +27,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn list(&self, dir: &str) -> io::Result<Vec<DirEntry>>;
     /// All bytes of a file; `None` if there is none.
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
+    /// As [`Disk::read`], with less effort if the file has as many bytes as it should.
+    fn read_sized(&self, path: &str, len: u64) -> io::Result<Option<Vec<u8>>>;
     /// Creates an empty file for writing, in place of one of that name.
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
     /// Opens an existing file for writing.

@@ -37,6 +37,10 @@ impl Disk for Mapped {
         self.disk.read(&(self.path)(path))
     }
 
+    fn read_sized(&self, path: &str, len: u64) -> io::Result<Option<Vec<u8>>> {
+        self.disk.read_sized(&(self.path)(path), len)
+    }
+
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         self.disk.create(&(self.path)(path))
     }

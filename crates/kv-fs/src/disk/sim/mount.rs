@@ -117,6 +117,10 @@ impl Disk for Mount {
         Ok(state.medium.file(path).map(|file| file.live.read()))
     }
 
+    fn read_sized(&self, path: &str, _len: u64) -> io::Result<Option<Vec<u8>>> {
+        self.read(path)
+    }
+
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         let file = self.disk.write_call(self.id, DiskCall::Create)?.medium.create(path)?;
         Ok(self.handle(file))
