@@ -8,6 +8,10 @@ mod codec;
 mod digest;
 mod dump;
 mod error;
+mod fence;
+mod fence_machine;
+mod fence_plan;
+mod fence_state;
 mod frame;
 mod head;
 mod log;
@@ -34,6 +38,12 @@ pub use class::{Rule, Rules};
 pub use digest::EntryDigest;
 pub use dump::{DumpIndex, DumpPart, DumpWriter};
 pub use error::{Error, Result};
+pub use fence::{Deposed, Fence, FenceProgress, Position, fence_name};
+pub use fence_machine::{
+    FenceAnswer, FenceMachine, FenceOutcome, FencePlan, Step, Takeover, furthest_fence,
+};
+pub use fence_plan::{CannotTakeOver, Claimant, TakeoverPlan, Verdict};
+pub use fence_state::{FenceState, Gate, Refusal};
 pub use head::{Head, newest_head};
 pub use log::EntryName;
 pub use merge::{Conflict, Merged, Replaced};

@@ -78,6 +78,11 @@ pub(crate) fn others() -> Key {
     Key::number(3)
 }
 
+/// The key of the [`crate::FenceState`].
+pub(crate) fn fence() -> Key {
+    Key::number(2)
+}
+
 pub(crate) const PRIMARY: &str = "~backup";
 
 impl Places {

@@ -3,6 +3,7 @@
 mod apply;
 mod cut;
 mod dump;
+mod fence;
 mod memory;
 mod open;
 mod writers;
@@ -17,9 +18,12 @@ use kv_core::{
     Error, InvalidName, Key, KvStore, Namespace, Result, Value,
 };
 
-use self::memory::{Held, Memory};
 pub(crate) use self::open::no_randomness;
 pub use self::{apply::Merger, cut::Cut, dump::DumpReader, open::RecorderSettings};
+use self::{
+    fence::FenceKeeper,
+    memory::{Held, Memory},
+};
 use crate::{
     BackupState, Rule, Rules, Stamp, frame,
     log::{self, LogEntry, LoggedChange, Places},
@@ -46,6 +50,8 @@ pub struct Recorder {
     cutting: Mutex<()>,
     /// One merge at a time.
     merging: Mutex<()>,
+    /// Whether single-writer data is taken.
+    fence: FenceKeeper,
 }
 
 #[derive(Debug)]
@@ -212,6 +218,9 @@ impl KvStore for Recorder {
         }
         if batch.is_empty() {
             return self.inner.submit(batch);
+        }
+        if let Some(refusal) = self.refusal(&batch) {
+            return Commit::done(Err(refusal.into()));
         }
         let lazy = batch.durability() == Durability::Lazy;
         let mut order = self.order();

@@ -5,7 +5,8 @@ use std::{collections::VecDeque, sync::Arc};
 use kv_core::{Batch, Change, Commit, Key, KvStore, Value};
 
 use crate::{
-    BackupState, Entry, Error, Head, ObjectRef, Result, Rule, Rules, Stamp, WriterId, frame,
+    BackupState, Entry, Error, FenceState, Head, ObjectRef, Position, Result, Rule, Rules, Stamp,
+    WriterId, frame,
     log::{self, Places},
     others::Others,
     pieces::{Pieces, Whole},
@@ -26,6 +27,8 @@ pub struct Restorer {
     tombstones: u64,
     last_stamp: (u64, u32),
     others: Others,
+    /// The restore point that the single-writer data comes from.
+    base: Option<Position>,
     restored: Restored,
 }
 
@@ -69,6 +72,7 @@ impl Restorer {
             others: Others::new(),
             tombstones: 0,
             last_stamp: (0, 0),
+            base: None,
             restored: Restored::default(),
         })
     }
@@ -92,6 +96,12 @@ impl Restorer {
         self.others = Others::restored(object, head);
     }
 
+    /// Says which restore point the single-writer data comes from. The new installation then takes
+    /// such data only after a takeover, which is based on that restore point.
+    pub fn based_on(&mut self, base: Position) {
+        self.base = Some(base);
+    }
+
     /// Writes the rest and the state of a new installation, which will begin its chain with a dump
     /// of its own.
     pub fn finish(mut self, seen: Vec<ObjectRef>) -> Result<Restored> {
@@ -106,6 +116,10 @@ impl Restorer {
         self.batch.insert(self.places.state.clone(), log::state(), put);
         let others = Change::Put(log::write(&self.others));
         self.batch.insert(self.places.state.clone(), log::others(), others);
+        if let Some(base) = self.base {
+            let fence = Change::Put(log::write(&FenceState::restored(base)));
+            self.batch.insert(self.places.state.clone(), log::fence(), fence);
+        }
         self.batch.insert(self.places.state.clone(), log::restoring(), Change::Remove);
         self.submit();
         for commit in self.in_flight {

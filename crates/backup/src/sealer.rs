@@ -1,6 +1,7 @@
 //! Objects: encode, compress, pad, seal, name; and back, trusting nothing.
 
 use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 use vault::{Aad, ContentKey, EnvelopeError, Keys};
 
 use crate::{
@@ -52,10 +53,7 @@ impl ObjectSealer {
         let plain = codec::encode(body);
         let packed = pack(&plain).ok_or(Error::TooLarge)?;
         let sealed =
-            vault::seal(self.key(), &self.aad(&id, previous), &packed).map_err(|e| match e {
-                EnvelopeError::TooLarge => Error::TooLarge,
-                _ => Error::NoRandomness,
-            })?;
+            vault::seal(self.key(), &self.aad(&id, previous), &packed).map_err(seal_error)?;
         let object = ObjectRef { id, hash: ObjectHash::of(&sealed) };
         Ok((object, Sealed::new(object.name(&self.tag()), sealed.into())))
     }
@@ -78,6 +76,31 @@ impl ObjectSealer {
         let body = codec::decode("object", &plain).map_err(|_| Error::Damaged { name: name() })?;
         check_class(&body, &object.id)?;
         Ok(body)
+    }
+
+    /// Seals the one object of a kind, which is replaced and therefore has a fixed name.
+    pub(crate) fn seal_fixed(&self, kind: &'static str, body: &impl Serialize) -> Result<Bytes> {
+        let packed = pack(&codec::encode(body)).ok_or(Error::TooLarge)?;
+        let sealed = vault::seal(self.key(), &self.fixed_aad(kind), &packed);
+        sealed.map(Bytes::from).map_err(seal_error)
+    }
+
+    /// Opens what [`ObjectSealer::seal_fixed`] made.
+    pub(crate) fn open_fixed<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        name: &ObjectName,
+        sealed: &Bytes,
+    ) -> Result<T> {
+        let damaged = || Error::Damaged { name: name.clone() };
+        let packed = vault::open(self.key(), &self.fixed_aad(kind), sealed)
+            .map_err(|e| open_error(e, name.clone()))?;
+        let plain = unpack(&packed).ok_or_else(damaged)?;
+        codec::decode(kind, &plain).map_err(|_| damaged())
+    }
+
+    fn fixed_aad(&self, kind: &str) -> Aad {
+        Aad::new("strongroom/v1/fixed").bytes(&self.keys.wallet_id()).text(kind)
     }
 
     /// The key of the order-independent digest of dumps.
@@ -112,6 +135,13 @@ fn check_class<T: Body>(_: &T, id: &ObjectId) -> Result<()> {
         Ok(())
     } else {
         Err(Error::BrokenChain { what: "an object is taken for one of another class" })
+    }
+}
+
+fn seal_error(error: EnvelopeError) -> Error {
+    match error {
+        EnvelopeError::TooLarge => Error::TooLarge,
+        _ => Error::NoRandomness,
     }
 }
 

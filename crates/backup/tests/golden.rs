@@ -10,8 +10,9 @@ mod common;
 use std::{path::PathBuf, sync::Arc};
 
 use backup::{
-    Body, Class, Content, DumpIndex, DumpPart, Entry, EntryDigest, EntryName, Error, Head, Link,
-    ObjectHash, ObjectId, ObjectName, ObjectRef, SegmentBody, Stamp, WriterId,
+    Body, Class, Content, Deposed, DumpIndex, DumpPart, Entry, EntryDigest, EntryName, Error,
+    Fence, Gate, Head, Link, ObjectHash, ObjectId, ObjectName, ObjectRef, Position, SegmentBody,
+    Stamp, WriterId, fence_name,
 };
 use common::{by_hand, clock, key, keys_of, ns, own, recorder_with, sealer};
 use kv_core::{Batch, Key, KvStore, KvStoreExt, Namespace, Timestamp};
@@ -164,6 +165,57 @@ fn dump_index_v1() {
 #[test]
 fn head_v1() {
     check("head", head());
+}
+
+fn position() -> Position {
+    let head = object(Class::Head, WRITER, 8, 8, 0);
+    Position { writer: WRITER, sequence: 8, segment: link().hash(), head }
+}
+
+#[test]
+fn fence_v1() {
+    let fence = Fence {
+        epoch: 3,
+        writer: OTHER,
+        put: [0x33; 16],
+        session: [0x44; 16],
+        time: 1_700_000_000_003,
+        clouds: 2,
+        acknowledged_by: 1,
+        at: Some(position()),
+        deposed: vec![Deposed { writer: WRITER, epoch: 2, sequence: 8 }],
+        extensions: vec![(9, b"later".to_vec())],
+    };
+    let keys = keys_of(7);
+    let plain = golden("fence.bin", || by_hand::encode(&fence));
+    let sealed = sealer().seal_fence(&fence).unwrap();
+    assert_eq!(by_hand::fence_plaintext(&keys, sealed.bytes()), plain, "written");
+    let stored = golden("fence.sealed", || sealed.bytes().to_vec());
+    assert_eq!(by_hand::fence_plaintext(&keys, &stored), plain, "by hand");
+    assert_eq!(sealer().open_fence(&stored.into()).unwrap(), fence);
+    let name = golden("fence.name", || format!("{}\n", sealed.name()).into_bytes());
+    assert_eq!(String::from_utf8(name).unwrap().trim_end(), sealed.name().as_str());
+    assert_eq!(*sealed.name(), fence_name(&sealer().tag()));
+}
+
+#[test]
+fn fence_state_v1() {
+    // The fields in the order of the page.
+    let state = golden("fence-state.bin", || {
+        let gate = (2u32, 4u32, OTHER);
+        let deposed = vec![(WRITER, 2u32, 8u64)];
+        let rest = (deposed, vec![[0x44u8; 16]], Vec::<(u32, Vec<u8>)>::new());
+        by_hand::encode(&(1u32, gate, 3u32, Some(position()), Some(position()), rest))
+    });
+    let store = Arc::new(MemStore::new());
+    store.write(&own("state"), &Key::number(2), state.as_slice()).unwrap();
+    let recorder = recorder_with(store.clone(), clock(), 0);
+    let read = recorder.fence_state();
+    assert_eq!(read.gate, Gate::Fenced { epoch: 4, writer: OTHER });
+    assert_eq!((read.epoch, read.base, read.acknowledged), (3, Some(position()), Some(position())));
+    recorder.set_fence_state(read).unwrap();
+    let written = store.read_required(&own("state"), &Key::number(2)).unwrap();
+    assert_eq!(written.as_ref(), state, "it is written as it was read");
 }
 
 #[test]

@@ -110,6 +110,15 @@ pub enum Error {
         /// Which store.
         store: &'static str,
     },
+    /// A layer above the store does not take this change here; nothing was written, and the rest
+    /// goes on. The source says what to do.
+    #[error("{store}: the change is refused")]
+    Refused {
+        /// Which layer.
+        store: &'static str,
+        /// Why.
+        source: BoxError,
+    },
     /// An earlier write failed, so no further change is taken; reads go on. Reopen the store.
     #[error("{store}: an earlier write failed, reopen to go on")]
     Poisoned {
@@ -178,6 +187,7 @@ impl Error {
                 | Self::Precondition { .. }
                 | Self::InvalidName { .. }
                 | Self::Closed { .. }
+                | Self::Refused { .. }
                 | Self::Poisoned { .. }
         )
     }

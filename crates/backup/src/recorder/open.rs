@@ -6,6 +6,7 @@ use kv_core::{Batch, Clock, Error, Key, KvStore, Result};
 
 use super::{
     Order, Recorder, STORE,
+    fence::FenceKeeper,
     memory::{Held, Memory},
 };
 use crate::{
@@ -51,6 +52,7 @@ impl Recorder {
             Some(bytes) => read_state(&bytes)?,
             None => begin(&*inner, &places)?,
         };
+        let fence = FenceKeeper::open(&*inner, &places)?;
         let mut stamps = StampClock::new(state.writer);
         let (time, counter) = state.last_stamp;
         stamps.saw(&Stamp { time, counter, writer: state.writer });
@@ -87,7 +89,7 @@ impl Recorder {
         let order = Order { next, stamps, memory, state, others, tombstones, touched: None };
         let order = Mutex::new(order);
         let (cutting, merging) = (Mutex::new(()), Mutex::new(()));
-        Ok(Arc::new(Self { inner, rules, clock, places, order, cutting, merging }))
+        Ok(Arc::new(Self { inner, rules, clock, places, order, cutting, merging, fence }))
     }
 }
 

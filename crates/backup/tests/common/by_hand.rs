@@ -55,7 +55,16 @@ pub fn seal(keys: &Keys, id: ObjectId, previous: ObjectHash, packed: &[u8]) -> (
 
 /// The plaintext of an object.
 pub fn plaintext(keys: &Keys, id: &ObjectId, previous: ObjectHash, sealed: &[u8]) -> Vec<u8> {
-    let packed = vault::open(keys.backup_content(), &aad(keys, id, previous), sealed).unwrap();
+    unpack(keys, &aad(keys, id, previous), sealed)
+}
+
+/// The plaintext of a fencing head.
+pub fn fence_plaintext(keys: &Keys, sealed: &[u8]) -> Vec<u8> {
+    unpack(keys, &Aad::new("strongroom/v1/fixed").bytes(&keys.wallet_id()).text("fence"), sealed)
+}
+
+fn unpack(keys: &Keys, aad: &Aad, sealed: &[u8]) -> Vec<u8> {
+    let packed = vault::open(keys.backup_content(), aad, sealed).unwrap();
     let len = |at: usize| u64::from_le_bytes(packed[at..at + 8].try_into().unwrap()) as usize;
     let (plain, compressed) = (len(0), len(8));
     assert_eq!(packed.len(), padded(16 + compressed));

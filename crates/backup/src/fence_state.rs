@@ -1,0 +1,154 @@
+//! What an installation remembers of the fence, in the store it backs up; and what it refuses.
+
+use kv_core::BoxError;
+use serde::{Deserialize, Serialize};
+
+use crate::{Deposed, Position, WriterId};
+
+/// The newest version of [`FenceState`] this program reads.
+pub(crate) const FENCE_STATE_VERSION: u32 = 1;
+
+/// How many earlier sessions are remembered. Each put needs its session on disk first, so one is
+/// added per opening that puts a fencing head; an older one than these cannot be the newest put.
+const SESSIONS: usize = 64;
+
+/// Whether, and how, this installation may write single-writer data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceState {
+    pub(crate) version: u32,
+    /// What is refused.
+    pub gate: Gate,
+    /// The epoch this installation holds, or held last; 0: none yet.
+    pub epoch: u32,
+    /// What a restore was made of; taken over with it.
+    pub base: Option<Position>,
+    /// The newest restore point acknowledged in the clouds.
+    pub acknowledged: Option<Position>,
+    /// Who wrote before, oldest first.
+    pub deposed: Vec<Deposed>,
+    /// Random ids of the openings of this folder that may have put a fencing head, oldest first.
+    pub sessions: Vec<[u8; 16]>,
+    /// Reserved for what later versions add; readers of version 1 skip it.
+    pub extensions: Vec<(u32, Vec<u8>)>,
+}
+
+/// What an installation may still write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Gate {
+    /// Everything.
+    #[default]
+    Open,
+    /// It was restored: no single-writer data before it has taken over.
+    TakeOverFirst,
+    /// Another writer has taken over: no single-writer data.
+    Fenced {
+        /// In which epoch.
+        epoch: u32,
+        /// Who.
+        writer: WriterId,
+    },
+    /// The folder is an old copy of one that went on: no single-writer data.
+    Copied,
+    /// It was handed over: nothing at all.
+    HandedOver,
+}
+
+/// Why a change is refused. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// This device was restored. Stop the other device for good, then take over.
+    #[error(
+        "this device was restored from a backup and must take over before it writes data that has a single writer"
+    )]
+    TakeOverFirst,
+    /// Another device has taken over. Go on there; or restore here into another folder, and take over.
+    #[error(
+        "another device ({writer}) has taken over in epoch {epoch}; this one may no longer write data that has a single writer"
+    )]
+    Fenced {
+        /// In which epoch.
+        epoch: u32,
+        /// Who.
+        writer: WriterId,
+    },
+    /// The folder is an old copy. Go on where the newest one is; or restore into another folder, and
+    /// take over.
+    #[error(
+        "this folder is an old copy of one that has gone on; it may not write data that has a single writer"
+    )]
+    Copied,
+    /// The wallet was handed over. Go on where it was handed to; or take it back.
+    #[error("this wallet was handed over to another device and no longer runs here")]
+    HandedOver,
+}
+
+impl Gate {
+    /// Why single-writer data is refused, if it is.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match *self {
+            Self::Open => None,
+            Self::TakeOverFirst => Some(Refusal::TakeOverFirst),
+            Self::Fenced { epoch, writer } => Some(Refusal::Fenced { epoch, writer }),
+            Self::Copied => Some(Refusal::Copied),
+            Self::HandedOver => Some(Refusal::HandedOver),
+        }
+    }
+}
+
+impl Refusal {
+    /// The refusal behind an error of a store, if there is one.
+    pub fn behind(error: &kv_core::Error) -> Option<Self> {
+        match error {
+            kv_core::Error::Refused { source, .. } => source.downcast_ref().copied(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Refusal> for kv_core::Error {
+    fn from(refusal: Refusal) -> Self {
+        let source: BoxError = std::sync::Arc::new(refusal);
+        Self::Refused { store: "backup", source }
+    }
+}
+
+impl Default for FenceState {
+    /// That of a new wallet.
+    fn default() -> Self {
+        Self {
+            version: FENCE_STATE_VERSION,
+            gate: Gate::Open,
+            epoch: 0,
+            base: None,
+            acknowledged: None,
+            deposed: Vec::new(),
+            sessions: Vec::new(),
+            extensions: Vec::new(),
+        }
+    }
+}
+
+impl FenceState {
+    /// The same with another gate.
+    #[must_use]
+    pub fn with_gate(self, gate: Gate) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// That of a new installation restored from `base`.
+    pub(crate) fn restored(base: Position) -> Self {
+        Self { gate: Gate::TakeOverFirst, base: Some(base), ..Self::default() }
+    }
+
+    /// Notes a session that is about to put a fencing head; `false` if it is noted already.
+    pub fn note_session(&mut self, session: [u8; 16]) -> bool {
+        if self.sessions.contains(&session) {
+            return false;
+        }
+        self.sessions.push(session);
+        let surplus = self.sessions.len().saturating_sub(SESSIONS);
+        self.sessions.drain(..surplus);
+        true
+    }
+}
