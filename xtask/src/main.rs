@@ -12,6 +12,7 @@ mod kernels;
 mod kill_loop;
 mod metadata;
 mod run;
+mod simulate;
 mod test_all;
 mod tidy;
 mod tools;
@@ -30,6 +31,9 @@ The checks of this repository, the same at home and in CI.
                                    failing syncs; N times the minute that test-all spends; needs root
   cargo xtask crash --hours N [--seed S]
                                    random workloads of kv-fs and their crash states, for N hours
+  cargo xtask simulate [--schedules N] [--seed S]
+                                   two devices and two clouds that crash, fail and lie, by N schedules
+                                   (20,000); with a seed alone that one, and all that happens in it
   cargo xtask kill-loop [--rounds N]
                                    kills the released program N times (200) during an import
 
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
         ["crash", options @ ..] => report(crash::run(options)),
+        ["simulate", options @ ..] => report(simulate::run(options)),
         ["kernels", options @ ..] => report(kernels::with(options)),
         [kernels::INSIDE, program, rounds, seed] => report(kernels::inside(program, rounds, seed)),
         ["bench", "kv", options @ ..] => bench::kv(options),

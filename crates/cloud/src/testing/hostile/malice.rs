@@ -51,6 +51,7 @@ pub(super) struct State {
     plan: Plan,
     lies: Vec<Standing>,
     calls: u64,
+    destroyed: bool,
     deeds: Vec<Deed>,
     pub(super) history: History,
     late: Vec<Late>,
@@ -110,6 +111,7 @@ impl Malice {
             plan: Box::new(|_| None),
             lies: Vec::new(),
             calls: 0,
+            destroyed: false,
             deeds: Vec::new(),
             history: History::default(),
             late: Vec::new(),
@@ -135,6 +137,21 @@ impl Malice {
     pub fn fail_nth(&self, nth: u64, fault: Fault) {
         let target = self.calls() + nth;
         self.plan(move |call| (call.number == target).then_some(fault));
+    }
+
+    /// Takes a lie back, to whomever it was told.
+    pub fn take_back(&self, lie: &Lie) {
+        self.state().lies.retain(|standing| standing.lie != *lie);
+    }
+
+    /// The lies that stand.
+    pub fn lies(&self) -> Vec<Lie> {
+        self.state().lies.iter().map(|standing| standing.lie.clone()).collect()
+    }
+
+    /// Whether something was deleted, overwritten or forgotten that nobody asked to.
+    pub fn has_destroyed(&self) -> bool {
+        self.state().destroyed
     }
 
     /// From now on every lie is taken back, and nothing fails or is deleted. What was late is still
@@ -216,6 +233,12 @@ impl Malice {
         self.state().note(call, what);
     }
 
+    pub(super) fn was_destroyed(&self, name: &ObjectName) {
+        let mut state = self.state();
+        state.destroyed = true;
+        state.history.add(0, name, None);
+    }
+
     /// By what a put's condition is to be judged.
     pub(super) fn judge(&self, call: &Call, name: &ObjectName, how: PutMode) -> Judged {
         let mut state = self.state();
@@ -223,10 +246,12 @@ impl Malice {
         for lie in &lies {
             match lie {
                 Lie::StoreNothing => {
+                    state.destroyed = true;
                     state.note(call, "answered as stored, and stored nowhere".to_owned());
                     return Judged::StoredNowhere;
                 }
                 Lie::IgnoreConditions if how != PutMode::Overwrite => {
+                    state.destroyed = true;
                     state.note(call, "the condition was ignored".to_owned());
                     return Judged::By(PutMode::Overwrite);
                 }
@@ -239,6 +264,7 @@ impl Malice {
                         PutMode::CreateOnly => content.is_none(),
                         PutMode::Replace(tag) => content.is_some_and(|(_, there)| there == *tag),
                     };
+                    state.destroyed = true;
                     state.note(call, "the condition was judged within a fork".to_owned());
                     return if holds { Judged::By(PutMode::Overwrite) } else { Judged::Refused };
                 }
@@ -273,6 +299,7 @@ impl State {
             return None;
         }
         let name = self.any_object()?;
+        self.destroyed = true;
         self.note(call, format!("{name} was deleted"));
         Some(name)
     }
@@ -336,7 +363,16 @@ impl fmt::Debug for Malice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         writeln!(f, "Malice(seed {:?}, {} calls):", state.seed, state.calls)?;
-        state.deeds.iter().try_for_each(|deed| writeln!(f, "  {deed}"))
+        let mut shown: Option<&Deed> = None;
+        for deed in &state.deeds {
+            // Retries meet the same again and again.
+            let again = |last: &Deed| last.what == deed.what && last.call.name == deed.call.name;
+            if !shown.is_some_and(again) {
+                writeln!(f, "  {deed}")?;
+            }
+            shown = Some(deed);
+        }
+        Ok(())
     }
 }
 

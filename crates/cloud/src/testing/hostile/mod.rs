@@ -50,7 +50,7 @@ impl HostileCloud {
     /// Deletes an object for good.
     pub async fn destroy(&self, name: &ObjectName) -> Result<()> {
         self.inner.delete(name).await?;
-        self.malice.landed(self.device, name, None);
+        self.malice.was_destroyed(name);
         Ok(())
     }
 

@@ -1,0 +1,94 @@
+//! Two devices and two clouds under seeded schedules: writes, backups, merges, crashes, lost
+//! devices, restores, clocks that jump, and clouds that fail and lie.
+//!
+//! `cargo xtask simulate` runs more of them. A failing seed is printed with all that happened.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test panics, and says what it did"
+)]
+
+mod content;
+mod device;
+mod line;
+mod medium;
+mod oracle;
+mod steps;
+mod tally;
+mod world;
+
+use std::{
+    env,
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use tally::Tally;
+use world::World;
+
+/// How many schedules the tests run; `cargo xtask simulate` asks for more.
+const SCHEDULES: u64 = 500;
+
+fn asked(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|value| value.parse().unwrap())
+}
+
+/// Runs one schedule; what it did, or all that is known of its failure.
+fn run(seed: u64, talk: bool) -> Result<Tally, String> {
+    let mut world = World::new(seed);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(world.run())
+    }));
+    let deeds = world.deeds();
+    let broken = match outcome {
+        Ok(Ok(())) if !talk => {
+            let mut tally = world.tally;
+            tally.schedules = 1;
+            tally.deeds = deeds.iter().map(|malice| malice.deeds().len() as u64).sum();
+            return Ok(tally);
+        }
+        Ok(Ok(())) => "nothing is wrong".to_owned(),
+        Ok(Err(broken)) => broken,
+        Err(_) => "a panic".to_owned(),
+    };
+    Err(format!("{}{deeds:?}\nseed {seed}: {broken}", world.told))
+}
+
+#[test]
+fn schedules_of_two_devices_and_two_clouds() {
+    let schedules = asked("STRONGROOM_SIMULATE_SCHEDULES").unwrap_or(SCHEDULES);
+    let first = asked("STRONGROOM_SIMULATE_SEED").unwrap_or(0);
+    let (next, total) = (AtomicU64::new(first), Mutex::new(Tally::default()));
+    let failures = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed >= first + schedules || !failures.lock().unwrap().is_empty() {
+                return;
+            }
+            match run(seed, schedules == 1) {
+                Ok(tally) => *total.lock().unwrap() += tally,
+                Err(failure) => failures.lock().unwrap().push(failure),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    println!("{}", total.lock().unwrap());
+    if let Some(failure) = failures.lock().unwrap().first() {
+        panic!("{failure}");
+    }
+}

@@ -1,0 +1,269 @@
+//! What must be true: every batch and change ever submitted, who acknowledged it, and what may
+//! therefore be seen.
+
+use std::collections::BTreeMap;
+
+use super::content::{Content, MERGE_KEYS, MergeKey};
+
+/// A broken promise, in words.
+pub(crate) type Broken = String;
+
+/// One installation of the wallet: from its creation or restore until its device is lost.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    /// The last single-writer batch that was submitted, acknowledged, and surely in every cloud.
+    pub(crate) submitted: usize,
+    pub(crate) acknowledged: usize,
+    pub(crate) replicated: usize,
+    /// The last change of each mergeable key that this device knows of, removals included.
+    pub(crate) known: BTreeMap<MergeKey, usize>,
+    /// Every state this installation ever had: batch and mergeable data.
+    states: Vec<(usize, BTreeMap<MergeKey, usize>)>,
+    /// Whether its device is gone.
+    pub(crate) lost: bool,
+}
+
+#[derive(Debug, Default)]
+struct Submitted {
+    parent: usize,
+    keys: BTreeMap<u8, usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ack {
+    /// It failed and is not there: as if it had never been.
+    Void,
+    None,
+    Local,
+    Replicated,
+}
+
+#[derive(Debug)]
+struct Change {
+    key: MergeKey,
+    parent: Option<usize>,
+    life: usize,
+    put: bool,
+    ack: Ack,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    /// Batch 0 is the empty wallet.
+    batches: Vec<Submitted>,
+    changes: Vec<Change>,
+    pub(crate) lives: Vec<Life>,
+    /// Which installation each writer id belongs to.
+    pub(crate) writers: BTreeMap<String, usize>,
+}
+
+impl Oracle {
+    pub(crate) fn new() -> Self {
+        let batches = vec![Submitted::default()];
+        Self { batches, ..Self::default() }
+    }
+
+    /// A new installation that begins with this content.
+    pub(crate) fn begin(&mut self, content: &Content) -> usize {
+        let mut life = Life::default();
+        (life.submitted, life.acknowledged) = (content.batch, content.batch);
+        life.known = content.merge.clone();
+        life.states.push((content.batch, content.merge.clone()));
+        self.lives.push(life);
+        self.lives.len() - 1
+    }
+
+    /// Numbers a single-writer batch that is about to be submitted.
+    pub(crate) fn batch(&mut self, life: usize, changes: &BTreeMap<u8, bool>) -> usize {
+        let number = self.batches.len();
+        let parent = self.lives[life].submitted;
+        let mut keys = self.batches[parent].keys.clone();
+        for (key, put) in changes {
+            if *put {
+                keys.insert(*key, number);
+            } else {
+                keys.remove(key);
+            }
+        }
+        self.batches.push(Submitted { parent, keys });
+        self.lives[life].submitted = number;
+        self.note_state(life);
+        number
+    }
+
+    /// Numbers a mergeable change that is about to be submitted.
+    pub(crate) fn change(&mut self, life: usize, key: MergeKey, put: bool) -> usize {
+        let number = self.changes.len();
+        let parent = self.lives[life].known.insert(key, number);
+        self.changes.push(Change { key, parent, life, put, ack: Ack::None });
+        self.note_state(life);
+        number
+    }
+
+    /// Everything this device submitted so far is durable on it.
+    pub(crate) fn acknowledge(&mut self, life: usize) {
+        self.lives[life].acknowledged = self.lives[life].submitted;
+        self.raise(life, Ack::Local);
+    }
+
+    /// Everything this device submitted before is in every cloud.
+    pub(crate) fn replicate(&mut self, life: usize) {
+        self.acknowledge(life);
+        self.lives[life].replicated = self.lives[life].acknowledged;
+        self.raise(life, Ack::Replicated);
+    }
+
+    fn raise(&mut self, life: usize, ack: Ack) {
+        for change in &mut self.changes {
+            if change.life == life && change.ack != Ack::Void {
+                change.ack = change.ack.max(ack);
+            }
+        }
+    }
+
+    fn note_state(&mut self, life: usize) {
+        let state = (self.lives[life].submitted, self.visible(life));
+        self.lives[life].states.push(state);
+    }
+
+    /// Whether a device knows of a value there that it could remove.
+    pub(crate) fn knows(&self, life: usize, key: MergeKey) -> bool {
+        self.lives[life].known.get(&key).is_some_and(|change| self.changes[*change].put)
+    }
+
+    /// What is left of what a device knows when removals are left out.
+    fn visible(&self, life: usize) -> BTreeMap<MergeKey, usize> {
+        let known = self.lives[life].known.iter();
+        known.filter(|(_, change)| self.changes[**change].put).map(|(k, c)| (*k, *c)).collect()
+    }
+
+    /// What a device shows while it runs or after it was reopened.
+    pub(crate) fn check_device(&self, life: usize, content: &Content) -> Result<(), Broken> {
+        self.check_batch(content)?;
+        let Life { acknowledged, submitted, .. } = self.lives[life];
+        if !self.descends(content.batch, acknowledged) {
+            return Err(format!(
+                "batch {acknowledged} was acknowledged, and batch {} is there",
+                content.batch
+            ));
+        }
+        if !self.descends(submitted, content.batch) {
+            return Err(format!("batch {} was not submitted here", content.batch));
+        }
+        let own: Vec<usize> = self.held(|change| change.life == life && change.ack >= Ack::Local);
+        self.check_merge(content, &own)
+    }
+
+    /// The device was reopened: what it shows is what it has.
+    pub(crate) fn reopened(&mut self, life: usize, content: &Content) {
+        self.lives[life].submitted = content.batch;
+        self.lives[life].acknowledged = content.batch;
+        for (number, change) in self.changes.iter_mut().enumerate() {
+            // One change at most was under way; what it did is seen now.
+            let there = content.merge.get(&change.key);
+            let landed = if change.put { there == Some(&number) } else { there.is_none() };
+            if change.life == life && change.ack == Ack::None {
+                change.ack = if landed { Ack::Local } else { Ack::Void };
+            }
+        }
+        self.merged(life, content);
+    }
+
+    /// The device may have merged what others did: it knows what it shows.
+    pub(crate) fn merged(&mut self, life: usize, content: &Content) {
+        let gone: Vec<MergeKey> =
+            (0..MERGE_KEYS).filter(|k| !content.merge.contains_key(k)).collect();
+        for key in gone {
+            // A removal that is known stays known; a change that was lost was never acknowledged.
+            let known = self.lives[life].known.get(&key).copied();
+            if known.is_some_and(|change| self.changes[change].put) {
+                self.lives[life].known.remove(&key);
+            }
+        }
+        self.lives[life].known.extend(content.merge.clone());
+        self.note_state(life);
+    }
+
+    /// What was restored is a moment of some installation, and none before what `writer` had
+    /// replicated if `strict`.
+    pub(crate) fn check_restored(
+        &self,
+        content: &Content,
+        writer: &str,
+        strict: bool,
+    ) -> Result<(), Broken> {
+        self.check_batch(content)?;
+        let state = (content.batch, content.merge.clone());
+        if !self.lives.iter().any(|life| life.states.contains(&state)) {
+            return Err(format!("two cuts are mixed: {content:?}"));
+        }
+        let life = self.writers.get(writer).ok_or("restored from an unknown writer")?;
+        let replicated = self.lives[*life].replicated;
+        if strict && !self.descends(content.batch, replicated) {
+            return Err(format!("batch {replicated} was replicated, {} restored", content.batch));
+        }
+        let own = self.held(|change| change.life == *life && change.ack == Ack::Replicated);
+        if strict { self.check_merge(content, &own) } else { Ok(()) }
+    }
+
+    /// The single-writer data is that of one batch: no two cuts are mixed.
+    fn check_batch(&self, content: &Content) -> Result<(), Broken> {
+        match self.batches.get(content.batch) {
+            Some(batch) if batch.keys == content.single => Ok(()),
+            Some(batch) => Err(format!(
+                "two cuts are mixed: batch {} has {:?}, there is {:?}",
+                content.batch, batch.keys, content.single
+            )),
+            None => Err(format!("batch {} was never written", content.batch)),
+        }
+    }
+
+    /// No change of `held` was replaced by one that it replaced itself.
+    fn check_merge(&self, content: &Content, held: &[usize]) -> Result<(), Broken> {
+        for key in 0..MERGE_KEYS {
+            let held: Vec<usize> =
+                held.iter().copied().filter(|change| self.changes[*change].key == key).collect();
+            let justified = |change: usize| held.iter().all(|held| !self.precedes(change, *held));
+            let good = match content.merge.get(&key) {
+                Some(change) => self.changes[*change].key == key && justified(*change),
+                None if held.is_empty() => true,
+                None => {
+                    let removals =
+                        self.changes.iter().enumerate().filter(|(_, c)| c.key == key && !c.put);
+                    removals.map(|(number, _)| number).any(justified)
+                }
+            };
+            if !good {
+                let there = content.merge.get(&key);
+                return Err(format!("key {key}: changes {held:?} are held, {there:?} is there"));
+            }
+        }
+        Ok(())
+    }
+
+    fn held(&self, which: impl Fn(&Change) -> bool) -> Vec<usize> {
+        let held = self.changes.iter().enumerate().filter(|(_, change)| which(change));
+        held.map(|(number, _)| number).collect()
+    }
+
+    /// Whether `later` is `earlier` or was written on top of it.
+    fn descends(&self, later: usize, earlier: usize) -> bool {
+        let mut at = later;
+        while at > earlier {
+            at = self.batches[at].parent;
+        }
+        at == earlier
+    }
+
+    /// Whether `later` replaced `earlier`, directly or not.
+    fn precedes(&self, earlier: usize, later: usize) -> bool {
+        let mut at = self.changes[later].parent;
+        while let Some(number) = at {
+            if number == earlier {
+                return true;
+            }
+            at = self.changes[number].parent;
+        }
+        false
+    }
+}

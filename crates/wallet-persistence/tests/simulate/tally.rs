@@ -1,0 +1,57 @@
+//! What a run of schedules did, so that one can see that it did something.
+
+use std::{fmt, ops::AddAssign};
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) schedules: u64,
+    /// Acknowledged changes.
+    pub(crate) changes: u64,
+    pub(crate) backups: u64,
+    pub(crate) polls: u64,
+    pub(crate) restores: u64,
+    pub(crate) crashes: u64,
+    /// Devices lost.
+    pub(crate) losses: u64,
+    /// Calls that the clouds failed or lied about.
+    pub(crate) deeds: u64,
+    /// Backups, polls and restores that were refused, and scrubs that reported something.
+    pub(crate) refusals: u64,
+    /// Objects searched for plaintext.
+    pub(crate) objects: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.schedules += other.schedules;
+        self.changes += other.changes;
+        self.backups += other.backups;
+        self.polls += other.polls;
+        self.restores += other.restores;
+        self.crashes += other.crashes;
+        self.losses += other.losses;
+        self.deeds += other.deeds;
+        self.refusals += other.refusals;
+        self.objects += other.objects;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} schedules: {} changes acknowledged, {} backups, {} polls, {} restores, {} crashes, \
+             {} devices lost, {} lies and faults, {} refusals and reports, {} objects searched",
+            self.schedules,
+            self.changes,
+            self.backups,
+            self.polls,
+            self.restores,
+            self.crashes,
+            self.losses,
+            self.deeds,
+            self.refusals,
+            self.objects
+        )
+    }
+}

@@ -1,0 +1,329 @@
+//! One schedule: two devices, two clouds, and what the seed does to them.
+
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+
+use cloud::testing::{Malice, Temper};
+use kv_core::{KvStore, testing::Random};
+use wallet_persistence::{Session, Settings};
+
+use super::{
+    content::{self, Content, KEYS, MERGE_KEYS},
+    device::{Cloud, Device, root},
+    medium::Medium,
+    oracle::{Broken, Oracle},
+    tally::Tally,
+};
+
+/// Everything of one schedule.
+pub(crate) struct World {
+    pub(crate) random: Random,
+    pub(crate) clouds: Vec<Cloud>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) oracle: Oracle,
+    pub(crate) tally: Tally,
+    /// What happened, for people.
+    pub(crate) told: String,
+    /// Whether cloud 1 tells the truth, though it may be out of reach.
+    pub(crate) one_is_honest: bool,
+    pub(crate) on_fs: bool,
+}
+
+/// What the clouds of a schedule are like.
+fn tempers(random: &mut Random) -> (Vec<Temper>, bool) {
+    let honest = Temper::default();
+    let busy = Temper { faults: 60, ..honest };
+    let liar = Temper { faults: 30, lies: 60, lie_lasts: 40, ..honest };
+    let destroyer = Temper { deletions: 15, destroys: true, ..liar };
+    match random.below(5) {
+        0 => (vec![honest, honest], true),
+        1 => (vec![busy, busy], true),
+        2 => (vec![liar, busy], true),
+        3 => (vec![destroyer, busy], true),
+        _ => (vec![liar, liar], false),
+    }
+}
+
+/// Nothing waits for ever. (The time passes at once when nothing else happens.)
+async fn in_time(work: impl Future<Output = Result<(), Broken>>) -> Result<(), Broken> {
+    let week = std::time::Duration::from_secs(7 * 86_400);
+    tokio::time::timeout(week, work).await.unwrap_or_else(|_| Err("it hangs".to_owned()))
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::seeded(seed);
+        let (tempers, one_is_honest) = tempers(&mut random);
+        let on_fs = random.below(4) == 0;
+        let cloud = |temper| Cloud {
+            truth: cloud::MemCloud::new().with_page_limit(20),
+            malice: Malice::seeded(random.draw(), temper),
+        };
+        let clouds: Vec<Cloud> = tempers.into_iter().map(cloud).collect();
+        let mut settings = Settings::default();
+        settings.replicate_every = None;
+        settings.memory_budget = if random.below(2) == 0 { 500 } else { 1 << 20 };
+        settings.fetch_at_once = 1;
+        let devices = vec![Device::new(1, settings.clone()), Device::new(2, settings)];
+        Self {
+            random,
+            clouds,
+            devices,
+            oracle: Oracle::new(),
+            tally: Tally::default(),
+            told: String::new(),
+            one_is_honest,
+            on_fs,
+        }
+    }
+
+    /// Runs the schedule to its end.
+    pub(crate) async fn run(&mut self) -> Result<(), Broken> {
+        self.create().await?;
+        let steps = 20 + self.random.below(60);
+        for _ in 0..steps {
+            in_time(self.step()).await?;
+        }
+        in_time(self.end()).await
+    }
+
+    pub(crate) fn tell(&mut self, what: impl std::fmt::Display) {
+        let _ = writeln!(self.told, "{what}");
+    }
+
+    fn medium(&mut self) -> Medium {
+        if self.on_fs { Medium::fs() } else { Medium::mem() }
+    }
+
+    /// The first device makes the wallet.
+    async fn create(&mut self) -> Result<(), Broken> {
+        let medium = self.medium();
+        let device = &mut self.devices[0];
+        let wallet = device.wallet(&medium, &self.clouds);
+        let session = wallet.create(&root()).await.map_err(|e| format!("create: {e:?}"))?;
+        device.medium = Some(medium);
+        device.life = self.oracle.begin(&Content::default());
+        self.started(0, session).await
+    }
+
+    async fn started(&mut self, d: usize, session: Session) -> Result<(), Broken> {
+        let status = match session.status() {
+            Ok(status) => status,
+            Err(error) => return Box::pin(self.failed(d, &error)).await,
+        };
+        self.oracle.writers.insert(status.writer, self.devices[d].life);
+        self.devices[d].session = Some(session);
+        Ok(())
+    }
+
+    /// Turns a device on, whose wallet must open and hold what it acknowledged.
+    pub(crate) async fn open(&mut self, d: usize) -> Result<(), Broken> {
+        let Some(medium) = self.devices[d].medium.clone() else { return Ok(()) };
+        let wallet = self.devices[d].wallet(&medium, &self.clouds);
+        let session = match wallet.unlock(&root()).await {
+            Ok(session) => session,
+            Err(error) => return Box::pin(self.failed(d, &error)).await,
+        };
+        self.started(d, session).await?;
+        let content = self.look(d).await?;
+        self.oracle.reopened(self.devices[d].life, &content);
+        Ok(())
+    }
+
+    /// Reads everything on a running device and checks it.
+    pub(crate) async fn look(&mut self, d: usize) -> Result<Content, Broken> {
+        let session = self.devices[d].running().ok_or("looked at a device that is off")?;
+        let content = match content::read(&session) {
+            Ok(content) => content?,
+            Err(error) => {
+                drop(session);
+                Box::pin(self.failed(d, &error)).await?;
+                return Box::pin(self.look(d)).await;
+            }
+        };
+        self.oracle.check_device(self.devices[d].life, &content)?;
+        Ok(content)
+    }
+
+    pub(crate) async fn crash(&mut self, d: usize) -> Result<(), Broken> {
+        self.tell(format_args!("device {d} crashes"));
+        self.tally.crashes += 1;
+        self.devices[d].crash(&mut self.random);
+        self.open(d).await
+    }
+
+    /// A change on a device: it was acknowledged, or the device has a fault and crashes.
+    pub(crate) async fn changed(
+        &mut self,
+        d: usize,
+        outcome: Result<(), impl std::fmt::Debug>,
+    ) -> Result<(), Broken> {
+        match outcome {
+            Ok(()) => {
+                self.oracle.acknowledge(self.devices[d].life);
+                self.tally.changes += 1;
+                Ok(())
+            }
+            Err(error) => self.failed(d, &error).await,
+        }
+    }
+
+    /// After an error of the store the device must be turned off and on.
+    pub(crate) async fn failed(
+        &mut self,
+        d: usize,
+        error: &impl std::fmt::Debug,
+    ) -> Result<(), Broken> {
+        let fired = self.devices[d].medium.as_ref().is_some_and(|m| m.fault().fired());
+        if !fired {
+            return Err(format!("device {d} fails without a fault: {error:?}"));
+        }
+        self.tell(format_args!("device {d} has a fault"));
+        self.crash(d).await
+    }
+
+    /// Whether the store below a device has failed, so that any error is explained.
+    pub(crate) fn has_failed(&self, d: usize) -> bool {
+        self.devices[d].medium.as_ref().is_some_and(|medium| medium.fault().fired())
+    }
+
+    pub(crate) async fn write_single(&mut self, d: usize, lazy: bool) -> Result<(), Broken> {
+        let Some(session) = self.devices[d].running() else { return Ok(()) };
+        let mut changes = BTreeMap::new();
+        for _ in 0..=self.random.below(4) {
+            let key = self.random.below(u64::from(KEYS)) as u8;
+            changes.insert(key, self.random.below(4) > 0);
+        }
+        let life = self.devices[d].life;
+        let number = self.oracle.batch(life, &changes);
+        self.tell(format_args!("device {d} writes batch {number}, lazy {lazy}: {changes:?}"));
+        let batch = content::batch(number, &changes);
+        let kv = session.kv().map_err(|e| format!("kv: {e:?}"))?;
+        if lazy {
+            return match kv.submit(batch.lazy()).await {
+                Ok(()) => Ok(()),
+                Err(error) => self.failed(d, &error).await,
+            };
+        }
+        let outcome = kv.submit(batch).await;
+        self.changed(d, outcome).await
+    }
+
+    pub(crate) async fn write_merge(&mut self, d: usize) -> Result<(), Broken> {
+        let Some(session) = self.devices[d].running() else { return Ok(()) };
+        let key = self.random.below(u64::from(MERGE_KEYS)) as u8;
+        // Removing what is not there is no change.
+        let put = self.random.below(3) > 0 || !self.oracle.knows(self.devices[d].life, key);
+        let number = self.oracle.change(self.devices[d].life, key, put);
+        self.tell(format_args!("device {d} makes change {number}: key {key}, put {put}"));
+        let value = content::merge_value(number);
+        let outcome = match (content::field(key), put) {
+            (Some(field), true) => session.set_profile(field, &value).await,
+            (Some(field), false) => session.clear_profile(field).await,
+            (None, true) => session.add_account(content::account(key), Some(&value)).await,
+            (None, false) => session.remove_account(&content::account(key)).await.map(drop),
+        };
+        self.changed(d, outcome).await
+    }
+
+    /// A backup. It may fail whenever a cloud does.
+    pub(crate) async fn post(&mut self, d: usize) -> Result<(), Broken> {
+        let Some(session) = self.devices[d].running() else { return Ok(()) };
+        if self.random.below(8) == 0 {
+            self.devices[d].pulse.stop_at(1 + self.random.below(12));
+        }
+        let pulse = self.devices[d].pulse.clone();
+        let outcome = tokio::select! {
+            outcome = session.post_backup() => Some(outcome),
+            () = pulse.stopped() => None,
+        };
+        pulse.stop_at(0);
+        drop(session);
+        self.tell(format_args!("device {d} posts: {outcome:?}"));
+        match outcome {
+            None => self.crash(d).await,
+            Some(Ok(_)) => {
+                self.tally.backups += 1;
+                self.oracle.replicate(self.devices[d].life);
+                Ok(())
+            }
+            Some(Err(error)) => {
+                self.tally.refusals += 1;
+                if self.has_failed(d) { self.failed(d, &error).await } else { Ok(()) }
+            }
+        }
+    }
+
+    pub(crate) async fn poll(&mut self, d: usize) -> Result<(), Broken> {
+        let Some(session) = self.devices[d].running() else { return Ok(()) };
+        let outcome = session.poll_backups().await;
+        self.tell(format_args!("device {d} polls: {outcome:?}"));
+        match outcome {
+            Ok(_) => self.tally.polls += 1,
+            Err(error) => {
+                self.tally.refusals += 1;
+                if self.has_failed(d) {
+                    return self.failed(d, &error).await;
+                }
+            }
+        }
+        let content = self.look(d).await?;
+        self.oracle.merged(self.devices[d].life, &content);
+        Ok(())
+    }
+
+    pub(crate) async fn verify(&mut self, d: usize) -> Result<(), Broken> {
+        let Some(session) = self.devices[d].running() else { return Ok(()) };
+        match session.verify(true).await {
+            Ok(report) if report.local.is_damaged() => Err(format!("local damage: {report:?}")),
+            Ok(report) => {
+                let damaged = report.is_damaged();
+                self.tally.refusals += u64::from(damaged);
+                self.tell(format_args!("device {d} verifies, damaged {damaged}"));
+                Ok(())
+            }
+            Err(error) if self.has_failed(d) => self.failed(d, &error).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// A device that has nothing restores from the words and the clouds alone.
+    pub(crate) async fn restore(&mut self, d: usize) -> Result<(), Broken> {
+        if self.devices[d].medium.is_some() {
+            return Ok(());
+        }
+        let medium = self.medium();
+        let wallet = self.devices[d].wallet(&medium, &self.clouds);
+        let report = match wallet.restore(&root(), |_| ()).await {
+            Ok(report) => report,
+            Err(error) => {
+                self.tally.refusals += 1;
+                self.tell(format_args!("device {d} does not restore: {error:?}"));
+                return Ok(());
+            }
+        };
+        self.tell(format_args!("device {d} restores: {report:?}"));
+        self.tally.restores += 1;
+        let session = wallet.unlock(&root()).await.map_err(|e| format!("unlock: {e:?}"))?;
+        let content = content::read(&session).map_err(|e| format!("read: {e:?}"))??;
+        let strict = self.one_is_honest && report.clouds == self.clouds.len();
+        self.oracle.check_restored(&content, &report.writer, strict)?;
+        self.devices[d].life = self.oracle.begin(&content);
+        self.devices[d].medium = Some(medium);
+        self.started(d, session).await
+    }
+
+    pub(crate) fn lose(&mut self, d: usize) {
+        self.tell(format_args!("device {d} is lost"));
+        self.tally.losses += 1;
+        self.devices[d].pulse.stop();
+        self.devices[d].session = None;
+        self.devices[d].medium = None;
+        let life = self.devices[d].life;
+        self.oracle.lives[life].lost = true;
+    }
+
+    /// The clouds as the transcript shows them.
+    pub(crate) fn deeds(&self) -> Vec<Arc<Malice>> {
+        self.clouds.iter().map(|cloud| cloud.malice.clone()).collect()
+    }
+}
