@@ -1,9 +1,12 @@
 //! The walk along a chain, from its head back to the dump it builds on.
 
-use crate::{Class, Entry, Error, Head, Link, ObjectHash, Result, SegmentBody, WriterId};
+use crate::{
+    Class, DumpIndex, Entry, Error, Head, Link, ObjectHash, ObjectRef, Result, SegmentBody,
+    WriterId,
+};
 
-/// Follows a chain backwards from a head to the dump it builds on. It ends only when dump and
-/// segments together cover every sequence number up to the head's.
+/// Follows a chain backwards from a head, or from an older dump, to the dump it builds on. It ends
+/// only when dump and segments together cover every sequence number up to its beginning.
 #[derive(Debug)]
 pub struct ChainWalk {
     writer: WriterId,
@@ -13,6 +16,17 @@ pub struct ChainWalk {
     left: u64,
     /// The segment that ends there.
     next: Option<Link>,
+}
+
+/// A segment that was opened and belongs where it stands.
+#[derive(Debug)]
+pub struct OpenedSegment {
+    /// The first and last sequence number covered.
+    pub range: (u64, u64),
+    /// Time of the first and the last change covered, in milliseconds since the Unix epoch.
+    pub time: (u64, u64),
+    /// Its entries, in order.
+    pub entries: Vec<Entry>,
 }
 
 impl ChainWalk {
@@ -35,6 +49,24 @@ impl ChainWalk {
         Ok(Self { writer, dump_from, left: head.sequence, next: head.newest.clone() })
     }
 
+    /// Begins at the segment `newest` of a writer and goes back to `floor`: what a dump holds that
+    /// surely has everything up to there, or where somebody stops reading.
+    pub fn back_to(writer: WriterId, newest: Option<Link>, floor: u64) -> Self {
+        let left = newest.as_ref().map_or(floor, |link| link.range().1);
+        Self { writer, dump_from: floor, left, next: newest }
+    }
+
+    /// The same walk with another end: a dump that was found on the way.
+    #[must_use]
+    pub fn down_to(self, floor: u64) -> Self {
+        Self { dump_from: floor, ..self }
+    }
+
+    /// What was not walked yet ends with this sequence number.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
     /// The segment to fetch next; `None` when the dump covers the rest.
     pub fn next_link(&self) -> Result<Option<&Link>> {
         if self.left <= self.dump_from {
@@ -52,6 +84,11 @@ impl ChainWalk {
     /// Takes the opened parts of the segment that [`ChainWalk::next_link`] named, in its order; its
     /// entries, in order.
     pub fn opened(&mut self, bodies: Vec<SegmentBody>) -> Result<Vec<Entry>> {
+        Ok(self.opened_segment(bodies)?.entries)
+    }
+
+    /// The same, with where and when it belongs.
+    pub fn opened_segment(&mut self, bodies: Vec<SegmentBody>) -> Result<OpenedSegment> {
         let broken = || Error::BrokenChain { what: "the parts of a segment differ" };
         let link = self.next_link()?.ok_or_else(broken)?;
         let first = bodies.first().ok_or_else(broken)?;
@@ -68,11 +105,36 @@ impl ChainWalk {
                 what: "a segment names another one before it than its successor",
             });
         }
-        let left = link.range().0.saturating_sub(1);
+        let (range, time) = (link.range(), first.time);
         self.next = first.previous.clone();
-        self.left = left;
+        self.left = range.0.saturating_sub(1);
         let sections =
             bodies.into_iter().map(|body| body.mergeable.into_iter().chain(body.single_writer));
-        Ok(sections.flatten().collect())
+        Ok(OpenedSegment { range, time, entries: sections.flatten().collect() })
+    }
+}
+
+/// Checks that `index`, the index `object`, can stand in the chain of `writer`, and answers the full
+/// dump below it if it is a delta dump.
+pub fn check_dump(
+    writer: WriterId,
+    object: &ObjectRef,
+    index: &DumpIndex,
+) -> Result<Option<ObjectRef>> {
+    let id = object.id;
+    if id.class != Class::DumpIndex || id.writer != writer || id.from > id.to {
+        return Err(Error::BrokenChain { what: "a chain names no dump of its writer" });
+    }
+    let Some(base) = index.base else { return Ok(None) };
+    // A delta holds one moment; a base that was read over a while needs it to be a later one.
+    let fits = id.from == id.to
+        && base.id.class == Class::DumpIndex
+        && base.id.writer == writer
+        && base.id.from <= base.id.to
+        && base.id.to <= id.from;
+    if fits {
+        Ok(Some(base))
+    } else {
+        Err(Error::BrokenChain { what: "a delta dump does not fit the full one below it" })
     }
 }

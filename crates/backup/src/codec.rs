@@ -26,6 +26,12 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     bincode::serde::encode_to_vec(value, CONFIG).unwrap_or_default()
 }
 
+/// As [`encode`], behind what `out` holds.
+pub(crate) fn encode_into(value: &impl Serialize, out: &mut Vec<u8>) {
+    // As above; a `Vec` takes every write.
+    bincode::serde::encode_into_std_write(value, out, CONFIG).unwrap_or_default();
+}
+
 pub(crate) fn decode<'a, T: Deserialize<'a>>(
     what: &'static str,
     bytes: &'a [u8],

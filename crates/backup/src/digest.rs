@@ -8,12 +8,17 @@ use sha2::Sha256;
 
 use crate::{Content, Entry, Error, Result, codec};
 
+/// The sum, the live entries, the bytes of their values.
+pub(crate) type DigestSum = ([u8; 32], u64, u64);
+
 /// Folds entries, in any order, into 32 bytes.
 pub struct EntryDigest {
     mac: Hmac<Sha256>,
     sum: [u8; 32],
     entries: u64,
     bytes: u64,
+    /// Holds one encoded entry at a time.
+    buffer: Vec<u8>,
 }
 
 impl std::fmt::Debug for EntryDigest {
@@ -26,19 +31,15 @@ impl EntryDigest {
     /// An empty set under the key of `sealer`.
     pub fn new(sealer: &crate::ObjectSealer) -> Result<Self> {
         let mac = Hmac::new_from_slice(sealer.digest_key()).map_err(|_| Error::TooLarge)?;
-        Ok(Self { mac, sum: [0; 32], entries: 0, bytes: 0 })
+        Ok(Self { mac, sum: [0; 32], entries: 0, bytes: 0, buffer: Vec::new() })
     }
 
     /// Adds one entry (or one piece of a large one).
     pub fn add(&mut self, entry: &Entry) {
-        let mac: [u8; 32] =
-            self.mac.clone().chain_update(codec::encode(entry)).finalize().into_bytes().into();
-        let mut carry = 0u16;
-        for (sum, byte) in self.sum.iter_mut().zip(mac) {
-            carry += u16::from(*sum) + u16::from(byte);
-            *sum = carry as u8;
-            carry >>= 8;
-        }
+        self.buffer.clear();
+        codec::encode_into(entry, &mut self.buffer);
+        let mac = self.mac.clone().chain_update(&self.buffer).finalize().into_bytes();
+        plus(&mut self.sum, &mac.into());
         match &entry.content {
             Content::Value(value) => {
                 (self.entries, self.bytes) = (self.entries + 1, self.bytes + value.len() as u64)
@@ -52,8 +53,40 @@ impl EntryDigest {
         }
     }
 
+    /// Adds all that was folded into `other`, under the same key: several threads each fold their part.
+    pub fn merge(&mut self, other: &EntryDigest) {
+        self.merge_sum(&other.sum());
+    }
+
+    /// What was folded so far, to be written down and taken up again.
+    pub(crate) fn sum(&self) -> DigestSum {
+        (self.sum, self.entries, self.bytes)
+    }
+
+    pub(crate) fn merge_sum(&mut self, other: &DigestSum) {
+        let mut sum = self.sum();
+        add_sums(&mut sum, other);
+        (self.sum, self.entries, self.bytes) = sum;
+    }
+
     /// The digest, the number of live entries and the bytes of their values.
     pub fn finish(self) -> ([u8; 32], u64, u64) {
         (self.sum, self.entries, self.bytes)
+    }
+}
+
+pub(crate) fn add_sums(to: &mut DigestSum, other: &DigestSum) {
+    plus(&mut to.0, &other.0);
+    to.1 = to.1.saturating_add(other.1);
+    to.2 = to.2.saturating_add(other.2);
+}
+
+/// Little-endian, modulo 2^256.
+fn plus(sum: &mut [u8; 32], other: &[u8; 32]) {
+    let mut carry = 0u16;
+    for (sum, byte) in sum.iter_mut().zip(other) {
+        carry += u16::from(*sum) + u16::from(*byte);
+        *sum = carry as u8;
+        carry >>= 8;
     }
 }

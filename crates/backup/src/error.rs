@@ -46,6 +46,20 @@ pub enum Error {
         /// What does not fit.
         what: &'static str,
     },
+    /// No restore point is old enough. Ask for a later one.
+    #[error("there is no restore point at or before {what}")]
+    NoRestorePoint {
+        /// What was asked for.
+        what: String,
+    },
+    /// The store does not hold what was backed up, though nobody changed it through us: somebody put
+    /// old files back, or the disk lies. `verify --cloud` shows what differs; restore into another
+    /// folder.
+    #[error("{keys} keys differ from what was backed up")]
+    Differs {
+        /// How many keys.
+        keys: u64,
+    },
     /// The store to restore into is not empty. Take an empty one.
     #[error("there is already something in this store")]
     NotEmpty,

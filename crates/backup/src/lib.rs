@@ -33,10 +33,13 @@ mod state;
 mod tombstones;
 
 pub use body::Body;
-pub use chain::ChainWalk;
+pub use chain::{ChainWalk, OpenedSegment, check_dump};
 pub use class::{Rule, Rules};
 pub use digest::EntryDigest;
-pub use dump::{DumpIndex, DumpPart, DumpWriter};
+pub use dump::{
+    DumpIndex, DumpPart, DumpPlace, DumpWriter, KeptDump, PartMaker, SealedPart, StoreCount,
+    UnsealedPart,
+};
 pub use error::{Error, Result};
 pub use fence::{Deposed, Fence, FenceProgress, Position, fence_name};
 pub use fence_machine::{
@@ -48,13 +51,15 @@ pub use head::{Head, newest_head};
 pub use log::EntryName;
 pub use merge::{Conflict, Merged, Replaced};
 pub use name::{BadObjectName, MAX_OBJECT_NAME_LEN, ObjectName};
-pub use object::{Class, ObjectHash, ObjectId, ObjectRef, WriterId, class_prefix, wallet_prefix};
+pub use object::{
+    Class, ObjectHash, ObjectId, ObjectRef, WriterId, class_prefix, wallet_prefix, writer_prefix,
+};
 pub use others::Retired;
-pub use recorder::{Cut, DumpReader, Lag, Merger, Recorder, RecorderSettings};
-pub use restore::{Restored, Restorer};
+pub use recorder::{Cut, DumpChunk, DumpReader, Lag, Merger, Recorder, RecorderSettings};
+pub use restore::{Applied, NameSet, RestoreWorker, Restored, Restorer};
 pub use seal_segment::SealedSegment;
 pub use sealed::Sealed;
 pub use sealer::ObjectSealer;
 pub use segment::{Content, Entry, Link, SegmentBody};
 pub use stamp::Stamp;
-pub use state::BackupState;
+pub use state::{BackupState, Dumps};

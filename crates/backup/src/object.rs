@@ -164,6 +164,12 @@ pub fn class_prefix(tag: &[u8; 16], class: Class) -> ObjectName {
     ObjectName::trusted(&name)
 }
 
+/// The folder in which a wallet keeps what one writer has of one class: `sr1/TAG/CLASS/WRITER`. Its
+/// names ascend by epoch and sequence.
+pub fn writer_prefix(tag: &[u8; 16], class: Class, writer: WriterId) -> ObjectName {
+    ObjectName::trusted(&writer_folder(tag, class, writer))
+}
+
 fn writer_folder(tag: &[u8; 16], class: Class, writer: WriterId) -> String {
     format!("{}/{}", class_prefix(tag, class), base32(writer.as_bytes()))
 }

@@ -19,7 +19,12 @@ use kv_core::{
 };
 
 pub(crate) use self::open::no_randomness;
-pub use self::{apply::Merger, cut::Cut, dump::DumpReader, open::RecorderSettings};
+pub use self::{
+    apply::Merger,
+    cut::Cut,
+    dump::{DumpChunk, DumpReader},
+    open::RecorderSettings,
+};
 use self::{
     fence::FenceKeeper,
     memory::{Held, Memory},

@@ -41,12 +41,19 @@ impl Splitter {
         };
         let name = entry.name.primary.len() + entry.name.secondary.len() + entry.name.key.len();
         let bytes = content + name + OVERHEAD;
-        if !self.part.is_empty() && self.bytes + bytes > PART_BYTES {
-            self.full.push_back(std::mem::take(&mut self.part));
-            self.bytes = 0;
+        if self.bytes + bytes > PART_BYTES {
+            self.close();
         }
         self.bytes += bytes;
         self.part.push(entry);
+    }
+
+    /// Ends the part under construction.
+    pub(crate) fn close(&mut self) {
+        if !self.part.is_empty() {
+            self.full.push_back(std::mem::take(&mut self.part));
+            self.bytes = 0;
+        }
     }
 
     /// The next part that is full.
@@ -56,9 +63,7 @@ impl Splitter {
 
     /// All parts that are left, full or not.
     pub(crate) fn finish(mut self) -> Vec<Vec<Entry>> {
-        if !self.part.is_empty() {
-            self.full.push_back(self.part);
-        }
+        self.close();
         self.full.into()
     }
 }

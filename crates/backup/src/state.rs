@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Link, ObjectRef, WriterId};
+use crate::{KeptDump, Link, ObjectRef, WriterId};
 
 /// The newest version of [`BackupState`] this program reads.
 pub(crate) const STATE_VERSION: u32 = 1;
@@ -19,7 +19,7 @@ pub struct BackupState {
     pub(crate) last_stamp: (u64, u32),
     /// The newest segment.
     pub newest: Option<Link>,
-    /// The index of the newest full dump.
+    /// The index of the newest dump.
     pub dump: Option<ObjectRef>,
     /// The newest head.
     pub head: Option<ObjectRef>,
@@ -31,6 +31,21 @@ pub struct BackupState {
     pub segments_since_dump: (u64, u64),
     /// The newest heads seen of every writer: high-water marks.
     pub seen: Vec<ObjectRef>,
+    /// The dumps behind the restore points that are kept.
+    pub dumps: Dumps,
+}
+
+/// The dumps of this installation that count, and what may be deleted because of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dumps {
+    /// The newest full one: delta dumps build on it.
+    pub full: Option<KeptDump>,
+    /// All that are kept, newest first; [`BackupState::dump`] is the first.
+    pub kept: Vec<KeptDump>,
+    /// For each verified dump, oldest first, until it has had its effect: when it was verified, in
+    /// milliseconds since the Unix epoch, and from which sequence number on it stands. What is
+    /// older than that and not kept may go after a grace.
+    pub sweeps: Vec<(u64, u64)>,
 }
 
 impl BackupState {
@@ -47,6 +62,7 @@ impl BackupState {
             dump_bytes: 0,
             segments_since_dump: (0, 0),
             seen: Vec::new(),
+            dumps: Dumps::default(),
         }
     }
 }

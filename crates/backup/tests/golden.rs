@@ -11,8 +11,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use backup::{
     Body, Class, Content, Deposed, DumpIndex, DumpPart, Entry, EntryDigest, EntryName, Error,
-    Fence, Gate, Head, Link, ObjectHash, ObjectId, ObjectName, ObjectRef, Position, SegmentBody,
-    Stamp, WriterId, fence_name,
+    Fence, Gate, Head, KeptDump, Link, ObjectHash, ObjectId, ObjectName, ObjectRef, Position,
+    SegmentBody, Stamp, StoreCount, WriterId, fence_name,
 };
 use common::{by_hand, clock, key, keys_of, ns, own, recorder_with, sealer};
 use kv_core::{Batch, Key, KvStore, KvStoreExt, Namespace, Timestamp};
@@ -104,9 +104,24 @@ fn dump_index() -> (ObjectId, ObjectHash, DumpIndex) {
         bytes,
         digest,
         base: Some(object(Class::DumpIndex, WRITER, 1, 2, 0)),
+        sealed_bytes: 400,
+        stores: vec![
+            StoreCount { primary: "m".into(), secondary: String::new(), entries: 1, bytes: 34 },
+            StoreCount { primary: "s".into(), secondary: String::new(), entries: 1, bytes: 6 },
+        ],
+        older: vec![kept()],
         extensions: Vec::new(),
     };
     (id(Class::DumpIndex, WRITER, 5, 6, 0), ObjectHash::NONE, index)
+}
+
+fn kept() -> KeptDump {
+    KeptDump {
+        index: object(Class::DumpIndex, WRITER, 3, 3, 0),
+        base: Some(object(Class::DumpIndex, WRITER, 1, 2, 0)),
+        time: 1_600_000_000_000,
+        sealed_bytes: 300,
+    }
 }
 
 fn head() -> (ObjectId, ObjectHash, Head) {
@@ -243,7 +258,8 @@ fn state_log_entry_tombstones_and_frame_v1() {
         let head = Some(object(Class::Head, WRITER, 4, 4, 0));
         let rest = (Some(1_700_000_000_000u64), 1000u64, (200u64, 3u64));
         let seen = vec![object(Class::Head, OTHER, 1, 1, 0)];
-        by_hand::encode(&(first, dump, head, rest, seen))
+        let dumps = (None::<KeptDump>, vec![kept()], vec![(1_650_000_000_000u64, 3u64)]);
+        by_hand::encode(&(first, dump, head, rest, seen, dumps))
     });
     let store = Arc::new(MemStore::new());
     store.write(&own("state"), &Key::number(0), state.as_slice()).unwrap();
@@ -252,6 +268,7 @@ fn state_log_entry_tombstones_and_frame_v1() {
     let recorder = recorder_with(store.clone(), time, 0);
     let read = recorder.state();
     assert_eq!((read.writer, read.backed_up, read.newest.as_ref()), (WRITER, 41, Some(&link())));
+    assert_eq!((&read.dumps.kept, read.dumps.sweeps.len()), (&vec![kept()], 1));
     assert_eq!((read.dump_bytes, read.segments_since_dump), (1000, (200, 3)));
     recorder.acknowledge(read).unwrap();
     let written = store.read_required(&own("state"), &Key::number(0)).unwrap();

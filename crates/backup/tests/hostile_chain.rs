@@ -280,6 +280,9 @@ fn an_index_that_does_not_add_up_is_found() {
         bytes,
         digest,
         base: None,
+        sealed_bytes: 0,
+        stores: Vec::new(),
+        older: Vec::new(),
         extensions: Vec::new(),
     };
     let restore = |index: &DumpIndex| {

@@ -132,7 +132,8 @@ impl Error {
             | Self::BadCloudUrl(_) => Reaction::Correct,
             Self::Backup(error) => match error {
                 backup::Error::Store(error) => store_reaction(error),
-                backup::Error::NoBackup => Reaction::Missing,
+                backup::Error::NoBackup | backup::Error::NoRestorePoint { .. } => Reaction::Missing,
+                backup::Error::Differs { .. } => Reaction::Restore,
                 backup::Error::WrongKey { .. } => Reaction::OtherKey,
                 backup::Error::TooNew { .. } => Reaction::Upgrade,
                 backup::Error::Damaged { .. }

@@ -71,7 +71,8 @@ fn damaged(what: &'static str) -> UnlockError {
     UnlockError::Damaged { source: kv_core::Error::corrupt("folder", what) }
 }
 
-/// A wallet folder under construction, beside its final place. Dropped unfinished, it is removed.
+/// A wallet folder under construction, beside its final place. Dropped unfinished, it is removed,
+/// unless it holds a restore that can go on.
 #[derive(Debug)]
 pub(crate) struct NewFolder {
     target: PathBuf,
@@ -79,6 +80,8 @@ pub(crate) struct NewFolder {
     /// Locked while we live, so that others can tell a left-over from work under way.
     lock: Option<File>,
     finished: bool,
+    /// Whether another attempt can go on with what is there.
+    resumable: bool,
 }
 
 const LOCK_NAME: &str = "building.lock";
@@ -86,25 +89,46 @@ const LOCK_NAME: &str = "building.lock";
 impl NewFolder {
     /// Begins a wallet folder that will be `target`, which must be absent or empty.
     pub(crate) fn begin(target: &Path) -> Result<Self, UnlockError> {
-        if is_taken(target)? {
-            return Err(UnlockError::NotEmpty);
-        }
-        let target = std::path::absolute(target).map_err(|e| UnlockError::folder(target, e))?;
-        let parent = target.parent().unwrap_or(Path::new("/")).to_owned();
-        fs::create_dir_all(&parent).map_err(|e| UnlockError::folder(&parent, e))?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let prefix = format!(".{name}.building-");
+        let (target, parent) = free_place(target)?;
+        let prefix = prefix(&target, "building");
         sweep(&parent, &prefix);
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|e| UnlockError::folder(&parent, io::Error::other(e)))?;
         let building = parent.join(format!("{prefix}{}", data_encoding::HEXLOWER.encode(&random)));
         fs::create_dir(&building).map_err(|e| UnlockError::folder(&building, e))?;
-        let mut folder = Self { target, building, lock: None, finished: false };
+        let mut folder = Self { target, building, lock: None, finished: false, resumable: false };
         let lock = File::create(folder.building.join(LOCK_NAME));
         let lock = lock.and_then(|lock| lock.lock().map(|()| lock));
         folder.lock = Some(lock.map_err(|e| UnlockError::folder(&folder.building, e))?);
         Ok(folder)
+    }
+
+    /// The same for a restore of the wallet with this tag: it goes on in what an interrupted one has
+    /// left, and is left for the next one.
+    pub(crate) fn begin_restore(target: &Path, tag: &[u8]) -> Result<Self, UnlockError> {
+        let (target, parent) = free_place(target)?;
+        let name =
+            format!("{}{}", prefix(&target, "restoring"), data_encoding::HEXLOWER.encode(tag));
+        let building = parent.join(name);
+        let fail = |e| UnlockError::folder(&building, e);
+        fs::create_dir_all(&building).map_err(fail)?;
+        let lock = File::create(building.join(LOCK_NAME)).map_err(fail)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(UnlockError::InUse),
+            Err(fs::TryLockError::Error(e)) => return Err(fail(e)),
+        }
+        Ok(Self { target, building, lock: Some(lock), finished: false, resumable: true })
+    }
+
+    /// Removes what an interrupted restore has left: it cannot go on.
+    pub(crate) fn discard(&self) -> Result<(), UnlockError> {
+        let store = self.building.join(STORE_NAME);
+        match fs::remove_dir_all(&store) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(UnlockError::folder(store, e)),
+            _ => Ok(()),
+        }
     }
 
     /// A fresh store in it.
@@ -140,11 +164,29 @@ impl NewFolder {
 
 impl Drop for NewFolder {
     fn drop(&mut self) {
-        if !self.finished {
+        let goes_on = self.resumable && self.building.join(STORE_NAME).exists();
+        if !self.finished && !goes_on {
             // It holds nothing that anybody was promised.
             let _ = fs::remove_dir_all(&self.building);
         }
     }
+}
+
+/// A place for a new folder, which must be absent or empty, and the folder it will stand in.
+fn free_place(target: &Path) -> Result<(PathBuf, PathBuf), UnlockError> {
+    if is_taken(target)? {
+        return Err(UnlockError::NotEmpty);
+    }
+    let target = std::path::absolute(target).map_err(|e| UnlockError::folder(target, e))?;
+    let parent = target.parent().unwrap_or(Path::new("/")).to_owned();
+    fs::create_dir_all(&parent).map_err(|e| UnlockError::folder(&parent, e))?;
+    Ok((target, parent))
+}
+
+/// How the names of folders under construction begin.
+fn prefix(target: &Path, what: &str) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.{what}-")
 }
 
 /// Removes what crashed attempts left behind: folders under construction that nobody holds.

@@ -6,7 +6,7 @@ use kv_core::KvStore;
 use vault::RootSecret;
 
 use crate::{
-    Builder, Error, RestoreProgress, RestoreReport, Session, UnlockError,
+    Builder, Error, RestoreAt, RestoreProgress, RestoreReport, Session, UnlockError,
     builder::{Parts, Place},
     folder::{self, NewFolder},
     restore,
@@ -93,32 +93,79 @@ impl WalletPersistence {
         Ok(false)
     }
 
-    /// Restores from the key and the clouds alone into an absent or empty folder, which is complete
-    /// afterwards or not there at all. Unlock it then.
-    ///
-    /// The new installation takes over silently: nothing stops the old device from going on.
+    /// Restores the newest restore point; see [`WalletPersistence::restore_at`].
     pub async fn restore(
         &self,
         root: &RootSecret,
         progress: impl FnMut(RestoreProgress) + Send,
     ) -> Result<RestoreReport, UnlockError> {
+        self.restore_at(root, RestoreAt::Newest, progress).await
+    }
+
+    /// Restores from the key and the clouds alone into an absent or empty folder, which is complete
+    /// afterwards or not there at all. Unlock it then.
+    ///
+    /// After an interruption the same call goes on: what is there already is kept beside the place
+    /// of the folder until then. In a store of the caller's own it is kept in that store, which
+    /// cannot be unlocked before it is complete.
+    ///
+    /// The new installation takes over silently: nothing stops the old device from going on.
+    pub async fn restore_at(
+        &self,
+        root: &RootSecret,
+        at: RestoreAt,
+        progress: impl FnMut(RestoreProgress) + Send,
+    ) -> Result<RestoreReport, UnlockError> {
         let clouds = open_existing_clouds(&self.parts.clouds, &self.parts.cloud_urls).await?;
+        let sealer = backup::ObjectSealer::new(vault::Keys::derive(root));
         let new = match &self.parts.place {
-            Place::Folder(path) => Some(NewFolder::begin(path)?),
+            Place::Folder(path) => Some(NewFolder::begin_restore(path, &sealer.tag())?),
             Place::Store(_) => None,
         };
-        let store = open_new(&self.parts, new.as_ref())?;
-        let report = restore::run(&self.parts, &clouds, root, store.clone(), progress).await;
-        // Close before the folder is moved or removed.
-        let closed = store.close();
-        drop(store);
+        let offer = restore::look(&sealer, &clouds).await?;
+        let mut progress = progress;
+        let mut report = self.attempt(&offer, at, root, new.as_ref(), &mut progress).await;
+        if let (Some(new), Err(error)) = (&new, &report)
+            && cannot_go_on(error)
+        {
+            // What an interrupted restore has left is nothing that must be kept.
+            new.discard()?;
+            report = self.attempt(&offer, at, root, Some(new), &mut progress).await;
+        }
         let report = report?;
-        closed?;
         if let Some(new) = new {
             blocking(move || new.finish()).await?;
         }
         Ok(report)
     }
+
+    async fn attempt(
+        &self,
+        offer: &restore::Offer,
+        at: RestoreAt,
+        root: &RootSecret,
+        new: Option<&NewFolder>,
+        progress: impl FnMut(RestoreProgress) + Send,
+    ) -> Result<RestoreReport, UnlockError> {
+        let store = open_new(&self.parts, new)?;
+        let report = restore::run(&self.parts, offer, at, root, store.clone(), progress).await;
+        // Close before the folder is moved or emptied.
+        let closed = store.close();
+        drop(store);
+        let report = report?;
+        closed?;
+        Ok(report)
+    }
+}
+
+/// Whether it is the left-over in the store that stands in the way.
+fn cannot_go_on(error: &UnlockError) -> bool {
+    matches!(
+        error,
+        UnlockError::Damaged { .. }
+            | UnlockError::OtherWallet
+            | UnlockError::Other(Error::Backup(backup::Error::NotEmpty))
+    )
 }
 
 fn open_new(parts: &Parts, new: Option<&NewFolder>) -> Result<Arc<dyn KvStore>, UnlockError> {

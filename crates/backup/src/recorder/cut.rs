@@ -83,7 +83,7 @@ impl Recorder {
 }
 
 impl Order {
-    fn changed_after(&self, sequence: u64) -> BTreeSet<EntryName> {
+    pub(super) fn changed_after(&self, sequence: u64) -> BTreeSet<EntryName> {
         let later = self.memory.range(sequence, u64::MAX);
         later.flat_map(|(_, batch)| &batch.changes).map(|(name, ..)| name.clone()).collect()
     }

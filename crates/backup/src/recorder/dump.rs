@@ -1,6 +1,6 @@
-//! Reading the full state for a dump, a page at a time, while others go on writing.
+//! Reading the full state for a dump, by any number of threads, while others go on writing.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use kv_core::{Batch, Key, KvStore, Namespace, Result};
 
@@ -13,6 +13,10 @@ const PAGE: usize = 512;
 /// How many bytes of values to hand out at once, about.
 const PAGE_BYTES: usize = 4 << 20;
 
+/// A namespace with more keys than this is bulk, and comes after those that have fewer: accounts,
+/// fields, managers and monitors before a million transactions.
+const SMALL: usize = 1000;
+
 /// Walks over every entry of the store. What it reads between its first and its last step is one
 /// moment only together with the segments that cover [`DumpReader::from`] to the sequence number
 /// at its end.
@@ -22,7 +26,19 @@ pub struct DumpReader {
     from: u64,
     /// Still to read, next one last.
     namespaces: Vec<Namespace>,
+    /// How many of them are bulk.
+    bulk: usize,
     after: Option<Key>,
+    /// What was listed and not yet handed out.
+    chunk: Option<DumpChunk>,
+}
+
+/// Keys whose values are to be read.
+#[derive(Debug, Clone)]
+pub struct DumpChunk {
+    recorder: Arc<Recorder>,
+    ns: Namespace,
+    keys: VecDeque<Key>,
 }
 
 impl Recorder {
@@ -30,21 +46,70 @@ impl Recorder {
     pub fn dump(self: &Arc<Self>) -> Result<DumpReader> {
         let from = self.order().next - 1;
         self.inner.submit(Batch::new()).wait()?;
-        let mut namespaces = self.inner.namespaces()?;
-        namespaces.retain(|ns| {
-            self.rules.of(ns) != Rule::LocalOnly
-                && (!Self::is_own(ns) || *ns == self.places.tombstones)
-        });
-        // Tombstones first: where a key was written again after its removal, the value must win.
-        namespaces.sort_by_key(|ns| (ns != &self.places.tombstones, ns.clone()));
-        namespaces.reverse();
-        Ok(DumpReader { recorder: Arc::clone(self), from, namespaces, after: None })
+        let mut namespaces = Vec::new();
+        for ns in self.inner.namespaces()? {
+            let tombstones = ns == self.places.tombstones;
+            if self.rules.of(&ns) == Rule::LocalOnly || (Self::is_own(&ns) && !tombstones) {
+                continue;
+            }
+            let bulk = !tombstones && self.inner.list(&ns, None, SMALL + 1)?.len() > SMALL;
+            // Tombstones first: where a key was written again after its removal, the value must win.
+            namespaces.push((!tombstones, bulk, ns));
+        }
+        namespaces.sort();
+        let bulk = namespaces.iter().filter(|(_, bulk, _)| *bulk).count();
+        let namespaces = namespaces.into_iter().rev().map(|(.., ns)| ns).collect();
+        let recorder = Arc::clone(self);
+        Ok(DumpReader { recorder, from, namespaces, bulk, after: None, chunk: None })
     }
 
     /// The sequence number of the newest batch submitted. It may not be durable yet, so nothing
     /// that leaves the device may carry it: see [`DumpReader::end`].
     pub fn sequence(&self) -> u64 {
         self.order().next - 1
+    }
+
+    /// Of entries that a chain holds as of sequence number `sequence`: the names of those that this
+    /// store holds otherwise, though they were not changed since. Pieces of large values count, too.
+    ///
+    /// It knows of changes that are not backed up yet; those that were backed up since `sequence`
+    /// are the caller's to know.
+    pub fn differing(&self, entries: &[Entry], sequence: u64) -> Result<Vec<EntryName>> {
+        let mut differing = Vec::new();
+        let mut last: Option<(EntryName, Option<kv_core::Value>)> = None;
+        for entry in entries {
+            // All pieces of a value are compared with one look at it.
+            let value = match &last {
+                Some((name, value)) if *name == entry.name => value.clone(),
+                _ => {
+                    let (ns, key) = entry.name.place()?;
+                    let value = self.inner.read(&ns, &key)?;
+                    if matches!(entry.content, Content::Piece { .. }) {
+                        last = Some((entry.name.clone(), value.clone()));
+                    }
+                    value
+                }
+            };
+            let same = match (&entry.content, &value) {
+                (Content::Value(expected), Some(value)) => **value == **expected,
+                (Content::Piece { offset, total, bytes }, Some(value)) => {
+                    let begin = usize::try_from(*offset).unwrap_or(usize::MAX);
+                    value.len() as u64 == *total
+                        && value.get(begin..begin.saturating_add(bytes.len())) == Some(&**bytes)
+                }
+                (Content::Removed(_), None) => true,
+                _ => false,
+            };
+            if !same && differing.last() != Some(&entry.name) {
+                differing.push(entry.name.clone());
+            }
+        }
+        if !differing.is_empty() {
+            // Only after the reads: what is changed later cannot have been read.
+            let changed = self.order().changed_after(sequence);
+            differing.retain(|name| !changed.contains(name));
+        }
+        Ok(differing)
     }
 }
 
@@ -62,45 +127,66 @@ impl DumpReader {
         Ok(to)
     }
 
-    /// The next entries, `None` at the end.
-    pub fn next_page(&mut self) -> Result<Option<Vec<Entry>>> {
+    /// Whether only bulk is left.
+    pub fn is_bulk(&self) -> bool {
+        self.chunk.is_none() && self.namespaces.len() <= self.bulk
+    }
+
+    /// The next keys to read, `None` at the end. What is handed out may be read on any thread.
+    pub fn next_chunk(&mut self) -> Result<Option<DumpChunk>> {
         while let Some(ns) = self.namespaces.last() {
-            let store = &self.recorder.inner;
-            let keys = store.list(ns, self.after.as_ref(), PAGE)?;
-            let mut entries = Vec::with_capacity(keys.len());
-            let mut bytes = 0;
-            let mut last = None;
-            for key in &keys {
-                if bytes >= PAGE_BYTES {
-                    break;
-                }
-                last = Some(key);
-                // Removed since it was listed: a segment will say so.
-                let Some(value) = store.read(ns, key)? else {
-                    continue;
-                };
-                if Recorder::is_own(ns) {
-                    let Removals(removals) = log::read("tombstones", &value)?;
-                    for (stamp, names) in removals {
-                        let removed = |name| Entry { name, content: Content::Removed(Some(stamp)) };
-                        entries.extend(names.into_iter().map(removed));
-                    }
-                } else {
-                    bytes += value.len();
-                    let name = EntryName::new(ns, key);
-                    entries.push(Entry { name, content: Content::Value(value.to_vec()) });
-                }
-            }
-            if keys.len() < PAGE && last == keys.last() {
+            let keys = self.recorder.inner.list(ns, self.after.as_ref(), PAGE)?;
+            let ns = ns.clone();
+            self.after = keys.last().cloned();
+            if keys.len() < PAGE {
                 self.namespaces.pop();
                 self.after = None;
-            } else {
-                self.after = last.cloned();
             }
-            if !entries.is_empty() {
-                return Ok(Some(entries));
+            if !keys.is_empty() {
+                let recorder = Arc::clone(&self.recorder);
+                return Ok(Some(DumpChunk { recorder, ns, keys: keys.into() }));
             }
         }
         Ok(None)
+    }
+
+    /// The next entries, `None` at the end.
+    pub fn next_page(&mut self) -> Result<Option<Vec<Entry>>> {
+        loop {
+            if self.chunk.is_none() {
+                self.chunk = self.next_chunk()?;
+            }
+            let Some(chunk) = &mut self.chunk else { return Ok(None) };
+            match chunk.next_entries()? {
+                Some(entries) => return Ok(Some(entries)),
+                None => self.chunk = None,
+            }
+        }
+    }
+}
+
+impl DumpChunk {
+    /// The next entries of these keys, a few MiB at a time; `None` at the end.
+    pub fn next_entries(&mut self) -> Result<Option<Vec<Entry>>> {
+        let mut entries = Vec::with_capacity(self.keys.len());
+        let mut bytes = 0;
+        while (bytes < PAGE_BYTES || entries.is_empty())
+            && let Some(key) = self.keys.pop_front()
+        {
+            // Removed since it was listed: a segment will say so.
+            let Some(value) = self.recorder.inner.read(&self.ns, &key)? else { continue };
+            if Recorder::is_own(&self.ns) {
+                let Removals(removals) = log::read("tombstones", &value)?;
+                for (stamp, names) in removals {
+                    let removed = |name| Entry { name, content: Content::Removed(Some(stamp)) };
+                    entries.extend(names.into_iter().map(removed));
+                }
+            } else {
+                bytes += value.len();
+                let name = EntryName::new(&self.ns, &key);
+                entries.push(Entry { name, content: Content::Value(value.to_vec()) });
+            }
+        }
+        Ok(Some(entries).filter(|entries| !entries.is_empty()))
     }
 }

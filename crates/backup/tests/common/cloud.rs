@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use backup::{
     Body, ChainWalk, Class, DumpIndex, DumpPart, DumpWriter, Entry, EntryDigest, Error, Head,
     Merged, ObjectHash, ObjectId, ObjectName, ObjectRef, ObjectSealer, Recorder, Restored,
-    Restorer, Result, Sealed, SegmentBody, class_prefix,
+    Restorer, Result, Sealed, SegmentBody, check_dump, class_prefix,
 };
 use bytes::Bytes;
 use kv_core::KvStore;
@@ -101,30 +101,38 @@ pub fn back_up_while(
     recorder.acknowledge(state).unwrap();
 }
 
-/// Restores the newest head into an empty store.
+/// Restores the newest head into an empty store: newest layer first.
 pub fn restore(cloud: &Cloud, sealer: &ObjectSealer, store: Arc<dyn KvStore>) -> Result<Restored> {
     let heads = cloud.heads(sealer)?;
     let (object, head) = backup::newest_head(&heads).ok_or(Error::NoBackup)?;
+    let mut restorer = Restorer::new(store, rules())?;
     let mut walk = ChainWalk::new(head)?;
-    let mut segments = Vec::new();
     while let Some(link) = walk.next_link()?.cloned() {
         let parts = link.parts.iter().map(|part| cloud.open(sealer, part, link.previous));
         let bodies: Vec<SegmentBody> = parts.collect::<Result<_>>()?;
-        segments.push(walk.opened(bodies)?);
+        restorer.apply(walk.opened(bodies)?)?;
+        restorer.end_layer()?;
     }
-    let mut restorer = Restorer::new(store, rules())?;
-    let index: DumpIndex = cloud.open(sealer, &head.dump, ObjectHash::NONE)?;
-    let mut digest = EntryDigest::new(sealer)?;
-    for part in &index.parts {
-        let part: DumpPart = cloud.open(sealer, part, ObjectHash::NONE)?;
-        part.entries.iter().for_each(|entry| digest.add(entry));
-        restorer.apply(part.entries)?;
+    let writer = head.dump.id.writer;
+    let mut dump = head.dump;
+    loop {
+        let index: DumpIndex = cloud.open(sealer, &dump, ObjectHash::NONE)?;
+        let base = check_dump(writer, &dump, &index)?;
+        if base.is_none() {
+            restorer.begin_base(&dump)?;
+        }
+        let mut digest = EntryDigest::new(sealer)?;
+        for part in &index.parts {
+            let part: DumpPart = cloud.open(sealer, part, ObjectHash::NONE)?;
+            part.entries.iter().for_each(|entry| digest.add(entry));
+            restorer.apply(part.entries)?;
+        }
+        index.check(digest)?;
+        restorer.end_layer()?;
+        let Some(base) = base else { break };
+        dump = base;
     }
-    index.check(digest)?;
     heads.iter().for_each(|(_, head)| restorer.saw_head(head));
-    for entries in segments.into_iter().rev() {
-        restorer.apply(entries)?;
-    }
     restorer.based_on_head(*object, head);
     restorer.finish(heads.iter().map(|(object, _)| *object).collect())
 }
@@ -184,10 +192,14 @@ fn missing(
     loop {
         let Some(link) = walk.next_link()?.cloned() else {
             if head.dump.id.from > have {
-                let index: DumpIndex = cloud.open(sealer, &head.dump, ObjectHash::NONE)?;
-                for part in index.parts.iter().rev() {
-                    let part: DumpPart = cloud.open(sealer, part, ObjectHash::NONE)?;
-                    steps.push(part.entries);
+                let mut dump = Some(head.dump);
+                while let Some(object) = dump {
+                    let index: DumpIndex = cloud.open(sealer, &object, ObjectHash::NONE)?;
+                    for part in index.parts.iter().rev() {
+                        let part: DumpPart = cloud.open(sealer, part, ObjectHash::NONE)?;
+                        steps.push(part.entries);
+                    }
+                    dump = index.base;
                 }
             }
             break;

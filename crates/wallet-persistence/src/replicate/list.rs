@@ -61,7 +61,7 @@ pub(crate) async fn list(tower: &Tower, clouds: &[Arc<dyn CloudBackend>]) -> Res
             }
         }
         for (object, head) in heads(sealer, &**cloud, true).await? {
-            heads_by_object.insert(object, summary(&object, &head, mine));
+            heads_by_object.insert(object, HeadSummary::of(&object, &head, Some(mine)));
         }
     }
     let mut heads: Vec<_> = heads_by_object.into_values().collect();
@@ -84,11 +84,14 @@ fn class_name(class: Class) -> &'static str {
     }
 }
 
-pub(super) fn summary(object: &ObjectRef, head: &Head, mine: WriterId) -> HeadSummary {
-    HeadSummary {
-        writer: object.id.writer.to_string(),
-        mine: object.id.writer == mine,
-        sequence: head.sequence,
-        time: head.time,
+impl HeadSummary {
+    /// `mine` is this installation, if there is one.
+    pub(crate) fn of(object: &ObjectRef, head: &Head, mine: Option<WriterId>) -> Self {
+        Self {
+            writer: object.id.writer.to_string(),
+            mine: Some(object.id.writer) == mine,
+            sequence: head.sequence,
+            time: head.time,
+        }
     }
 }

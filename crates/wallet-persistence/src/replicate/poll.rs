@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::PoisonError};
 
 use backup::{Head, ObjectRef, WriterId};
 
-use super::{HeadSummary, head::heads, list::summary};
+use super::{HeadSummary, head::heads};
 use crate::{Error, Result, session::Inner, tower::Tower};
 
 /// The newest head of each writer, over all clouds; remembers those of others.
@@ -28,7 +28,7 @@ pub(crate) async fn poll(inner: &Inner, tower: &Tower) -> Result<Vec<HeadSummary
     let others = newest.values().map(|(object, _)| *object).filter(|o| o.id.writer != mine);
     *inner.seen.lock().unwrap_or_else(PoisonError::into_inner) = others.collect();
     let mut summaries: Vec<_> =
-        newest.into_values().map(|(o, head)| summary(&o, &head, mine)).collect();
+        newest.into_values().map(|(o, head)| HeadSummary::of(&o, &head, Some(mine))).collect();
     summaries.sort_by_key(|head| head.time);
     Ok(summaries)
 }

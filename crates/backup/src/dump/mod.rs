@@ -1,0 +1,9 @@
+//! Dumps: the full state or what has changed since a full one, in parts, with an index.
+
+mod index;
+mod writer;
+
+pub use self::{
+    index::{DumpIndex, DumpPart, KeptDump, StoreCount},
+    writer::{DumpPlace, DumpWriter, PartMaker, SealedPart, UnsealedPart},
+};

@@ -1,0 +1,170 @@
+//! Restoring: from the key and the clouds alone to one consistent moment.
+
+mod layers;
+mod point;
+mod source;
+mod store;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use backup::{Head, ObjectRef, ObjectSealer, WriterId};
+use cloud::CloudBackend;
+use kv_core::KvStore;
+use serde::Serialize;
+use vault::{Keys, RootSecret};
+
+pub use self::point::RestoreAt;
+use self::store::Store;
+pub(crate) use self::{
+    layers::{Depth, Fetched, read},
+    source::Source,
+};
+use crate::{
+    Error, HeadSummary, Result, UnlockError, builder::Parts, replicate, tower, wallet::blocking,
+};
+
+/// How far a restore has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RestoreProgress {
+    /// Bytes fetched and applied.
+    pub bytes_done: u64,
+    /// Bytes in all, as far as they are known.
+    pub bytes_total: u64,
+}
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// Whose chain it was.
+    pub writer: String,
+    /// The restore point: the last change it holds, by its writer's numbers.
+    pub sequence: u64,
+    /// Its time in milliseconds since the Unix epoch, by its writer's clock: when the newest one was
+    /// put into the cloud, when the last change of an older one was made.
+    pub time: u64,
+    /// How long ago that was, in milliseconds.
+    pub age_ms: u64,
+    /// Whether an older one was wanted than the newest there is.
+    pub at: RestoreAt,
+    /// How many clouds were asked and answered.
+    pub clouds: usize,
+    /// How many of them have the same newest head.
+    pub clouds_agreeing: usize,
+    /// The newest heads seen, one for each installation.
+    pub heads: Vec<HeadSummary>,
+    /// How many other installations have backups of their own there.
+    pub other_writers: usize,
+    /// Changes applied.
+    pub changes: u64,
+    /// Bytes of their values.
+    pub value_bytes: u64,
+    /// Objects fetched.
+    pub objects: u64,
+    /// Bytes fetched.
+    pub bytes: u64,
+}
+
+type Heads = Vec<(ObjectRef, Head)>;
+
+/// What the clouds offer.
+pub(crate) struct Offer {
+    /// Those that answered, the one with the newest head first.
+    clouds: Vec<Arc<dyn CloudBackend>>,
+    agreeing: usize,
+    newest: (ObjectRef, Head),
+    /// Every head found.
+    all: Heads,
+    /// The newest of each installation.
+    newest_each: Heads,
+}
+
+/// Restores into a store that is empty, or where the same was interrupted.
+#[tracing::instrument(skip_all)]
+pub(crate) async fn run(
+    parts: &Parts,
+    offer: &Offer,
+    at: RestoreAt,
+    root: &RootSecret,
+    store: Arc<dyn KvStore>,
+    mut progress: impl FnMut(RestoreProgress) + Send,
+) -> Result<RestoreReport, UnlockError> {
+    let sealer = ObjectSealer::new(Keys::derive(root));
+    let at_once = parts.settings.fetch_at_once;
+    let source = Source::new(sealer.clone(), offer.clouds.iter().cloned(), at_once);
+    let (point, object) = point::find_among(&source, &offer.newest_each, &offer.newest, at).await?;
+    let writer = object.id.writer;
+    let base = source.open::<backup::DumpIndex>(&point.dump, backup::ObjectHash::NONE).await?.0;
+    let base = base.base.unwrap_or(point.dump);
+    let secret = root.clone();
+    let sink = blocking(move || Store::begin(store, &secret, sealer, &base)).await?;
+    let mut told =
+        |now: Fetched| progress(RestoreProgress { bytes_done: now.bytes, bytes_total: now.total });
+    let (sink, fetched) = read(&source, &point, Depth::All, sink, &mut told).await?;
+    let Store { mut restorer, sealed, .. } = sink;
+    offer.all.iter().for_each(|(_, head)| restorer.saw_head(head));
+    if let Some((object, head)) = offer.newest_each.iter().find(|(o, _)| o == object)
+        && point.sequence == head.sequence
+    {
+        restorer.based_on_head(*object, head);
+    }
+    let seen = offer.all.iter().map(|(object, _)| *object).collect();
+    let urls = parts.cloud_urls.clone();
+    let restored = blocking(move || {
+        let restored = restorer.finish(seen)?;
+        tower::write_cloud_urls(&*sealed, &urls)?;
+        Ok::<_, UnlockError>(restored)
+    })
+    .await?;
+    Ok(RestoreReport {
+        writer: writer.to_string(),
+        sequence: point.sequence,
+        time: point.time,
+        age_ms: parts.clock.now().0.saturating_sub(point.time),
+        at,
+        clouds: offer.clouds.len(),
+        clouds_agreeing: offer.agreeing,
+        heads: offer.newest_each.iter().map(|(o, head)| HeadSummary::of(o, head, None)).collect(),
+        other_writers: offer.newest_each.iter().filter(|(o, _)| o.id.writer != writer).count(),
+        changes: restored.changes,
+        value_bytes: restored.bytes,
+        objects: fetched.objects,
+        bytes: fetched.bytes,
+    })
+}
+
+/// The heads in all clouds that answer. A head that is damaged is an error: whatever is older must
+/// not be taken for the newest silently.
+pub(crate) async fn look(sealer: &ObjectSealer, clouds: &[Arc<dyn CloudBackend>]) -> Result<Offer> {
+    let mut found: Vec<(Arc<dyn CloudBackend>, Heads)> = Vec::new();
+    let mut failure = None;
+    for cloud in clouds {
+        match replicate::heads(sealer, &**cloud, false).await {
+            Ok(heads) => found.push((cloud.clone(), heads)),
+            Err(error) => failure = Some(error),
+        }
+    }
+    if found.iter().all(|(_, heads)| heads.is_empty()) {
+        return Err(failure.unwrap_or(if clouds.is_empty() {
+            Error::NoCloud
+        } else {
+            backup::Error::NoBackup.into()
+        }));
+    }
+    let mut all: Heads = found.iter().flat_map(|(_, heads)| heads.clone()).collect();
+    all.sort_unstable_by_key(|(object, _)| *object);
+    all.dedup_by_key(|(object, _)| *object);
+    let newest = backup::newest_head(&all).cloned().ok_or(backup::Error::NoBackup)?;
+    let holds =
+        |heads: &Heads| backup::newest_head(heads).is_some_and(|(object, _)| *object == newest.0);
+    let agreeing = found.iter().filter(|(_, heads)| holds(heads)).count();
+    found.sort_by_key(|(_, heads)| !holds(heads));
+    let mut writers: BTreeMap<WriterId, Heads> = BTreeMap::new();
+    for head in &all {
+        writers.entry(head.0.id.writer).or_default().push(head.clone());
+    }
+    let newest_each = writers.values().filter_map(|heads| backup::newest_head(heads).cloned());
+    let newest_each = newest_each.collect();
+    let clouds = found.into_iter().map(|(cloud, _)| cloud).collect();
+    Ok(Offer { clouds, agreeing, newest, all, newest_each })
+}

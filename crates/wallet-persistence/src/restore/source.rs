@@ -1,0 +1,202 @@
+//! Objects out of the clouds: fetched from whichever has them, opened on threads that may block.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use backup::{
+    Body, Class, Link, ObjectHash, ObjectId, ObjectName, ObjectRef, ObjectSealer, SegmentBody,
+    WriterId,
+};
+use bytes::Bytes;
+use cloud::{CloudBackend, ObjectMeta};
+use tokio::sync::Semaphore;
+
+use crate::{Error, Result, in_order::InOrder, replicate, wallet::blocking};
+
+/// Where to read from. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) sealer: ObjectSealer,
+    clouds: Arc<[Arc<dyn CloudBackend>]>,
+    /// So many threads decrypt and decompress: each holds megabytes.
+    threads: Arc<Semaphore>,
+    pub(crate) at_once: usize,
+}
+
+impl Source {
+    /// Reads from the first of `clouds`, and from the others what is missing or damaged there.
+    pub(crate) fn new(
+        sealer: ObjectSealer,
+        clouds: impl IntoIterator<Item = Arc<dyn CloudBackend>>,
+        at_once: usize,
+    ) -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            sealer,
+            clouds: clouds.into_iter().collect(),
+            threads: Arc::new(Semaphore::new(threads)),
+            at_once,
+        }
+    }
+
+    /// The exact bytes of an object.
+    pub(crate) async fn get(&self, object: &ObjectRef) -> Result<Bytes> {
+        let tag = self.sealer.tag();
+        let mut failure = Error::NoCloud;
+        for cloud in self.clouds.iter() {
+            match replicate::fetch(&**cloud, &tag, object).await {
+                // Opening compares the hash, too; so where there is no other cloud it is left to that.
+                Ok(bytes) if self.clouds.len() == 1 || ObjectHash::of(&bytes) == object.hash => {
+                    return Ok(bytes);
+                }
+                Ok(_) => failure = backup::Error::Damaged { name: object.name(&tag) }.into(),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// An object, opened, and how many bytes were fetched for it.
+    pub(crate) async fn open<T: Body + Send + 'static>(
+        &self,
+        object: &ObjectRef,
+        previous: ObjectHash,
+    ) -> Result<(T, u64)> {
+        let bytes = self.get(object).await?;
+        let (sealer, object, len) = (self.sealer.clone(), *object, bytes.len() as u64);
+        let body = self.work(move || Ok(sealer.open(&object, previous, &bytes)?)).await?;
+        Ok((body, len))
+    }
+
+    /// Runs heavy work on a thread of its own, a few at a time.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _turn = self.threads.acquire().await.map_err(|_| Error::Task)?;
+        blocking(work).await
+    }
+
+    /// What the first cloud lists of a writer's objects that begin behind the sequence number `after`
+    /// and not behind `last`, ascending.
+    pub(crate) async fn list(
+        &self,
+        class: Class,
+        writer: WriterId,
+        (after, last): (u64, u64),
+    ) -> Result<Vec<(ObjectRef, u64)>> {
+        let Some(cloud) = self.clouds.first() else { return Err(Error::NoCloud) };
+        list(&**cloud, &self.sealer, class, writer, (after, last)).await
+    }
+}
+
+/// As [`Source::list`], of one cloud.
+pub(crate) async fn list(
+    cloud: &dyn CloudBackend,
+    sealer: &ObjectSealer,
+    class: Class,
+    writer: WriterId,
+    (after, last): (u64, u64),
+) -> Result<Vec<(ObjectRef, u64)>> {
+    let tag = sealer.tag();
+    let prefix = backup::writer_prefix(&tag, class, writer);
+    let mut found: Vec<(ObjectRef, u64)> = Vec::new();
+    let mut begin = begin_at(&tag, class, writer, after);
+    loop {
+        let page: Vec<ObjectMeta> = cloud.list(&prefix, begin.as_ref()).await?;
+        let Some(end) = page.last().map(|meta| meta.name.clone()) else { return Ok(found) };
+        if begin.as_ref().is_some_and(|begin| end <= *begin) {
+            let source = Arc::from(Box::from("its listing is not in order"));
+            return Err(cloud::CloudError::TooOld { source }.into());
+        }
+        for meta in page {
+            match ObjectRef::parse(&tag, &meta.name) {
+                Ok(object) if object.id.from > last => return Ok(found),
+                Ok(object) if object.id.from > after => found.push((object, meta.size)),
+                _ => {}
+            }
+        }
+        begin = Some(end);
+    }
+}
+
+/// A name before all of those that begin behind a sequence number, as long as there is one epoch.
+fn begin_at(tag: &[u8; 16], class: Class, writer: WriterId, after: u64) -> Option<ObjectName> {
+    (after > 0).then(|| {
+        let id = ObjectId { class, writer, epoch: 0, from: after, to: 0, part: 0 };
+        ObjectRef { id, hash: ObjectHash::NONE }.name(tag)
+    })
+}
+
+/// Segments, newest first. Each names the one before it, so they can only be read one after the
+/// other; but their names say which will come, so they are fetched ahead.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    source: Source,
+    /// What is likely to come, next one first, and is not under way.
+    ahead: VecDeque<ObjectRef>,
+    /// What is under way.
+    expected: VecDeque<ObjectRef>,
+    running: InOrder<Bytes>,
+    /// Bytes in all, as listed.
+    pub(crate) bytes: u64,
+}
+
+impl Segments {
+    /// Those of a writer behind `after`, up to `last`.
+    pub(crate) async fn new(
+        source: &Source,
+        writer: WriterId,
+        (after, last): (u64, u64),
+    ) -> Result<Self> {
+        let listed = source.list(Class::Segment, writer, (after, last)).await?;
+        let bytes = listed.iter().map(|(_, size)| size).sum();
+        let mut ahead: Vec<ObjectRef> = listed.into_iter().map(|(object, _)| object).collect();
+        // Newest first, and the parts of one segment in their order.
+        ahead.sort_by_key(|object| (std::cmp::Reverse(object.id.to), object.id.part));
+        let running = InOrder::new(source.at_once);
+        let expected = VecDeque::new();
+        Ok(Self { source: source.clone(), ahead: ahead.into(), expected, running, bytes })
+    }
+
+    /// The opened parts of a segment, and how many bytes were fetched for it.
+    pub(crate) async fn bodies(&mut self, link: &Link) -> Result<(Vec<SegmentBody>, u64)> {
+        let mut sealed = Vec::with_capacity(link.parts.len());
+        for part in &link.parts {
+            sealed.push((*part, self.get(part).await?));
+        }
+        let fetched = sealed.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        let (sealer, previous) = (self.source.sealer.clone(), link.previous);
+        let open = move || {
+            let open = |(part, bytes): &(ObjectRef, Bytes)| sealer.open(part, previous, bytes);
+            Ok(sealed.iter().map(open).collect::<Result<_, _>>()?)
+        };
+        Ok((self.source.work(open).await?, fetched))
+    }
+
+    async fn get(&mut self, object: &ObjectRef) -> Result<Bytes> {
+        self.fetch_ahead();
+        while self.expected.contains(object)
+            && let Some(next) = self.expected.pop_front()
+        {
+            let fetched = self.running.next().await;
+            self.fetch_ahead();
+            // What belongs to no chain was fetched for nothing.
+            if next == *object
+                && let Some(fetched) = fetched
+            {
+                return fetched;
+            }
+        }
+        self.source.get(object).await
+    }
+
+    fn fetch_ahead(&mut self) {
+        while self.running.has_room()
+            && let Some(next) = self.ahead.pop_front()
+        {
+            let source = self.source.clone();
+            self.running.push(async move { source.get(&next).await });
+            self.expected.push_back(next);
+        }
+    }
+}
