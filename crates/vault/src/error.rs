@@ -10,6 +10,12 @@ pub enum UnlockError {
     /// A well-formed key, but the store's tag belongs to another one. Ask for the right key.
     #[error("this key belongs to another wallet")]
     OtherWallet,
+    /// The header is intact, and this passphrase does not open it. Ask again.
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// No passphrase is set on this device. Ask for the words or the key.
+    #[error("no passphrase is set for this wallet on this device")]
+    NoPassphrase,
     /// The header is damaged beyond its second copy, or the key fits and something does not
     /// authenticate. Restore from a backup.
     #[error("the sealed store is damaged")]

@@ -5,18 +5,17 @@
 use kv_core::{Batch, Error, Finding, Key, KvStore, Namespace, Severity};
 
 use crate::{
-    UnlockError,
+    Keys, RootSecret, Secret, UnlockError,
     codec::{Malformed, Reader},
     hidden::OWN,
     sealed_store::STORE,
+    wrap::{self, WrappedKey},
 };
 
 const MAGIC: [u8; 4] = *b"SRhd";
 /// The newest sealed format that is read, and the one that is written.
 pub(crate) const VERSION: u8 = 1;
 const SUITE: u8 = 1;
-/// No passphrase: the root secret itself is asked for.
-const UNWRAPPED: u8 = 0;
 
 /// What the header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +23,10 @@ pub(crate) struct Header {
     /// Grows with every replacement, so that of two valid copies the newer one counts.
     pub(crate) generation: u64,
     pub(crate) wallet_tag: [u8; 16],
+    /// What kind of wrapped key there is.
+    wrap: u8,
+    /// Kept as it is, so that a kind of a later version survives for those who have the root secret.
+    wrapped: Vec<u8>,
 }
 
 /// What one copy of the header turned out to be.
@@ -36,6 +39,57 @@ enum Copy {
 }
 
 impl Header {
+    /// The first header of a wallet, without a passphrase.
+    pub(crate) fn new(wallet_tag: [u8; 16]) -> Self {
+        Self { generation: 1, wallet_tag, wrap: wrap::NONE, wrapped: Vec::new() }
+    }
+
+    /// What replaces this header when the passphrase changes or goes.
+    pub(crate) fn next(&self, wrapped: Option<&WrappedKey>) -> Self {
+        Self {
+            generation: self.generation.saturating_add(1),
+            wallet_tag: self.wallet_tag,
+            wrap: if wrapped.is_some() { wrap::ARGON2ID } else { wrap::NONE },
+            wrapped: wrapped.map(WrappedKey::encode).unwrap_or_default(),
+        }
+    }
+
+    /// Whether a passphrase is set.
+    pub(crate) fn has_passphrase(&self) -> bool {
+        self.wrap != wrap::NONE
+    }
+
+    /// The wrapped key, if there is one.
+    pub(crate) fn wrapped(&self) -> Result<Option<WrappedKey>, UnlockError> {
+        match self.wrap {
+            wrap::NONE => Ok(None),
+            wrap::ARGON2ID => match WrappedKey::decode(&self.wrapped) {
+                Ok(wrapped) => Ok(Some(wrapped)),
+                Err(_) => Err(damaged("the wrapped key is one that no version writes")),
+            },
+            newer => {
+                Err(UnlockError::TooNew { found: newer.into(), newest: wrap::ARGON2ID.into() })
+            }
+        }
+    }
+
+    /// The root secret and its keys, if `secret` opens this wallet.
+    pub(crate) fn unlock(&self, secret: &Secret) -> Result<(RootSecret, Keys), UnlockError> {
+        let root = match secret {
+            Secret::Root(root) => root.clone(),
+            Secret::Passphrase(passphrase) => {
+                let wrapped = self.wrapped()?.ok_or(UnlockError::NoPassphrase)?;
+                wrapped.unwrap(&self.wallet_tag, passphrase)?
+            }
+        };
+        let keys = Keys::derive(&root);
+        match secret {
+            _ if keys.wallet_tag() == self.wallet_tag => Ok((root, keys)),
+            Secret::Root(_) => Err(UnlockError::OtherWallet),
+            Secret::Passphrase(_) => Err(damaged("the wrapped key belongs to another wallet")),
+        }
+    }
+
     /// The change that writes both copies.
     pub(crate) fn write(&self) -> Batch {
         let bytes = self.encode();
@@ -75,22 +129,24 @@ impl Header {
     /// Reads both copies again, for a scrub.
     pub(crate) fn check(inner: &dyn KvStore) -> kv_core::Result<Vec<&'static str>> {
         let mut bad = Vec::new();
-        for number in 0..2 {
-            match read_copy(inner, number)? {
-                Copy::Good(..) => {}
-                other => bad.push(other.describe()),
-            }
+        let copies = [read_copy(inner, 0)?, read_copy(inner, 1)?];
+        bad.extend(copies.iter().filter(|c| !matches!(c, Copy::Good(..))).map(Copy::describe));
+        if let [Copy::Good(_, first), Copy::Good(_, second)] = &copies
+            && first != second
+        {
+            bad.push("older than the other");
         }
         Ok(bad)
     }
 
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(40);
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(40 + self.wrapped.len());
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[VERSION, SUITE, UNWRAPPED, 0]);
+        out.extend_from_slice(&[VERSION, SUITE, self.wrap, 0]);
         out.extend_from_slice(&self.generation.to_le_bytes());
         out.extend_from_slice(&self.wallet_tag);
-        out.extend_from_slice(&0u32.to_le_bytes());
+        out.extend_from_slice(&(self.wrapped.len() as u32).to_le_bytes());
+        out.extend_from_slice(&self.wrapped);
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
         out
     }
@@ -111,15 +167,15 @@ impl Header {
         if (version, suite) != (VERSION, SUITE) {
             return Ok(Copy::TooNew(version));
         }
-        // The wrapped key and its kind are for those who have a passphrase; who has the root secret
-        // passes them by.
-        let [_wrap, _reserved] = reader.array()?;
+        // The wrapped key is looked into for those who have a passphrase; who has the root secret
+        // passes it by.
+        let [wrap, _reserved] = reader.array()?;
         let generation = reader.u64()?;
         let wallet_tag = reader.array()?;
-        let wrapped = usize::try_from(reader.u32()?).map_err(|_| Malformed)?;
-        reader.bytes(wrapped)?;
+        let len = usize::try_from(reader.u32()?).map_err(|_| Malformed)?;
+        let wrapped = reader.bytes(len)?.to_vec();
         reader.end()?;
-        let header = Self { generation, wallet_tag };
+        let header = Self { generation, wallet_tag, wrap, wrapped };
         Ok(Copy::Good(header, bytes.to_vec()))
     }
 }
@@ -178,6 +234,17 @@ fn heal(
 fn damaged(what: &'static str) -> UnlockError {
     let source = Error::corrupt(STORE, what);
     UnlockError::Damaged { source }
+}
+
+#[cfg(test)]
+impl Header {
+    /// What one good copy says.
+    pub(crate) fn decode_good(bytes: &[u8]) -> Option<Self> {
+        match Self::decode(bytes) {
+            Ok(Copy::Good(header, _)) => Some(header),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

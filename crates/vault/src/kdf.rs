@@ -5,6 +5,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub(crate) const BIP39: &str = "strongroom/v1/bip39";
+pub(crate) const EVM_SIGNATURE: &str = "strongroom/v1/evm-signature";
 pub(crate) const WALLET_TAG: &str = "strongroom/v1/wallet-tag";
 pub(crate) const WALLET_ID: &str = "strongroom/v1/wallet-id";
 pub(crate) const AT_REST_CONTENT: &str = "strongroom/v1/at-rest-content";
@@ -29,10 +30,15 @@ pub(crate) fn derive_for<const N: usize>(
     context: &[u8],
 ) -> Zeroizing<[u8; N]> {
     let mut out = Zeroizing::new([0; N]);
-    Hkdf::<Sha256>::new(None, secret)
-        .expand_multi_info(&[label.as_bytes(), context], out.as_mut_slice())
-        .expect("HKDF gives up to 8160 bytes");
+    derive_into(secret, label, context, out.as_mut_slice());
     out
+}
+
+/// As [`derive_for`], to where the key stays.
+pub(crate) fn derive_into(secret: &[u8], label: &str, context: &[u8], out: &mut [u8]) {
+    Hkdf::<Sha256>::new(None, secret)
+        .expand_multi_info(&[label.as_bytes(), context], out)
+        .expect("HKDF gives up to 8160 bytes");
 }
 
 #[cfg(test)]
@@ -48,22 +54,28 @@ mod tests {
         assert_eq!(data_encoding::HEXLOWER.encode(okm.as_slice()), expected);
     }
 
-    /// RFC 5869, appendix A.1: salt and info, through the crate itself.
+    /// RFC 5869, appendices A.1 and A.2: salt and info, through the crate itself.
     #[test]
-    fn rfc_5869_test_case_1() {
-        let salt: Vec<u8> = (0..=0x0c).collect();
-        let info: Vec<u8> = (0xf0..=0xf9).collect();
-        let mut okm = [0; 42];
-        Hkdf::<Sha256>::new(Some(&salt), &[0x0b; 22]).expand(&info, &mut okm).unwrap();
-        let expected =
+    fn rfc_5869_test_cases_1_and_2() {
+        let short: [Vec<u8>; 3] = [vec![0x0b; 22], (0..=0x0c).collect(), (0xf0..=0xf9).collect()];
+        let long = [0x00..=0x4f, 0x60..=0xaf, 0xb0..=0xff].map(Vec::from_iter);
+        let first =
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
-        assert_eq!(data_encoding::HEXLOWER.encode(&okm), expected);
+        let second = "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c\
+                      59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71\
+                      cc30c58179ec3e87c14c01d5c1f3434f1d87";
+        for ([secret, salt, info], expected) in [(short, first), (long, second)] {
+            let mut okm = vec![0; expected.len() / 2];
+            Hkdf::<Sha256>::new(Some(&salt), &secret).expand(&info, &mut okm).unwrap();
+            assert_eq!(data_encoding::HEXLOWER.encode(&okm), expected);
+        }
     }
 
     #[test]
     fn no_label_is_a_prefix_of_another() {
         let labels = [
             BIP39,
+            EVM_SIGNATURE,
             WALLET_TAG,
             WALLET_ID,
             AT_REST_CONTENT,

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use crate::{ContentKey, RootSecret, kdf};
+use crate::{ContentKey, RootSecret, kdf, wipe::wiped};
 
 /// All keys of one wallet. Clones share them; they are wiped when the last clone is dropped.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl Keys {
     /// Derives the whole tree.
     pub fn derive(root: &RootSecret) -> Self {
         let root = root.as_bytes();
-        Self(Arc::new(Tree {
+        let tree = || Tree {
             wallet_tag: *kdf::derive(root, kdf::WALLET_TAG),
             wallet_id: *kdf::derive(root, kdf::WALLET_ID),
             cloud_tag: *kdf::derive(root, kdf::CLOUD_TAG),
@@ -36,7 +36,8 @@ impl Keys {
             digest: kdf::derive(root, kdf::BACKUP_DIGEST),
             cloud_identity: kdf::derive(root, kdf::CLOUD_IDENTITY),
             app: kdf::derive(root, kdf::APP),
-        }))
+        };
+        wiped(|| Self(Arc::new(tree())))
     }
 
     /// What the header shows in clear, to tell wallets on disk apart.
@@ -83,7 +84,7 @@ impl Keys {
     /// A key for the application itself, one per label: an LDK node takes its seed from
     /// `app_key("ldk-seed")`, so that the words alone rebuild it.
     pub fn app_key(&self, label: &str) -> Zeroizing<[u8; 32]> {
-        kdf::derive(self.0.app.as_slice(), label)
+        wiped(|| kdf::derive(self.0.app.as_slice(), label))
     }
 }
 

@@ -5,13 +5,14 @@ use std::fmt;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use zeroize::Zeroizing;
 
-use crate::{NoRandomness, Words, kdf, random};
+use crate::{NoRandomness, Words, kdf, random, wipe::wiped};
 
 /// The wallet's derived key: 32 bytes of full entropy. Whoever has it has the wallet.
 ///
 /// Wiped when dropped; neither `Debug` nor any error shows it.
+// Boxed, so that whoever moves it copies a pointer and not the secret.
 #[derive(Clone)]
-pub struct RootSecret(Zeroizing<[u8; 32]>);
+pub struct RootSecret(Box<Zeroizing<[u8; 32]>>);
 
 /// The text is not a key; what it holds is not repeated. Ask for the key file again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +30,9 @@ pub enum BadKey {
 }
 
 impl RootSecret {
-    /// Takes 32 bytes that the caller knows to be random.
+    /// Takes 32 bytes that the caller knows to be random, and has to wipe.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self::make(|root| root.copy_from_slice(&bytes))
     }
 
     /// Reads 64 hexadecimal digits of either case, as a key file holds them.
@@ -41,23 +42,43 @@ impl RootSecret {
             let found = text.trim().chars().count();
             return Err(BadKey::Length { found });
         }
-        let mut bytes = Zeroizing::new([0; 32]);
-        match HEXLOWER_PERMISSIVE.decode_mut(digits, bytes.as_mut_slice()) {
-            Ok(32) => Ok(Self(bytes)),
-            _ => Err(BadKey::Digit),
-        }
+        let mut good = false;
+        let root = Self::make(|root| {
+            good = HEXLOWER_PERMISSIVE.decode_mut(digits, root) == Ok(root.len());
+        });
+        if good { Ok(root) } else { Err(BadKey::Digit) }
     }
 
     /// Derives it from the words (and an empty BIP-39 passphrase).
     pub fn from_words(words: &Words) -> Self {
-        Self(kdf::derive(words.seed().as_slice(), kdf::BIP39))
+        wiped(|| {
+            let seed = words.seed();
+            Self::make(|root| kdf::derive_into(seed.as_slice(), kdf::BIP39, &[], root))
+        })
     }
 
     /// Makes a new one.
     pub fn generate() -> Result<Self, NoRandomness> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        random::fill(bytes.as_mut_slice())?;
-        Ok(Self(bytes))
+        let mut outcome = Ok(());
+        let root = Self::make(|root| outcome = random::fill(root));
+        outcome.map(|()| root)
+    }
+
+    /// Derives it from the two scalars of a signature.
+    pub(crate) fn from_signature(scalars: &[u8; 64]) -> Self {
+        Self::make(|root| kdf::derive_into(scalars, kdf::EVM_SIGNATURE, &[], root))
+    }
+
+    /// A copy of 32 bytes; nothing of any other number.
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == 32).then(|| Self::make(|root| root.copy_from_slice(bytes)))
+    }
+
+    /// Fills it where it stays.
+    fn make(fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut root = Box::new(Zeroizing::new([0; 32]));
+        fill(root.as_mut_slice());
+        Self(root)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -3,15 +3,16 @@
 use std::fmt;
 
 use bip39::{Language, Mnemonic};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use crate::{NoRandomness, random};
+use crate::{NoRandomness, random, wipe::wiped};
 
 /// 12 to 24 English BIP-39 words with a valid checksum.
 ///
 /// Wiped when dropped; neither `Debug` nor any error shows a word.
+// Boxed, so that whoever moves them copies a pointer and not the words.
 #[derive(Clone)]
-pub struct Words(Mnemonic);
+pub struct Words(Box<Mnemonic>);
 
 /// The text is not a list of BIP-39 words; it is not repeated. Ask for the words again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,14 +40,18 @@ impl Words {
     pub fn generate() -> Result<Self, NoRandomness> {
         let mut entropy = Zeroizing::new([0; 32]);
         random::fill(entropy.as_mut_slice())?;
-        let words = Mnemonic::from_entropy_in(Language::English, entropy.as_slice());
-        Ok(Self(words.expect("32 bytes are an allowed length")))
+        Ok(wiped(|| {
+            let words = Mnemonic::from_entropy_in(Language::English, entropy.as_slice());
+            Self(Box::new(words.expect("32 bytes are an allowed length")))
+        }))
     }
 
     /// Reads words; case and the kind and amount of white space do not matter.
     pub fn parse(text: &str) -> Result<Self, BadWords> {
         let lower = Zeroizing::new(text.to_lowercase());
-        match Mnemonic::parse_in_normalized(Language::English, &lower) {
+        let parsed =
+            wiped(|| Mnemonic::parse_in_normalized(Language::English, &lower).map(Box::new));
+        match parsed {
             Ok(words) => Ok(Self(words)),
             Err(bip39::Error::UnknownWord(index)) => Err(BadWords::Unknown { position: index + 1 }),
             Err(bip39::Error::InvalidChecksum) => Err(BadWords::Checksum),
@@ -73,10 +78,7 @@ impl Words {
 
     /// The 64-byte BIP-39 seed with an empty passphrase.
     pub(crate) fn seed(&self) -> Zeroizing<[u8; 64]> {
-        let mut seed = self.0.to_seed_normalized("");
-        let kept = Zeroizing::new(seed);
-        seed.zeroize();
-        kept
+        wiped(|| Zeroizing::new(self.0.to_seed_normalized("")))
     }
 }
 

@@ -7,6 +7,8 @@ pub mod conformance;
 mod executor;
 mod faulty;
 mod history;
+#[cfg(target_os = "linux")]
+pub mod memory;
 mod model;
 mod random;
 mod testbed;

@@ -9,7 +9,7 @@ use super::*;
 use crate::golden::golden;
 
 fn header(generation: u64) -> Header {
-    Header { generation, wallet_tag: [0xab; 16] }
+    Header { generation, ..Header::new([0xab; 16]) }
 }
 
 fn store(copies: [Option<Vec<u8>>; 2]) -> Arc<MemStore> {
@@ -103,22 +103,35 @@ fn what_cannot_be_read_is_told_apart() {
     let ns = Namespace::new("a", "").unwrap();
     headless.write(&ns, &Key::number(1), b"x").unwrap();
     assert!(matches!(Header::read(&*headless), Err(UnlockError::Damaged { .. })));
-    let other = Header { generation: 1, wallet_tag: [1; 16] };
+    let other = Header::new([1; 16]);
     let torn = store([Some(other.encode()), Some(header(1).encode())]);
     assert!(matches!(Header::read(&*torn), Err(UnlockError::Damaged { .. })));
 }
 
-/// What a later version will keep there is passed by, and healed as it is.
+/// What a later version keeps there is passed by and healed as it is; a passphrase is not tried.
 #[test]
-fn a_wrapped_key_is_passed_by() {
-    let mut bytes = header(1).encode();
-    bytes.truncate(bytes.len() - 8);
-    bytes[6] = 1;
-    bytes.extend_from_slice(&5u32.to_le_bytes());
-    bytes.extend_from_slice(b"later");
-    bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+fn a_wrapped_key_of_a_later_kind_is_passed_by() {
+    let later = Header { wrap: 2, wrapped: b"later".to_vec(), ..header(1) };
+    let bytes = later.encode();
     let store = store([Some(bytes.clone()), None]);
-    assert_eq!(Header::read(&*store).unwrap().0, header(1));
+    let read = Header::read(&*store).unwrap().0;
+    assert_eq!(read, later);
     let healed = store.read_required(&place(), &Key::number(1)).unwrap();
     assert_eq!(*healed, *bytes);
+    let passphrase = crate::Passphrase::new("correct horse").unwrap();
+    let tried = read.unlock(&passphrase.into());
+    assert!(matches!(tried, Err(UnlockError::TooNew { found: 2, newest: 1 })));
+    let root = RootSecret::from_bytes([7; 32]);
+    let known = Header { wallet_tag: Keys::derive(&root).wallet_tag(), ..later };
+    assert!(known.unlock(&root.into()).is_ok());
+}
+
+/// A scrub sees what an unlock would heal.
+#[test]
+fn two_good_copies_that_differ_are_found() {
+    let found = |copies| Header::check(&*store(copies)).unwrap();
+    let (old, new) = (header(1).encode(), header(2).encode());
+    assert!(found([Some(new.clone()), Some(new.clone())]).is_empty());
+    assert_eq!(found([Some(old), Some(new.clone())]), ["older than the other"]);
+    assert_eq!(found([Some(flipped(9)), Some(new)]), ["damaged"]);
 }

@@ -1,12 +1,13 @@
 //! The sealed store: a decorator below which there is no plaintext, neither of values nor of names.
 
 mod capabilities;
+mod passphrase;
 mod unlocked;
 mod verify;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use kv_core::{
@@ -14,7 +15,7 @@ use kv_core::{
     Value,
 };
 
-use crate::{Keys, RootSecret, UnlockError, directory, header::Header, hidden};
+use crate::{Keys, RootSecret, Secret, UnlockError, directory, header::Header, hidden};
 use unlocked::Unlocked;
 
 /// How this layer names itself in errors.
@@ -31,6 +32,8 @@ pub(crate) const STORE: &str = "vault";
 pub struct SealedStore {
     inner: Arc<dyn KvStore>,
     state: RwLock<State>,
+    /// As it is once everything submitted has taken effect.
+    header: Mutex<Header>,
     /// What was noticed, and healed, at open.
     noticed: Option<Finding>,
 }
@@ -47,28 +50,33 @@ impl SealedStore {
         if !inner.namespaces()?.is_empty() {
             return Err(UnlockError::NotEmpty);
         }
-        let header = Header { generation: 1, wallet_tag: Keys::derive(root).wallet_tag() };
+        let header = Header::new(Keys::derive(root).wallet_tag());
         inner.submit(header.write()).wait()?;
         Self::open(inner, root)
     }
 
-    /// Unlocks the wallet in this store. Reads the header and the name directory, nothing else; a
-    /// damaged copy of the header is replaced by the other one.
+    /// Unlocks the wallet in this store, with its root secret or a passphrase. Reads the header and
+    /// the name directory, nothing else; a damaged copy of the header is replaced by the other one,
+    /// and a key wrapped more weakly than is usual now is wrapped again.
     ///
     /// Only one sealed store may be open on `inner` at a time.
-    pub fn open(inner: Arc<dyn KvStore>, root: &RootSecret) -> Result<Arc<Self>, UnlockError> {
+    pub fn open(
+        inner: Arc<dyn KvStore>,
+        secret: impl Into<Secret>,
+    ) -> Result<Arc<Self>, UnlockError> {
+        let secret = secret.into();
         let (header, noticed) = Header::read(&*inner)?;
-        let keys = Keys::derive(root);
-        if header.wallet_tag != keys.wallet_tag() {
-            return Err(UnlockError::OtherWallet);
-        }
+        let (root, keys) = header.unlock(&secret)?;
         let (journal, names) = directory::load(&*inner, &keys)?;
         let unlocked = Unlocked::new(keys, journal, names);
-        Ok(Arc::new(Self {
+        let store = Self {
             inner,
             state: RwLock::new(State::Unlocked(Box::new(unlocked))),
+            header: Mutex::new(header),
             noticed,
-        }))
+        };
+        store.strengthen(&root, &secret)?;
+        Ok(Arc::new(store))
     }
 
     /// Drops the keys and the names once running calls are done; from then on everything answers
@@ -78,6 +86,7 @@ impl SealedStore {
         if matches!(*state, State::Unlocked(_)) {
             *state = State::Locked;
         }
+        crate::wipe::wipe_stack();
     }
 
     /// The wallet's keys, for the layers above.

@@ -4,33 +4,19 @@ use data_encoding::HEXLOWER;
 
 use super::*;
 
-/// The English vectors of BIP-39 (by Trezor): entropy, words, seed under the passphrase "TREZOR".
-const VECTORS: [(&str, &str, &str); 4] = [
-    (
-        "00000000000000000000000000000000",
-        "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about",
-        "c55257c360c07c72029aebc1b53c05ed0362ada38ead3e3e9efa3708e53495531f09a6987599d18264c1e1c92f2cf141630c7a3c4ab7c81b2f001698e7463b04",
-    ),
-    (
-        "7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f",
-        "legal winner thank year wave sausage worth useful legal winner thank yellow",
-        "2e8905819b8723fe2c1d161860e5ee1830318dbf49a83bd451cfb8440c28bd6fa457fe1296106559a3c80937a1c1069be3a3a5bd381ee6260e8d9739fce1f607",
-    ),
-    (
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon art",
-        "bda85446c68413707090a52022edd26a1c9462295029f2e60cd7c4f2bbd3097170af7a4d73245cafa9c3cca8d561a7c3de6f5d4a10be8ed2a5e608d68f92fcc8",
-    ),
-    (
-        "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-        "zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo vote",
-        "dd48c104698c30cfe2b6142103248622fb7bb0ff692eebb00089b32d22484e1613912f0a5b694407be899ffd31ed3992c456cdf60f5d4564b8ba3f05a69890ad",
-    ),
-];
+/// Entropy, words, and the seed under the passphrase "TREZOR".
+fn vectors() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let lines = include_str!("../../tests/vectors/bip39-english.txt").lines();
+    lines.filter(|line| !line.starts_with('#')).map(|line| {
+        let mut parts = line.split('|');
+        (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap())
+    })
+}
 
 #[test]
 fn published_vectors_of_bip_39() {
-    for (entropy, text, seed) in VECTORS {
+    assert_eq!(vectors().count(), 24);
+    for (entropy, text, seed) in vectors() {
         let words = Words::parse(text).unwrap();
         assert_eq!(HEXLOWER.encode(&words.0.to_entropy()), entropy);
         assert_eq!(HEXLOWER.encode(&words.0.to_seed_normalized("TREZOR")), seed);
@@ -40,7 +26,7 @@ fn published_vectors_of_bip_39() {
 
 #[test]
 fn case_and_white_space_do_not_matter() {
-    let (_, text, _) = VECTORS[1];
+    let (_, text, _) = vectors().nth(1).unwrap();
     let written = format!("  {}\r\n", text.to_uppercase().replace(' ', "\t \n"));
     assert_eq!(*Words::parse(&written).unwrap().to_text(), text);
 }
@@ -62,7 +48,7 @@ fn twelve_to_twenty_four_words_are_accepted() {
 
 #[test]
 fn bad_words_are_told_apart_and_not_repeated() {
-    let (_, text, _) = VECTORS[0];
+    let (_, text, _) = vectors().next().unwrap();
     let unknown = text.replacen("abandon abandon", "abandon secretword", 1);
     let error = Words::parse(&unknown).unwrap_err();
     assert_eq!(error, BadWords::Unknown { position: 2 });
