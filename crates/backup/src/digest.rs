@@ -30,7 +30,7 @@ impl std::fmt::Debug for EntryDigest {
 impl EntryDigest {
     /// An empty set under the key of `sealer`.
     pub fn new(sealer: &crate::ObjectSealer) -> Result<Self> {
-        let mac = Hmac::new_from_slice(sealer.digest_key()).map_err(|_| Error::TooLarge)?;
+        let mac = Hmac::new_from_slice(sealer.keys()?.digest_key()).map_err(|_| Error::TooLarge)?;
         Ok(Self { mac, sum: [0; 32], entries: 0, bytes: 0, buffer: Vec::new() })
     }
 

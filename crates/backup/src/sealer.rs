@@ -1,8 +1,10 @@
 //! Objects: encode, compress, pad, seal, name; and back, trusting nothing.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use vault::{Aad, ContentKey, EnvelopeError, Keys};
+use vault::{Aad, EnvelopeError, Keys};
 
 use crate::{
     Body, Error, ObjectHash, ObjectId, ObjectName, ObjectRef, Result, Sealed, codec, pad::padme,
@@ -18,10 +20,11 @@ const ZSTD_LEVEL: i32 = 3;
 /// The lengths before the compressed bytes: plain and compressed, u64 each.
 const LENGTHS: usize = 16;
 
-/// Seals and opens the objects of one wallet.
+/// Seals and opens the objects of one wallet. Clones share the keys.
 #[derive(Clone)]
 pub struct ObjectSealer {
-    keys: Keys,
+    tag: [u8; 16],
+    keys: Arc<RwLock<Option<Keys>>>,
 }
 
 impl std::fmt::Debug for ObjectSealer {
@@ -33,12 +36,17 @@ impl std::fmt::Debug for ObjectSealer {
 impl ObjectSealer {
     /// For the wallet of these keys.
     pub fn new(keys: Keys) -> Self {
-        Self { keys }
+        Self { tag: keys.cloud_tag(), keys: Arc::new(RwLock::new(Some(keys))) }
+    }
+
+    /// Drops the keys, for all clones: whoever still holds one gets [`kv_core::Error::Locked`].
+    pub fn forget(&self) {
+        drop(self.keys.write().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// The tag under which the wallet's objects lie in a cloud.
     pub fn tag(&self) -> [u8; 16] {
-        self.keys.cloud_tag()
+        self.tag
     }
 
     /// Seals one object. `previous` is the hash of the segment before for segments,
@@ -52,8 +60,9 @@ impl ObjectSealer {
         check_class(body, &id)?;
         let plain = codec::encode(body);
         let packed = pack(&plain).ok_or(Error::TooLarge)?;
-        let sealed =
-            vault::seal(self.key(), &self.aad(&id, previous), &packed).map_err(seal_error)?;
+        let keys = self.keys()?;
+        let sealed = vault::seal(keys.backup_content(), &aad(&keys, &id, previous), &packed)
+            .map_err(seal_error)?;
         let object = ObjectRef { id, hash: ObjectHash::of(&sealed) };
         Ok((object, Sealed::new(object.name(&self.tag()), sealed.into())))
     }
@@ -70,7 +79,8 @@ impl ObjectSealer {
         if ObjectHash::of(sealed) != object.hash {
             return Err(Error::Damaged { name: name() });
         }
-        let packed = vault::open(self.key(), &self.aad(&object.id, previous), sealed)
+        let keys = self.keys()?;
+        let packed = vault::open(keys.backup_content(), &aad(&keys, &object.id, previous), sealed)
             .map_err(|e| open_error(e, name()))?;
         let plain = unpack(&packed).ok_or_else(|| Error::Damaged { name: name() })?;
         let body = codec::decode("object", &plain).map_err(|_| Error::Damaged { name: name() })?;
@@ -81,7 +91,8 @@ impl ObjectSealer {
     /// Seals the one object of a kind, which is replaced and therefore has a fixed name.
     pub(crate) fn seal_fixed(&self, kind: &'static str, body: &impl Serialize) -> Result<Bytes> {
         let packed = pack(&codec::encode(body)).ok_or(Error::TooLarge)?;
-        let sealed = vault::seal(self.key(), &self.fixed_aad(kind), &packed);
+        let keys = self.keys()?;
+        let sealed = vault::seal(keys.backup_content(), &fixed_aad(&keys, kind), &packed);
         sealed.map(Bytes::from).map_err(seal_error)
     }
 
@@ -93,41 +104,39 @@ impl ObjectSealer {
         sealed: &Bytes,
     ) -> Result<T> {
         let damaged = || Error::Damaged { name: name.clone() };
-        let packed = vault::open(self.key(), &self.fixed_aad(kind), sealed)
+        let keys = self.keys()?;
+        let packed = vault::open(keys.backup_content(), &fixed_aad(&keys, kind), sealed)
             .map_err(|e| open_error(e, name.clone()))?;
         let plain = unpack(&packed).ok_or_else(damaged)?;
         codec::decode(kind, &plain).map_err(|_| damaged())
     }
 
-    fn fixed_aad(&self, kind: &str) -> Aad {
-        Aad::new("strongroom/v1/fixed").bytes(&self.keys.wallet_id()).text(kind)
+    /// The keys, while they are there.
+    pub(crate) fn keys(&self) -> Result<Keys> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        keys.ok_or_else(|| kv_core::Error::Locked { store: "backup" }.into())
     }
+}
 
-    /// The key of the order-independent digest of dumps.
-    pub(crate) fn digest_key(&self) -> &[u8; 32] {
-        self.keys.digest_key()
-    }
+fn fixed_aad(keys: &Keys, kind: &str) -> Aad {
+    Aad::new("strongroom/v1/fixed").bytes(&keys.wallet_id()).text(kind)
+}
 
-    fn key(&self) -> &ContentKey {
-        self.keys.backup_content()
-    }
-
-    fn aad(&self, id: &ObjectId, previous: ObjectHash) -> Aad {
-        Aad::new("strongroom/v1/object")
-            .bytes(&self.keys.wallet_id())
-            .text(match id.class {
-                crate::Class::Head => "head",
-                crate::Class::Segment => "segment",
-                crate::Class::DumpPart => "dump-part",
-                crate::Class::DumpIndex => "dump-index",
-            })
-            .bytes(id.writer.as_bytes())
-            .number(id.epoch.into())
-            .number(id.from)
-            .number(id.to)
-            .number(id.part.into())
-            .bytes(previous.as_bytes())
-    }
+fn aad(keys: &Keys, id: &ObjectId, previous: ObjectHash) -> Aad {
+    Aad::new("strongroom/v1/object")
+        .bytes(&keys.wallet_id())
+        .text(match id.class {
+            crate::Class::Head => "head",
+            crate::Class::Segment => "segment",
+            crate::Class::DumpPart => "dump-part",
+            crate::Class::DumpIndex => "dump-index",
+        })
+        .bytes(id.writer.as_bytes())
+        .number(id.epoch.into())
+        .number(id.from)
+        .number(id.to)
+        .number(id.part.into())
+        .bytes(previous.as_bytes())
 }
 
 fn check_class<T: Body>(_: &T, id: &ObjectId) -> Result<()> {

@@ -127,9 +127,8 @@ impl SignatureRequest {
         if signature.ends_with(&ERC_6492) {
             return Err(BadSignature::ContractWallet);
         }
-        let signature: &[u8; 65] = signature
-            .try_into()
-            .map_err(|_| BadSignature::Length { found: signature.len() })?;
+        let signature: &[u8; 65] =
+            signature.try_into().map_err(|_| BadSignature::Length { found: signature.len() })?;
         let [.., v] = signature;
         // 0 and 1 are what hardware wallets give; with more, as of EIP-155, come transactions.
         if !matches!(v, 0 | 1 | 27 | 28) {

@@ -22,6 +22,17 @@ struct Tree {
     app: Zeroizing<[u8; 32]>,
 }
 
+/// A key of an application. Wiped when dropped; `Debug` does not show it.
+#[derive(Clone)]
+pub struct AppKey(Box<Zeroizing<[u8; 32]>>);
+
+impl AppKey {
+    /// The bytes; a copy of them is the caller's to wipe.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 impl Keys {
     /// Derives the whole tree.
     pub fn derive(root: &RootSecret) -> Self {
@@ -83,8 +94,12 @@ impl Keys {
 
     /// A key for the application itself, one per label: an LDK node takes its seed from
     /// `app_key("ldk-seed")`, so that the words alone rebuild it.
-    pub fn app_key(&self, label: &str) -> Zeroizing<[u8; 32]> {
-        wiped(|| kdf::derive(self.0.app.as_slice(), label))
+    pub fn app_key(&self, label: &str) -> AppKey {
+        wiped(|| {
+            let mut key = AppKey(Box::new(Zeroizing::new([0; 32])));
+            kdf::derive_into(self.0.app.as_slice(), label, &[], key.0.as_mut_slice());
+            key
+        })
     }
 }
 
@@ -93,6 +108,12 @@ impl Keys {
     /// How many clones there are.
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
+    }
+}
+
+impl fmt::Debug for AppKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppKey(..)")
     }
 }
 

@@ -27,7 +27,7 @@ pub use aad::Aad;
 pub use envelope::{ContentKey, ENVELOPE_OVERHEAD, EnvelopeError, open, seal};
 pub use error::UnlockError;
 pub use evm::{BadRequest, BadSignature, SignatureRequest};
-pub use keys::Keys;
+pub use keys::{AppKey, Keys};
 pub use passphrase::{BadPassphrase, Passphrase};
 pub use random::NoRandomness;
 pub use root::{BadKey, RootSecret};

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn no_error_repeats_it() {
-        let errors = ["secret7", "secret words\tin columns"].map(|t| Passphrase::new(t).unwrap_err());
+        let errors =
+            ["secret7", "secret words\tin columns"].map(|t| Passphrase::new(t).unwrap_err());
         let said: Vec<String> = errors.iter().map(|e| format!("{e} {e:?}")).collect();
         assert!(said.iter().all(|said| !said.contains("secret")), "{said:?}");
         assert_eq!(errors[0].to_string(), "a passphrase has at least 8 characters, found 7");

@@ -27,9 +27,8 @@ impl Cost {
 
     /// Whether it lies between floor and ceiling.
     pub(crate) fn is_sane(self) -> bool {
-        let within = |of: fn(Self) -> u32| {
-            (of(Self::FLOOR)..=of(Self::CEILING)).contains(&of(self))
-        };
+        let within =
+            |of: fn(Self) -> u32| (of(Self::FLOOR)..=of(Self::CEILING)).contains(&of(self));
         within(|cost| cost.memory) && within(|cost| cost.passes) && within(|cost| cost.lanes)
     }
 

@@ -52,6 +52,12 @@ pub enum UnlockError {
     /// A well-formed key, but not this wallet's. Ask the user for the right one.
     #[error("this key belongs to another wallet")]
     OtherWallet,
+    /// Not the passphrase of this device. Ask again; the words or the key always open the wallet.
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// No passphrase is set on this device. Ask for the words or the key.
+    #[error("no passphrase is set for this wallet on this device")]
+    NoPassphrase,
     /// There is no wallet here. Create one, or restore.
     #[error("there is no wallet here")]
     Empty,
@@ -94,6 +100,8 @@ pub enum UnlockError {
 pub enum Reaction {
     /// Use another key or other words.
     OtherKey,
+    /// Type the passphrase again, or use the words or the key.
+    OtherPassphrase,
     /// Restore from a backup.
     Restore,
     /// Close the other program.
@@ -155,6 +163,7 @@ impl UnlockError {
     pub fn reaction(&self) -> Reaction {
         match self {
             Self::OtherWallet => Reaction::OtherKey,
+            Self::WrongPassphrase | Self::NoPassphrase => Reaction::OtherPassphrase,
             Self::Empty => Reaction::Missing,
             Self::NotEmpty => Reaction::Exists,
             Self::InUse => Reaction::CloseOther,
@@ -195,6 +204,8 @@ impl From<vault::UnlockError> for UnlockError {
     fn from(error: vault::UnlockError) -> Self {
         match error {
             vault::UnlockError::OtherWallet => Self::OtherWallet,
+            vault::UnlockError::WrongPassphrase => Self::WrongPassphrase,
+            vault::UnlockError::NoPassphrase => Self::NoPassphrase,
             vault::UnlockError::Damaged { source } => Self::Damaged { source },
             vault::UnlockError::Empty => Self::Empty,
             vault::UnlockError::NotEmpty => Self::NotEmpty,

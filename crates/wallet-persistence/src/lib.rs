@@ -19,6 +19,7 @@ mod profile;
 mod registry;
 mod replicate;
 mod restore;
+mod secrets;
 mod session;
 mod settings;
 mod status;
@@ -51,4 +52,7 @@ pub use kv_core::{
     Batch, Clock, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report, Severity, Timestamp,
     Value,
 };
-pub use vault::{BadKey, BadWords, RootSecret, Words};
+pub use vault::{
+    AppKey, BadKey, BadPassphrase, BadRequest, BadSignature, BadWords, Passphrase, RootSecret,
+    Secret, SignatureRequest, Words,
+};

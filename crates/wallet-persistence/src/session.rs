@@ -76,7 +76,7 @@ impl Session {
         Self { inner }
     }
 
-    fn tower(&self) -> Result<&Tower> {
+    pub(crate) fn tower(&self) -> Result<&Tower> {
         if self.inner.locked.load(Ordering::SeqCst) {
             Err(Error::Locked)
         } else {
@@ -266,6 +266,7 @@ impl Session {
         let closed = blocking(move || {
             let flushed = kv_core::KvStoreExt::flush(&*inner.tower.recorder);
             let closed = inner.tower.recorder.close();
+            inner.tower.sealer.forget();
             inner.tower.sealed.lock();
             flushed.and(closed).map_err(Error::from)
         })

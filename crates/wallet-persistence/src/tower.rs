@@ -6,7 +6,7 @@ use backup::{ObjectSealer, Recorder, RecorderSettings};
 use cloud::CloudUrl;
 use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
 use records::{Fields, ObjectStore, OpenReport};
-use vault::{RootSecret, SealedStore};
+use vault::{RootSecret, SealedStore, Secret};
 
 use crate::{Account, EvmTransaction, Result, Settings, UnlockError, registry};
 
@@ -38,11 +38,11 @@ impl Tower {
     /// Unlocks the wallet in a store.
     pub(crate) fn open(
         store: Arc<dyn KvStore>,
-        root: &RootSecret,
+        secret: &Secret,
         clock: Arc<dyn Clock>,
         settings: &Settings,
     ) -> Result<Self, UnlockError> {
-        Self::over(SealedStore::open(store, root)?, clock, settings)
+        Self::over(SealedStore::open(store, secret.clone())?, clock, settings)
     }
 
     fn over(

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kv_core::KvStore;
-use vault::RootSecret;
+use vault::{RootSecret, SealedStore, Secret};
 
 use crate::{
     Builder, Error, RestoreAt, RestoreProgress, RestoreReport, Session, UnlockError,
@@ -60,25 +60,38 @@ impl WalletPersistence {
             Ok::<_, UnlockError>(())
         })
         .await?;
-        self.unlock_with(root.clone()).await
+        self.unlock_with(root.into()).await
     }
 
-    /// Unlocks with local data alone; then replication starts behind the session, if a cloud is set.
-    pub async fn unlock(&self, root: &RootSecret) -> Result<Session, UnlockError> {
-        self.unlock_with(root.clone()).await
+    /// Unlocks with local data alone, by the root secret or the passphrase of this device; then
+    /// replication starts behind the session, if a cloud is set.
+    pub async fn unlock(&self, secret: impl Into<Secret>) -> Result<Session, UnlockError> {
+        self.unlock_with(secret.into()).await
     }
 
-    async fn unlock_with(&self, root: RootSecret) -> Result<Session, UnlockError> {
+    async fn unlock_with(&self, secret: Secret) -> Result<Session, UnlockError> {
         let parts = self.parts.clone();
         let tower = blocking(move || {
-            let store = match &parts.place {
-                Place::Folder(path) => folder::open(path)?,
-                Place::Store(open) => open()?,
-            };
-            Tower::open(store, &root, parts.clock.clone(), &parts.settings)
+            let store = open_store(&parts)?;
+            Tower::open(store, &secret, parts.clock.clone(), &parts.settings)
         })
         .await?;
         Ok(Session::start(tower, self.parts.clouds.clone()))
+    }
+
+    /// Whether a passphrase unlocks the wallet on this device. Needs no secret, and opens the
+    /// wallet's store for a moment.
+    pub async fn has_passphrase(&self) -> Result<bool, UnlockError> {
+        let parts = self.parts.clone();
+        blocking(move || {
+            let store = open_store(&parts)?;
+            let has = SealedStore::asks_for_passphrase(&*store);
+            let closed = store.close();
+            let has = has?;
+            closed?;
+            Ok::<_, UnlockError>(has)
+        })
+        .await
     }
 
     /// Whether one of the clouds holds a backup made with this key. Asks every cloud.
@@ -166,6 +179,13 @@ fn cannot_go_on(error: &UnlockError) -> bool {
             | UnlockError::OtherWallet
             | UnlockError::Other(Error::Backup(backup::Error::NotEmpty))
     )
+}
+
+fn open_store(parts: &Parts) -> Result<Arc<dyn KvStore>, UnlockError> {
+    match &parts.place {
+        Place::Folder(path) => folder::open(path),
+        Place::Store(open) => Ok(open()?),
+    }
 }
 
 fn open_new(parts: &Parts, new: Option<&NewFolder>) -> Result<Arc<dyn KvStore>, UnlockError> {

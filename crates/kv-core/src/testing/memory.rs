@@ -89,14 +89,20 @@ pub fn scan(needles: &[Needle]) -> io::Result<Vec<(&'static str, String)>> {
     Ok(found)
 }
 
-fn look(bytes: &[u8], first: &[bool; 256], needles: &[Needle], mut found: impl FnMut(&'static str)) {
+fn look(
+    bytes: &[u8],
+    first: &[bool; 256],
+    needles: &[Needle],
+    mut found: impl FnMut(&'static str),
+) {
     for (at, byte) in bytes.iter().enumerate() {
         if !first[usize::from(*byte)] {
             continue;
         }
         let Some(here) = bytes.get(at..at + RUN) else { return };
         for needle in needles {
-            let is = |run: &[u8; RUN]| here.iter().zip(run).all(|(byte, masked)| byte ^ MASK == *masked);
+            let is =
+                |run: &[u8; RUN]| here.iter().zip(run).all(|(byte, masked)| byte ^ MASK == *masked);
             if needle.masked.iter().any(is) {
                 found(needle.name);
             }

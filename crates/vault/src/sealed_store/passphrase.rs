@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use kv_core::{Error, Result};
+use kv_core::{Error, KvStore, Result};
 
 use super::{STORE, SealedStore};
 use crate::{
@@ -30,6 +30,11 @@ impl SealedStore {
         let header = self.header();
         header.unlock(&Secret::Root(root.clone()))?;
         if header.has_passphrase() { Ok(self.replace_header(None)?) } else { Ok(()) }
+    }
+
+    /// Whether the wallet in a store that is not unlocked opens with a passphrase.
+    pub fn asks_for_passphrase(inner: &dyn KvStore) -> Result<bool, UnlockError> {
+        Ok(Header::read(inner)?.0.has_passphrase())
     }
 
     /// Whether a passphrase unlocks this wallet on this device.

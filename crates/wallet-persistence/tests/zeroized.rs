@@ -1,0 +1,79 @@
+//! After `lock` no key is in the memory of the process, though clones of the session live on. One
+//! test in a process of its own.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test panics")]
+
+use kv_core::testing::memory::{Needle, scan};
+use wallet_persistence::{
+    CloudUrl, KvStoreExt, Namespace, Passphrase, ProfileField, RootSecret, Settings,
+    WalletPersistence,
+};
+
+/// A root secret, and what `docs/src/formats/envelope-v1.md` derives from it.
+const ROOT: &str = "88549246920da405dc1be4622bfd908dd8c083bbf9c6ba1685a83388a85099f8";
+const HELD: [(&str, &str); 8] = [
+    ("at-rest encryption", "a92cdde17bcba22b09e65895b25ab0d9d2c56c308fd2360659d8066319a65483"),
+    ("at-rest commitment", "0c1fe154a1a784a6f97ef2337163fe1fad417cf49ea819c99cf30002af9235da"),
+    ("at-rest names", "0f0b70ea37b4bc21801272506a6104c470a6b82481dce305acb10841a336678b"),
+    ("backup encryption", "5b427a76c865a5cf66aaac817a357295066bb87db33171e2b16a387e1321c3e6"),
+    ("backup commitment", "ce29d4230815257a65f2a15c492808be19bba048ea4214d670c64fc4df68c3fb"),
+    ("backup digest", "93e5f2c16d50fc42da0bc5b820129fee5151184d61f909a51ddaa6b1772c4fe8"),
+    ("cloud identity", "b135a86d0fd25c143d0ba16f33f0f8f873d6d172736f4d4d71078d7438a96dcf"),
+    ("app", "f7d361b3699e0f17925bc9b1ce4e460ee14174e49a5fbde33cda1dc1c52ee18b"),
+];
+
+fn found(needles: &[Needle]) -> Vec<&'static str> {
+    let found = scan(needles).unwrap();
+    for (name, place) in &found {
+        println!("{name} in {place}");
+    }
+    let mut names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
+    names.dedup();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_is_in_memory_after_lock_while_sessions_live_on() {
+    let held = HELD.map(|(name, digits)| Needle::hex(name, digits));
+    let root = [Needle::hex("root", ROOT)];
+    assert!(found(&held).is_empty() && found(&root).is_empty());
+
+    let dir = tempfile::tempdir().unwrap();
+    let cloud = CloudUrl::parse(&format!("dir:{}", dir.path().join("cloud").display())).unwrap();
+    let mut settings = Settings::default();
+    settings.replicate_every = None;
+    let wallet = WalletPersistence::builder(dir.path().join("wallet"));
+    let wallet = wallet.cloud_url(cloud).settings(settings).build();
+    let passphrase = Passphrase::new("correct horse battery staple").unwrap();
+    {
+        let secret = RootSecret::from_hex(ROOT).unwrap();
+        let session = wallet.create(&secret).await.unwrap();
+        session.set_passphrase(&secret, &passphrase).await.unwrap();
+        session.lock().await.unwrap();
+    }
+    assert!(found(&held).is_empty(), "keys are in memory after lock");
+    assert!(found(&root).is_empty(), "the root secret is in memory after it is dropped");
+
+    let session = wallet.unlock(&passphrase).await.unwrap();
+    session.set_profile(ProfileField::GivenName, "Ada").await.unwrap();
+    let kv = session.kv().unwrap();
+    let ns = Namespace::new("notes", "").unwrap();
+    for n in 0..100 {
+        kv.write(&ns, &wallet_persistence::Key::number(n), vec![7; 1000]).unwrap();
+    }
+    session.post_backup().await.unwrap();
+    session.set_profile(ProfileField::GivenName, "Augusta Ada").await.unwrap();
+    session.post_backup().await.unwrap();
+    session.verify(true).await.unwrap();
+    session.digest().await.unwrap();
+    let mut all: Vec<_> = HELD.map(|(name, _)| name).into();
+    all.sort_unstable();
+    assert_eq!(found(&held), all, "the search finds what is there");
+    assert!(found(&root).is_empty(), "an unlocked wallet needs no more than its keys");
+
+    let clone = session.clone();
+    session.lock().await.unwrap();
+    assert!(found(&held).is_empty(), "keys are in memory after lock");
+    drop((session, clone, kv));
+}
