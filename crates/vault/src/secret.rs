@@ -13,12 +13,6 @@ pub enum Secret {
     Passphrase(Passphrase),
 }
 
-impl From<RootSecret> for Secret {
-    fn from(root: RootSecret) -> Self {
-        Self::Root(root)
-    }
-}
-
 impl From<&RootSecret> for Secret {
     fn from(root: &RootSecret) -> Self {
         Self::Root(root.clone())
@@ -28,12 +22,6 @@ impl From<&RootSecret> for Secret {
 impl From<&Words> for Secret {
     fn from(words: &Words) -> Self {
         Self::Root(RootSecret::from_words(words))
-    }
-}
-
-impl From<Passphrase> for Secret {
-    fn from(passphrase: Passphrase) -> Self {
-        Self::Passphrase(passphrase)
     }
 }
 

@@ -37,7 +37,7 @@ async fn words_key_and_passphrase_open_one_wallet() {
     assert!(wallet.has_passphrase().await.unwrap());
 
     let secrets: [Secret; 3] =
-        [(&words).into(), (&root).into(), passphrase("correct horse").into()];
+        [(&words).into(), (&root).into(), Secret::Passphrase(passphrase("correct horse"))];
     for secret in secrets {
         let session = wallet.unlock(secret).await.unwrap();
         assert_eq!(session.profile(ProfileField::GivenName).unwrap().unwrap(), "Ada");
@@ -45,11 +45,11 @@ async fn words_key_and_passphrase_open_one_wallet() {
         session.lock().await.unwrap();
     }
 
-    let session = wallet.unlock(passphrase("correct horse")).await.unwrap();
+    let session = wallet.unlock(&passphrase("correct horse")).await.unwrap();
     let new = passphrase("battery staple");
-    session.set_passphrase(passphrase("correct horse"), &new).await.unwrap();
+    session.set_passphrase(&passphrase("correct horse"), &new).await.unwrap();
     session.lock().await.unwrap();
-    let old = wallet.unlock(passphrase("correct horse")).await.map(drop).unwrap_err();
+    let old = wallet.unlock(&passphrase("correct horse")).await.map(drop).unwrap_err();
     assert!(matches!(old, UnlockError::WrongPassphrase));
     assert_eq!(old.reaction(), Reaction::OtherPassphrase);
     let session = wallet.unlock(&new).await.unwrap();

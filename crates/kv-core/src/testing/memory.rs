@@ -1,5 +1,7 @@
 //! Looks for secrets in this process's own memory, as somebody with a core dump would. Linux only.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test panics")]
+
 use std::{
     fs::{self, File},
     io,

@@ -119,11 +119,11 @@ fn a_wrapped_key_of_a_later_kind_is_passed_by() {
     let healed = store.read_required(&place(), &Key::number(1)).unwrap();
     assert_eq!(*healed, *bytes);
     let passphrase = crate::Passphrase::new("correct horse").unwrap();
-    let tried = read.unlock(&passphrase.into());
+    let tried = read.unlock(&Secret::Passphrase(passphrase));
     assert!(matches!(tried, Err(UnlockError::TooNew { found: 2, newest: 1 })));
     let root = RootSecret::from_bytes([7; 32]);
     let known = Header { wallet_tag: Keys::derive(&root).wallet_tag(), ..later };
-    assert!(known.unlock(&root.into()).is_ok());
+    assert!(known.unlock(&Secret::Root(root)).is_ok());
 }
 
 /// A scrub sees what an unlock would heal.

@@ -23,9 +23,9 @@ fn open(inner: &Arc<dyn KvStore>, secret: impl Into<Secret>) -> Result<(), Unloc
 /// What opens a wallet: the old passphrase, the new one, the root secret alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Opens {
-    ByOld,
-    ByNew,
-    ByRoot,
+    Old,
+    New,
+    Root,
 }
 
 /// Which passphrase opens the wallet; the root secret must in every case.
@@ -35,11 +35,11 @@ fn what_opens(inner: &Arc<dyn KvStore>) -> Opens {
     let value = store.read(&Namespace::new("a", "").unwrap(), &Key::number(1)).unwrap();
     assert_eq!(value.as_deref(), Some(&b"kept"[..]));
     let header = store.header();
-    let by = |text| header.unlock(&passphrase(text).into());
+    let by = |text| header.unlock(&Secret::Passphrase(passphrase(text)));
     match (by("the old one"), by("the new one")) {
-        (Ok(_), Err(UnlockError::WrongPassphrase)) => Opens::ByOld,
-        (Err(UnlockError::WrongPassphrase), Ok(_)) => Opens::ByNew,
-        (Err(UnlockError::NoPassphrase), Err(UnlockError::NoPassphrase)) => Opens::ByRoot,
+        (Ok(_), Err(UnlockError::WrongPassphrase)) => Opens::Old,
+        (Err(UnlockError::WrongPassphrase), Ok(_)) => Opens::New,
+        (Err(UnlockError::NoPassphrase), Err(UnlockError::NoPassphrase)) => Opens::Root,
         other => panic!("neither old nor new: {other:?}"),
     }
 }
@@ -52,18 +52,18 @@ fn wallet(inner: Arc<dyn KvStore>) -> Arc<SealedStore> {
 
 /// Steps of a passphrase's life, each with what opened the wallet before and opens it after.
 const STEPS: [(Opens, Opens); 3] =
-    [(Opens::ByRoot, Opens::ByOld), (Opens::ByOld, Opens::ByNew), (Opens::ByNew, Opens::ByRoot)];
+    [(Opens::Root, Opens::Old), (Opens::Old, Opens::New), (Opens::New, Opens::Root)];
 
 fn do_step(store: &SealedStore, after: Opens) -> Result<(), UnlockError> {
     match after {
-        Opens::ByOld => {
-            store.set_passphrase_at(&root().into(), &passphrase("the old one"), Cost::FLOOR)
+        Opens::Old => {
+            store.set_passphrase_at(&Secret::Root(root()), &passphrase("the old one"), Cost::FLOOR)
         }
-        Opens::ByNew => {
-            let old = passphrase("the old one").into();
+        Opens::New => {
+            let old = Secret::Passphrase(passphrase("the old one"));
             store.set_passphrase_at(&old, &passphrase("the new one"), Cost::FLOOR)
         }
-        Opens::ByRoot => store.remove_passphrase(&root()),
+        Opens::Root => store.remove_passphrase(&root()),
     }
 }
 
@@ -71,15 +71,15 @@ fn do_step(store: &SealedStore, after: Opens) -> Result<(), UnlockError> {
 fn a_passphrase_is_set_changed_and_removed() {
     let inner: Arc<dyn KvStore> = Arc::new(MemStore::new());
     let store = wallet(inner.clone());
-    assert_eq!(what_opens(&inner), Opens::ByRoot);
+    assert_eq!(what_opens(&inner), Opens::Root);
     for (before, after) in STEPS {
         assert_eq!(what_opens(&inner), before);
         do_step(&store, after).unwrap();
         assert_eq!(what_opens(&inner), after);
-        assert_eq!(store.has_passphrase(), after != Opens::ByRoot);
+        assert_eq!(store.has_passphrase(), after != Opens::Root);
     }
     store.remove_passphrase(&root()).unwrap();
-    assert_eq!(what_opens(&inner), Opens::ByRoot);
+    assert_eq!(what_opens(&inner), Opens::Root);
 }
 
 /// With the cost that everybody pays, from front to back.
@@ -103,20 +103,20 @@ fn wrong_secrets_change_nothing() {
     let new = passphrase("the new one");
     let none = store.set_passphrase(&passphrase("the old one"), &new);
     assert!(matches!(none, Err(UnlockError::NoPassphrase)));
-    do_step(&store, Opens::ByOld).unwrap();
+    do_step(&store, Opens::Old).unwrap();
     let wrong = store.set_passphrase(&passphrase("the odd one"), &new);
     assert!(matches!(wrong, Err(UnlockError::WrongPassphrase)));
     let other = RootSecret::from_bytes([8; 32]);
     let others = store.set_passphrase(&other, &new);
     assert!(matches!(others, Err(UnlockError::OtherWallet)));
     assert!(matches!(store.remove_passphrase(&other), Err(UnlockError::OtherWallet)));
-    assert_eq!(what_opens(&inner), Opens::ByOld);
+    assert_eq!(what_opens(&inner), Opens::Old);
     store.lock();
     let locked = store.set_passphrase(&root(), &new);
     assert!(matches!(locked, Err(UnlockError::Store(Error::Locked { .. }))));
     let locked = store.remove_passphrase(&root());
     assert!(matches!(locked, Err(UnlockError::Store(Error::Locked { .. }))));
-    assert_eq!(what_opens(&inner), Opens::ByOld);
+    assert_eq!(what_opens(&inner), Opens::Old);
 }
 
 /// Both copies change together, and each opens the wallet when the other is damaged.
@@ -126,7 +126,7 @@ fn either_copy_opens_with_the_passphrase() {
     for bad in 0..2 {
         let inner: Arc<dyn KvStore> = Arc::new(MemStore::new());
         let store = wallet(inner.clone());
-        do_step(&store, Opens::ByOld).unwrap();
+        do_step(&store, Opens::Old).unwrap();
         let copies = [0, 1].map(|n| inner.read_required(&place, &Key::number(n)).unwrap());
         assert_eq!(copies[0], copies[1]);
         for at in 0..copies[0].len() {
@@ -137,7 +137,7 @@ fn either_copy_opens_with_the_passphrase() {
             assert!(healed.is_some());
             assert_eq!(header, store.header(), "byte {at} of copy {bad}");
         }
-        assert_eq!(what_opens(&inner), Opens::ByOld);
+        assert_eq!(what_opens(&inner), Opens::Old);
     }
 }
 
@@ -145,7 +145,7 @@ fn either_copy_opens_with_the_passphrase() {
 fn a_weak_wrap_is_made_stronger_at_unlock() {
     let inner: Arc<dyn KvStore> = Arc::new(MemStore::new());
     let store = wallet(inner.clone());
-    do_step(&store, Opens::ByOld).unwrap();
+    do_step(&store, Opens::Old).unwrap();
     let weak = store.header();
     assert_eq!(weak.wrapped().unwrap().unwrap().stronger(), Some(Cost::USUAL));
     // Those who have the root secret leave it alone: they do not know the passphrase.
@@ -155,7 +155,7 @@ fn a_weak_wrap_is_made_stronger_at_unlock() {
     let strong = Header::read(&*inner).unwrap().0;
     assert_eq!(strong.wrapped().unwrap().unwrap().stronger(), None);
     assert_ne!(strong, weak);
-    assert_eq!(what_opens(&inner), Opens::ByOld);
+    assert_eq!(what_opens(&inner), Opens::Old);
 }
 
 fn on_disk(disk: &SimDisk) -> Arc<dyn KvStore> {
@@ -258,7 +258,7 @@ fn a_full_store_keeps_the_old_and_opens() {
     wallet(on_disk(&disk)).close().unwrap();
     {
         let inner = on_disk(&disk);
-        do_step(&SealedStore::open(inner.clone(), &root()).unwrap(), Opens::ByOld).unwrap();
+        do_step(&SealedStore::open(inner.clone(), &root()).unwrap(), Opens::Old).unwrap();
         inner.close().unwrap();
     }
     let inner = on_disk(&disk);
@@ -271,7 +271,7 @@ fn a_full_store_keeps_the_old_and_opens() {
         assert!(matches!(full, Some(Error::Full { .. })), "{full:?}");
     }
     let before = store.header();
-    let changed = do_step(&store, Opens::ByNew);
+    let changed = do_step(&store, Opens::New);
     assert!(matches!(changed, Err(UnlockError::Store(Error::Full { .. }))), "{changed:?}");
     assert_eq!(store.header(), before);
     drop(store);
