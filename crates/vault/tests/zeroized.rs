@@ -75,11 +75,7 @@ fn of_words() -> Vec<Needle> {
 
 /// The names of what is in memory.
 fn found(needles: &[Needle]) -> Vec<&'static str> {
-    let found = scan(needles).unwrap();
-    for (name, place) in &found {
-        println!("{name} in {place}");
-    }
-    let mut names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
+    let mut names: Vec<_> = scan(needles).unwrap().into_iter().map(|(name, _)| name).collect();
     names.dedup();
     names
 }

@@ -24,11 +24,7 @@ const HELD: [(&str, &str); 8] = [
 ];
 
 fn found(needles: &[Needle]) -> Vec<&'static str> {
-    let found = scan(needles).unwrap();
-    for (name, place) in &found {
-        println!("{name} in {place}");
-    }
-    let mut names: Vec<_> = found.into_iter().map(|(name, _)| name).collect();
+    let mut names: Vec<_> = scan(needles).unwrap().into_iter().map(|(name, _)| name).collect();
     names.dedup();
     names
 }
