@@ -10,6 +10,8 @@ pub(crate) struct Tally {
     pub(crate) backups: u64,
     pub(crate) polls: u64,
     pub(crate) restores: u64,
+    /// Restores on the side, of what is truly in one cloud.
+    pub(crate) probes: u64,
     pub(crate) crashes: u64,
     /// Devices lost.
     pub(crate) losses: u64,
@@ -28,6 +30,7 @@ impl AddAssign for Tally {
         self.backups += other.backups;
         self.polls += other.polls;
         self.restores += other.restores;
+        self.probes += other.probes;
         self.crashes += other.crashes;
         self.losses += other.losses;
         self.deeds += other.deeds;
@@ -40,13 +43,14 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} schedules: {} changes acknowledged, {} backups, {} polls, {} restores, {} crashes, \
+            "{} schedules: {} changes acknowledged, {} backups, {} polls, {} restores, {} on the side, {} crashes, \
              {} devices lost, {} lies and faults, {} refusals and reports, {} objects searched",
             self.schedules,
             self.changes,
             self.backups,
             self.polls,
             self.restores,
+            self.probes,
             self.crashes,
             self.losses,
             self.deeds,

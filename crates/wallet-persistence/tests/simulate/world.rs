@@ -23,8 +23,10 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     /// What happened, for people.
     pub(crate) told: String,
-    /// Whether cloud 1 tells the truth, though it may be out of reach.
+    /// Whether cloud 1 tells the truth, though it may fail ...
     pub(crate) one_is_honest: bool,
+    /// ... and whether both do, and fail only while they are down.
+    clouds_are_honest: bool,
     pub(crate) on_fs: bool,
 }
 
@@ -53,6 +55,7 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::seeded(seed);
         let (tempers, one_is_honest) = tempers(&mut random);
+        let clouds_are_honest = tempers.iter().all(|temper| *temper == Temper::default());
         let on_fs = random.below(4) == 0;
         let cloud = |temper| Cloud {
             truth: cloud::MemCloud::new().with_page_limit(20),
@@ -72,6 +75,7 @@ impl World {
             tally: Tally::default(),
             told: String::new(),
             one_is_honest,
+            clouds_are_honest,
             on_fs,
         }
     }
@@ -246,10 +250,7 @@ impl World {
                 self.oracle.replicate(self.devices[d].life);
                 Ok(())
             }
-            Some(Err(error)) => {
-                self.tally.refusals += 1;
-                if self.has_failed(d) { self.failed(d, &error).await } else { Ok(()) }
-            }
+            Some(Err(error)) => self.refused(d, "post", &error).await,
         }
     }
 
@@ -259,12 +260,7 @@ impl World {
         self.tell(format_args!("device {d} polls: {outcome:?}"));
         match outcome {
             Ok(_) => self.tally.polls += 1,
-            Err(error) => {
-                self.tally.refusals += 1;
-                if self.has_failed(d) {
-                    return self.failed(d, &error).await;
-                }
-            }
+            Err(error) => self.refused(d, "poll", &error).await?,
         }
         let content = self.look(d).await?;
         self.oracle.merged(self.devices[d].life, &content);
@@ -279,11 +275,35 @@ impl World {
                 let damaged = report.is_damaged();
                 self.tally.refusals += u64::from(damaged);
                 self.tell(format_args!("device {d} verifies, damaged {damaged}"));
+                if damaged && self.is_calm() {
+                    return Err(format!("device {d} reports damage in honest clouds: {report:?}"));
+                }
                 Ok(())
             }
-            Err(error) if self.has_failed(d) => self.failed(d, &error).await,
-            Err(_) => Ok(()),
+            Err(error) => self.refused(d, "verify", &error).await,
         }
+    }
+
+    /// Something with the clouds failed, which needs a reason.
+    async fn refused(
+        &mut self,
+        d: usize,
+        what: &str,
+        error: &impl std::fmt::Debug,
+    ) -> Result<(), Broken> {
+        self.tally.refusals += 1;
+        if self.has_failed(d) {
+            return self.failed(d, error).await;
+        }
+        if self.is_calm() {
+            return Err(format!("device {d}, {what}: an error without a reason: {error:?}"));
+        }
+        Ok(())
+    }
+
+    /// Whether every cloud has always done what it should, and does now.
+    fn is_calm(&self) -> bool {
+        self.clouds_are_honest && self.clouds.iter().all(|cloud| !cloud.is_down())
     }
 
     /// A device that has nothing restores from the words and the clouds alone.
@@ -296,9 +316,12 @@ impl World {
         let report = match wallet.restore(&root(), |_| ()).await {
             Ok(report) => report,
             Err(error) => {
-                self.tally.refusals += 1;
-                self.tell(format_args!("device {d} does not restore: {error:?}"));
-                return Ok(());
+                let text = format!("{error:?}");
+                self.tell(format_args!("device {d} does not restore: {text}"));
+                if text.contains("NoBackup") && self.tally.backups == 0 {
+                    return Ok(());
+                }
+                return self.refused(d, "restore", &error).await;
             }
         };
         self.tell(format_args!("device {d} restores: {report:?}"));
