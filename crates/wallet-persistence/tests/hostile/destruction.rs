@@ -1,0 +1,80 @@
+//! A cloud that destroys: deletes, forgets what it acknowledged, or overwrites against a condition.
+
+use cloud::testing::Lie;
+
+use crate::bed::{Bed, is_damage, scrubbed, set};
+
+#[tokio::test]
+async fn each_deleted_object_is_named_and_the_other_cloud_restores() {
+    let names = {
+        let bed = Bed::new();
+        let _session = bed.old_and_new(&[0, 1]).await;
+        bed.malice[0].names().len()
+    };
+    for number in 0..names {
+        let bed = Bed::new();
+        let (session, _) = bed.old_and_new(&[0, 1]).await;
+        let name = bed.malice[0].names().swap_remove(number);
+        bed.handle(0, 0).destroy(&name).await.unwrap();
+        assert!(scrubbed(&session).await.contains(name.as_str()), "{name}");
+        match bed.restore(&[0]).await {
+            Ok((value, _)) => assert!(value.is_some(), "{name}"),
+            Err(error) => {
+                assert!(is_damage(&error), "{name}: {error:?}");
+            }
+        }
+        let (value, _) = bed.restore(&[1]).await.unwrap();
+        assert_eq!(value.as_deref(), Some("new"));
+    }
+}
+
+#[tokio::test]
+async fn everything_deleted_is_found_and_the_other_cloud_restores() {
+    let bed = Bed::new();
+    let (session, _) = bed.old_and_new(&[0, 1]).await;
+    bed.handle(0, 0).destroy_all().await.unwrap();
+    assert!(scrubbed(&session).await.contains("missing"));
+    let (value, report) = bed.restore(&[0, 1]).await.unwrap();
+    assert_eq!(value.as_deref(), Some("new"));
+    assert_eq!((report.clouds, report.clouds_agreeing), (2, 1));
+}
+
+/// What is acknowledged and not stored: a dump is read back, so it is never counted.
+#[tokio::test]
+async fn a_dump_that_was_stored_nowhere_is_never_counted() {
+    let bed = Bed::new();
+    let session = bed.device(&[0]).create(&crate::bed::root()).await.unwrap();
+    set(&session, "old").await;
+    bed.malice[0].lie(Lie::StoreNothing);
+    assert!(session.post_backup().await.is_err());
+    assert_eq!(session.status().unwrap().lag_records, 1);
+    bed.malice[0].be_honest();
+    session.post_backup().await.unwrap();
+    let (value, _) = bed.restore(&[0]).await.unwrap();
+    assert_eq!(value.as_deref(), Some("old"));
+}
+
+/// A segment is not read back: `verify --cloud` finds it, and a second cloud has it.
+#[tokio::test]
+async fn a_segment_that_was_stored_nowhere_is_found_by_a_scrub() {
+    let bed = Bed::new();
+    let session = bed.old(&[0, 1]).await;
+    set(&session, "new").await;
+    bed.malice[0].lie(Lie::StoreNothing);
+    session.post_backup().await.unwrap();
+    bed.malice[0].be_honest();
+    assert!(scrubbed(&session).await.contains("missing"));
+    let (value, _) = bed.restore(&[0, 1]).await.unwrap();
+    assert_eq!(value.as_deref(), Some("new"));
+}
+
+/// Names carry the hash of the bytes: what overwrites is the same.
+#[tokio::test]
+async fn ignored_conditions_harm_no_immutable_object() {
+    let bed = Bed::new();
+    bed.malice[0].lie(Lie::IgnoreConditions);
+    let (session, _) = bed.old_and_new(&[0]).await;
+    assert_eq!(scrubbed(&session).await, "");
+    let (value, _) = bed.restore(&[0]).await.unwrap();
+    assert_eq!(value.as_deref(), Some("new"));
+}
