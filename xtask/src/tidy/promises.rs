@@ -30,11 +30,14 @@ fn functions(text: &str) -> impl Iterator<Item = &str> {
     after.filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next())
 }
 
-/// The rows of all tables that are headed `promise`, with the numbers of their lines.
+/// How a table begins whose rows name tests in their last cell.
+const HEADS: [&str; 3] = ["| promise |", "| behaviour |", "| threat |"];
+
+/// The rows of all such tables, with the numbers of their lines.
 fn rows(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut within = false;
     text.lines().enumerate().filter_map(move |(index, line)| {
-        let head = line.starts_with("| promise |");
+        let head = HEADS.iter().any(|head| line.starts_with(head));
         within = head || (within && line.starts_with('|'));
         (within && !head && !line.starts_with("|-")).then_some((index + 1, line))
     })
