@@ -1,6 +1,6 @@
 //! Heads: each names its chain's newest objects and is never changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ pub struct Head {
 }
 
 /// Of several heads, the one to restore: of each writer the one that holds most, whatever its clock
-/// said, and of those the latest.
+/// said, and of those the latest. A writer that another one no longer counts is passed over.
 pub fn newest_head(heads: &[(ObjectRef, Head)]) -> Option<&(ObjectRef, Head)> {
     let mut newest = BTreeMap::new();
     for found in heads {
@@ -34,6 +34,11 @@ pub fn newest_head(heads: &[(ObjectRef, Head)]) -> Option<&(ObjectRef, Head)> {
         if progress(found) > progress(kept) {
             *kept = found;
         }
+    }
+    let retired: BTreeSet<_> =
+        newest.values().flat_map(|(_, head)| head.retired()).map(|r| r.writer).collect();
+    if newest.keys().any(|writer| !retired.contains(writer)) {
+        newest.retain(|writer, _| !retired.contains(writer));
     }
     newest.into_values().max_by_key(|(object, head)| (head.time, *object))
 }

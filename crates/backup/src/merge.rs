@@ -85,8 +85,8 @@ impl Incoming {
                 (stamp, Some(value))
             }
             Whole::Removed(stamp) => {
-                let stamp =
-                    stamp.ok_or(Error::BrokenChain { what: "a mergeable removal has no stamp" })?;
+                // Without a stamp it is one that every writer has passed.
+                let Some(stamp) = stamp else { return Ok(None) };
                 (stamp, None)
             }
         };

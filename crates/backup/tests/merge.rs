@@ -1,7 +1,5 @@
 //! Several devices, one wallet: what merges, what wins, and that nothing is lost on the way.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
-
 mod common;
 
 use std::sync::Arc;

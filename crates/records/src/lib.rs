@@ -5,6 +5,7 @@ mod codec;
 mod encoding;
 mod error;
 mod field;
+mod follow;
 mod key;
 mod object_store;
 mod query;
@@ -18,6 +19,7 @@ mod undecided;
 
 pub use error::{Error, MalformedJson, Result};
 pub use field::Fields;
+pub use follow::Below;
 pub use key::{NotANumber, Number, RecordKey};
 pub use object_store::ObjectStore;
 pub use query::{Direction, Found, Query};

@@ -1,7 +1,7 @@
 //! An object store without its record type: where it lies, its indexes, its lock.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -21,6 +21,8 @@ pub(crate) struct Table {
     pub(crate) store: &'static str,
     indexes: Vec<IndexMeta>,
     state: Mutex<State>,
+    /// One [`crate::ObjectStore::follow`] at a time.
+    pub(crate) following: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,9 @@ pub(crate) struct State {
     rows: Rows,
     undecided: Undecided,
     /// Records of a newer version. Writing over one would lose what only that version knows.
-    too_new: BTreeMap<Key, Error>,
+    pub(crate) too_new: BTreeMap<Key, Error>,
+    /// While changes from below are followed: the records that were submitted here meanwhile.
+    pub(crate) touched: Option<BTreeSet<EncodedKey>>,
 }
 
 /// One change that a caller asked for.
@@ -64,8 +68,10 @@ impl Table {
         let unique = indexes.iter().enumerate().filter(|(_, index)| index.unique);
         let undecided = Undecided::new(unique.map(|(position, _)| position).collect());
         let rows = Rows::build(indexes.len(), Vec::new());
-        let state = Mutex::new(State { rows, undecided, too_new: BTreeMap::new() });
-        Ok(Self { kv, ns: codec::namespace(store)?, store, indexes, state })
+        let too_new = BTreeMap::new();
+        let state = Mutex::new(State { rows, undecided, too_new, touched: None });
+        let (ns, following) = (codec::namespace(store)?, Mutex::new(()));
+        Ok(Self { kv, ns, store, indexes, state, following })
     }
 
     /// Takes over what was found at opening; gives (index, primary keys) of each unique conflict.
@@ -121,6 +127,12 @@ impl Table {
         position.ok_or_else(unknown).map(Some)
     }
 
+    /// The unique indexes: position and name.
+    pub(crate) fn unique(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        let unique = self.indexes.iter().enumerate().filter(|(_, index)| index.unique);
+        unique.map(|(position, index)| (position, index.name))
+    }
+
     pub(crate) fn failed(&self, source: kv_core::Error) -> Error {
         Error::Store { store: self.store, source }
     }
@@ -154,11 +166,16 @@ impl Table {
                 let Some(key) = op.keys.as_ref().and_then(|keys| key_in(keys, position)) else {
                     continue;
                 };
+                // Two devices may have given one key twice. On each of them the least primary key
+                // owns it, and may be saved as it is; the others must give theirs up.
+                let holds =
+                    state.latest(&op.primary).and_then(|keys| key_in(keys, position)) == Some(key);
                 let owners = state.rows.owners(position, key);
                 let mut others = owners.chain(state.undecided.claimants(position, key));
                 let clash = others.any(|other| {
                     !staged.contains_key(other)
                         && state.latest(other).and_then(|keys| key_in(keys, position)) == Some(key)
+                        && !(holds && op.primary < *other)
                 });
                 if clash || taken.insert(key, ()).is_some() {
                     return Err(Error::NotUnique { store: self.store, index: index.name });
@@ -186,7 +203,29 @@ impl State {
 
     /// Remembers changes that the store below took.
     pub(crate) fn submitted(&mut self, receipt: Receipt, changes: Vec<RowChange>) {
+        if let Some(touched) = &mut self.touched {
+            touched.extend(changes.iter().map(|(primary, _)| Arc::clone(primary)));
+        }
         self.undecided.push(receipt, changes);
+    }
+
+    /// Whether something of the record was submitted and is not decided.
+    pub(crate) fn is_undecided(&self, primary: &[u8]) -> bool {
+        self.undecided.latest(primary).is_some()
+    }
+
+    /// Puts or removes (`None`) a record that is decided.
+    pub(crate) fn set(&mut self, primary: EncodedKey, keys: Option<IndexKeys>) {
+        self.rows.set(primary, keys);
+    }
+
+    /// The decided records with this very key in the index.
+    pub(crate) fn owners(
+        &self,
+        index: usize,
+        key: &EncodedKey,
+    ) -> impl Iterator<Item = &EncodedKey> {
+        self.rows.owners(index, key)
     }
 
     /// The record as the last submitted batch leaves it.

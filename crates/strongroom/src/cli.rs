@@ -195,6 +195,8 @@ pub(crate) struct Entry {
 pub(crate) enum Backup {
     /// Put everything that is not yet in the clouds there
     Now,
+    /// Merge what the other devices of this wallet have put into the clouds
+    Poll,
     /// Tell what is not yet in the clouds, without asking them
     Status,
     /// List the restore points and objects in the clouds

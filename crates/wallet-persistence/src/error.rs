@@ -254,3 +254,15 @@ impl From<CloudError> for UnlockError {
         Self::Other(error.into())
     }
 }
+
+/// An error and its sources, as one line.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,5 +1,7 @@
 //! What a session tells those who listen.
 
+use backup::{Conflict, WriterId};
+
 use crate::AccountId;
 
 /// Something that happened. Sent to every receiver of [`crate::Session::events`].
@@ -22,6 +24,38 @@ pub enum Event {
         /// Why, as a chain of messages.
         reason: String,
     },
+    /// Changes of another device are here now: read again what you show.
+    Merged {
+        /// Which installation.
+        writer: String,
+        /// Up to which of its changes everything is here.
+        sequence: u64,
+        /// How many keys have another value now, or none.
+        changes: u64,
+    },
+    /// This device and another one changed the same thing, and neither had seen the other's
+    /// change. The later one counts, on every device.
+    ConflictResolved {
+        /// Where: `~records/accounts`, `~fields/`.
+        namespace: String,
+        /// Which record or field: the key it is stored under.
+        key: String,
+        /// Whose value, or removal, it is now.
+        winner: String,
+        /// Whether that is this device.
+        mine: bool,
+    },
     /// The session is locked; nothing follows.
     Locked,
+}
+
+impl Event {
+    pub(crate) fn conflict_resolved(conflict: &Conflict, us: WriterId) -> Self {
+        Self::ConflictResolved {
+            namespace: format!("{}/{}", conflict.ns.primary(), conflict.ns.secondary()),
+            key: conflict.key.as_str().to_owned(),
+            winner: conflict.winner.writer.to_string(),
+            mine: conflict.winner.writer == us,
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod digest;
 mod error;
 mod event;
 mod folder;
+mod follow;
 mod in_order;
 mod profile;
 mod registry;
@@ -38,7 +39,9 @@ pub use error::{Error, Reaction, Result, UnlockError};
 pub use event::Event;
 pub use profile::{BadProfileValue, ProfileField};
 pub use registry::{KINDS, Kind};
-pub use replicate::{BackupListing, BackupReport, HeadSummary, ObjectSummary};
+pub use replicate::{
+    BackupListing, BackupReport, HeadSummary, ObjectSummary, PollReport, WriterReport,
+};
 pub use restore::{RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;
 pub use settings::Settings;

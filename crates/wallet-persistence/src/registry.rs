@@ -16,15 +16,14 @@ pub struct Kind {
 
 /// All kinds. What is not listed is `kv` data: single-writer and backed up.
 pub const KINDS: &[Kind] = &[
-    Kind {
-        name: "records: accounts, transactions",
-        primary: Some("~records"),
-        rule: Rule::Mergeable,
-    },
+    Kind { name: "records: accounts, transactions", primary: Some(RECORDS), rule: Rule::Mergeable },
     Kind { name: "profile fields", primary: Some("~fields"), rule: Rule::Mergeable },
     Kind { name: "settings of this device", primary: Some(SETTINGS), rule: Rule::LocalOnly },
     Kind { name: "key-value data of applications", primary: None, rule: Rule::SingleWriter },
 ];
+
+/// The primary namespace of typed records.
+pub(crate) const RECORDS: &str = "~records";
 
 /// The primary namespace of this device's settings.
 pub(crate) const SETTINGS: &str = "~settings";

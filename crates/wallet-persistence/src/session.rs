@@ -19,8 +19,8 @@ use tokio::{
 
 use crate::{
     Account, AccountId, BackupListing, BackupReport, Digest, Error, Event, EvmTransaction,
-    HeadSummary, Imported, ProfileField, Result, Status, VerifyReport, chain_data, digest,
-    replicate, tower::Tower, verify, wallet::blocking,
+    Imported, PollReport, ProfileField, Result, Status, VerifyReport, chain_data, digest,
+    error::chain, replicate, tower::Tower, verify, wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     clouds: OnceCell<Vec<Arc<dyn CloudBackend>>>,
     /// One backup at a time.
     pub(crate) posting: tokio::sync::Mutex<()>,
+    /// One poll at a time.
+    pub(crate) polling: tokio::sync::Mutex<()>,
     /// The newest heads of other writers.
     pub(crate) seen: Mutex<Vec<ObjectRef>>,
     events: broadcast::Sender<Event>,
@@ -61,6 +63,7 @@ impl Session {
             given,
             clouds: OnceCell::new(),
             posting: tokio::sync::Mutex::new(()),
+            polling: tokio::sync::Mutex::new(()),
             seen,
             events: broadcast::channel(EVENTS).0,
             locked: AtomicBool::new(false),
@@ -214,10 +217,11 @@ impl Session {
         self.inner.post().await
     }
 
-    /// Looks which heads are in the clouds: one per writer, the newest.
-    pub async fn poll_backups(&self) -> Result<Vec<HeadSummary>> {
-        let tower = self.tower()?;
-        replicate::poll(&self.inner, tower).await
+    /// Looks what the other devices of this wallet have put into the clouds, and merges it: records
+    /// and fields, of each the last change. What has a single writer stays as it is here.
+    pub async fn poll_backups(&self) -> Result<PollReport> {
+        self.tower()?;
+        replicate::poll(&self.inner).await
     }
 
     /// What the clouds hold for this wallet: restore points, objects, sizes.
@@ -260,8 +264,9 @@ impl Session {
             Some(task) => task.await.map_err(|_| Error::Task),
             None => Ok(()),
         };
-        // A backup that somebody asked for may still be under way.
+        // A backup or a poll that somebody asked for may still be under way.
         let _last = self.inner.posting.lock().await;
+        let _last_poll = self.inner.polling.lock().await;
         let inner = self.inner.clone();
         let closed = blocking(move || {
             let flushed = kv_core::KvStoreExt::flush(&*inner.tower.recorder);
@@ -342,17 +347,6 @@ fn with_retries(clouds: Vec<Arc<dyn CloudBackend>>) -> Vec<Arc<dyn CloudBackend>
     let retrying =
         |cloud| Arc::new(Retrying::new(cloud, RetrySettings::default())) as Arc<dyn CloudBackend>;
     clouds.into_iter().map(retrying).collect()
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 /// Backs up whenever something is not yet in the cloud. Ends when told, or with its session.

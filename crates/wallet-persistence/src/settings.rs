@@ -13,7 +13,16 @@ pub struct Settings {
     pub memory_budget: u64,
     /// How many objects to fetch at once. Default 8.
     pub fetch_at_once: usize,
+    /// How long another device may be unseen before the others stop waiting for it: afterwards it
+    /// must rejoin before it counts again. Default 180 days.
+    pub retire_unseen_after: Duration,
+    /// For how long removals are remembered at least, also when every device knows of them. Longer
+    /// than a restore takes. Default 1 day.
+    pub keep_tombstones_for: Duration,
 }
+
+/// In seconds.
+const DAY: u64 = 86_400;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -21,6 +30,8 @@ impl Default for Settings {
             replicate_every: Some(Duration::from_secs(1)),
             memory_budget: 64 << 20,
             fetch_at_once: 8,
+            retire_unseen_after: Duration::from_secs(180 * DAY),
+            keep_tombstones_for: Duration::from_secs(DAY),
         }
     }
 }

@@ -8,7 +8,7 @@ use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
 use records::{Fields, ObjectStore, OpenReport};
 use vault::{RootSecret, SealedStore, Secret};
 
-use crate::{Account, EvmTransaction, Result, Settings, UnlockError, registry};
+use crate::{Account, EvmTransaction, Result, Settings, UnlockError, follow::Follower, registry};
 
 #[derive(Debug)]
 pub(crate) struct Tower {
@@ -70,6 +70,11 @@ impl Tower {
             clock,
             settings: settings.clone(),
         })
+    }
+
+    /// Who tells the records what merging has changed.
+    pub(crate) fn follower(&self) -> Follower {
+        Follower { accounts: self.accounts.clone(), transactions: self.transactions.clone() }
     }
 
     pub(crate) fn kv(&self) -> Arc<dyn KvStore> {

@@ -87,7 +87,7 @@ async fn a_wallet_survives_the_loss_of_its_device() {
     session.set_profile(ProfileField::Location, "London").await.unwrap();
     let third = session.post_backup().await.unwrap();
     assert!(third.dumped.is_some());
-    assert_eq!(session.poll_backups().await.unwrap().len(), 2);
+    assert_eq!(session.poll_backups().await.unwrap().heads.len(), 2);
     assert!(!session.verify(true).await.unwrap().is_damaged());
     let digest = session.digest().await.unwrap();
     session.lock().await.unwrap();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 mod common;
+mod follow;
 mod keys;
 mod model;
 mod object_store;

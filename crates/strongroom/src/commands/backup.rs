@@ -1,6 +1,6 @@
 //! `backup`: put changes into the clouds, and see what is there.
 
-use wallet_persistence::{BackupListing, BackupReport, Status};
+use wallet_persistence::{BackupListing, BackupReport, PollReport, Status};
 
 use super::Context;
 use crate::{
@@ -20,6 +20,12 @@ pub(super) async fn run(context: &Context, command: Backup) -> Result<()> {
                 drop(progress);
                 context.out.result(&report, || posted(&report))
             }
+            Backup::Poll => {
+                let progress = Progress::spinner("asking the clouds");
+                let report = session.poll_backups().await?;
+                drop(progress);
+                context.out.result(&report, || polled(&report))
+            }
             Backup::Status => {
                 let status = session.status()?;
                 context.out.result(&status, || described(&status))
@@ -33,6 +39,9 @@ pub(super) async fn run(context: &Context, command: Backup) -> Result<()> {
         })
         .await
 }
+
+/// A clock may be that far ahead without a word, in milliseconds.
+const MINUTE: u64 = 60_000;
 
 fn posted(report: &BackupReport) -> String {
     if report.objects == 0 {
@@ -49,6 +58,41 @@ fn posted(report: &BackupReport) -> String {
     rows.push(row([&"bytes", &bytes(report.bytes)]));
     rows.push(row([&"up to", &format_args!("change {}", report.sequence)]));
     table(&rows)
+}
+
+fn polled(report: &PollReport) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    if report.retired {
+        lines.push(
+            "this device was unseen for so long that the others no longer wait for it:\n\
+             restore from the clouds into another folder"
+                .to_owned(),
+        );
+    }
+    for failure in &report.unreachable {
+        lines.push(format!("a cloud did not answer: {failure}"));
+    }
+    if !report.writers.is_empty() {
+        let mut rows = vec![row([&"DEVICE", &"UP TO", &"MERGED", &"BOTH CHANGED", &""])];
+        for writer in &report.writers {
+            let note = match &writer.failure {
+                Some(failure) => format!("not merged: {failure}"),
+                None if writer.retired => "no longer counts until it rejoins".to_owned(),
+                None if writer.clock_ahead_ms > MINUTE => {
+                    format!("its clock is ahead by {}", time::span(writer.clock_ahead_ms))
+                }
+                None => String::new(),
+            };
+            let (changes, conflicts) = (&writer.changes, &writer.conflicts);
+            rows.push(row([&writer.writer, &writer.sequence, changes, conflicts, &note]));
+        }
+        lines.push(table(&rows));
+    }
+    if lines.is_empty() {
+        let others = report.heads.iter().filter(|head| !head.mine).count();
+        lines.push(format!("nothing new from {others} other devices"));
+    }
+    lines.join("\n")
 }
 
 fn described(status: &Status) -> String {

@@ -1,6 +1,6 @@
 //! `restore`: a wallet from its words (or key) and its clouds alone.
 
-use wallet_persistence::{CloudUrl, RestoreReport};
+use wallet_persistence::{CloudUrl, RestoreReport, WriterReport};
 
 use super::Context;
 use crate::{
@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, clouds: Vec<CloudUrl>) -> Result<()> 
 fn restored(report: &RestoreReport) -> String {
     let others = match report.other_writers {
         0 => "none".to_owned(),
-        n => format!("{n}: their changes are not in this restore"),
+        n => merged(n, &report.merged),
     };
     table(&[
         row([&"restored", &format_args!("the state of {}", time::with_age(report.time))]),
@@ -44,4 +44,16 @@ fn restored(report: &RestoreReport) -> String {
         ]),
         row([&"fetched", &format_args!("{} objects, {}", report.objects, bytes(report.bytes))]),
     ])
+}
+
+/// How many others there are and what of them is in the restore.
+fn merged(others: usize, merged: &[WriterReport]) -> String {
+    let changes: u64 = merged.iter().map(|writer| writer.changes).sum();
+    let mut text = format!("{others}, {changes} newer changes of theirs were merged");
+    for writer in merged {
+        if let Some(failure) = &writer.failure {
+            text.push_str(&format!("; NOT those of {}: {failure}", writer.writer));
+        }
+    }
+    text
 }

@@ -31,6 +31,7 @@ fn help_is_as_it_was() {
         "kv remove",
         "backup",
         "backup now",
+        "backup poll",
         "backup status",
         "backup list",
         "restore",

@@ -22,8 +22,8 @@ impl Post<'_> {
             dump,
             newest,
             previous,
-            seen: seen.clone(),
-            extensions: Vec::new(),
+            seen: self.tower.recorder.seen_at(sequence),
+            extensions: self.tower.recorder.head_extensions(),
         };
         let id = ObjectId {
             class: Class::Head,

@@ -1,5 +1,6 @@
 //! Putting backups into clouds, and seeing what is there.
 
+mod catch_up;
 mod dump;
 mod fetch;
 mod head;
@@ -7,8 +8,16 @@ mod list;
 mod poll;
 mod post;
 
-pub(crate) use self::{fetch::fetch, head::heads, list::list, poll::poll, post::post};
+pub(crate) use self::{
+    catch_up::CatchUp,
+    fetch::fetch,
+    head::heads,
+    list::list,
+    poll::{merge_writer, poll},
+    post::post,
+};
 pub use self::{
     list::{BackupListing, HeadSummary, ObjectSummary},
+    poll::{PollReport, WriterReport},
     post::BackupReport,
 };

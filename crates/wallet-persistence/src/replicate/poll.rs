@@ -1,34 +1,194 @@
-//! Looking what the writers of this wallet have put.
+//! Polling: looking what the other writers of this wallet have put, and merging it.
 
-use std::{collections::BTreeMap, sync::PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
-use backup::{Head, ObjectRef, WriterId};
+use backup::{Head, Merged, ObjectRef, WriterId};
+use cloud::CloudBackend;
+use serde::Serialize;
 
-use super::{HeadSummary, head::heads};
-use crate::{Error, Result, session::Inner, tower::Tower};
+use super::{
+    HeadSummary,
+    catch_up::{CatchUp, Counts},
+    head::heads,
+};
+use crate::{
+    Error, Event, Result, error::chain, restore::Source, session::Inner, tower::Tower,
+    wallet::blocking,
+};
 
-/// The newest head of each writer, over all clouds; remembers those of others.
-pub(crate) async fn poll(inner: &Inner, tower: &Tower) -> Result<Vec<HeadSummary>> {
-    let mut newest: BTreeMap<WriterId, (ObjectRef, Head)> = BTreeMap::new();
+/// What one poll found and merged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PollReport {
+    /// The newest head of each writer, over all clouds that answered; oldest first.
+    pub heads: Vec<HeadSummary>,
+    /// The other writers that had something new, or of whom it could not be merged.
+    pub writers: Vec<WriterReport>,
+    /// Why clouds did not answer, as chains of messages. At least one did.
+    pub unreachable: Vec<String>,
+    /// Whether this device was unseen for so long that it no longer counts: see
+    /// [`crate::Session::rejoin`]. Nothing is merged then.
+    pub retired: bool,
+}
+
+/// What was merged of one other writer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WriterReport {
+    /// Which installation.
+    pub writer: String,
+    /// Up to which of its changes everything is here.
+    pub sequence: u64,
+    /// How many keys have another value now, or none.
+    pub changes: u64,
+    /// Entries that change nothing: the same, or something newer, is here.
+    pub kept: u64,
+    /// Keys that both sides had changed; each is an [`Event::ConflictResolved`].
+    pub conflicts: u64,
+    /// Unique indexes in which two records now have the same key, of which one was merged.
+    pub unique_conflicts: u64,
+    /// How far its latest stamp lies in the future of this device's clock, in milliseconds.
+    pub clock_ahead_ms: u64,
+    /// It was unseen for so long that it no longer counts; nothing is merged until it rejoins.
+    pub retired: bool,
+    /// Why it could not be merged, as a chain of messages. Nothing is lost; the next poll tries again.
+    pub failure: Option<String>,
+}
+
+type Newest = BTreeMap<WriterId, (ObjectRef, Head)>;
+
+/// Looks at the newest head of each writer, over all clouds that answer, and merges what is new.
+#[tracing::instrument(skip_all)]
+pub(crate) async fn poll(inner: &Inner) -> Result<PollReport> {
+    let tower = &inner.tower;
     let clouds = inner.clouds().await?;
     if clouds.is_empty() {
         return Err(Error::NoCloud);
     }
-    for cloud in clouds {
-        for (object, head) in heads(&tower.sealer, &**cloud, false).await? {
-            let later = newest
-                .get(&object.id.writer)
-                .is_none_or(|(_, known)| (head.sequence, head.time) > (known.sequence, known.time));
-            if later {
-                newest.insert(object.id.writer, (object, head));
-            }
-        }
-    }
+    let _one_at_a_time = inner.polling.lock().await;
+    let mut report = PollReport::default();
+    let newest = newest(tower, clouds, &mut report).await?;
     let mine = tower.recorder.state().writer;
     let others = newest.values().map(|(object, _)| *object).filter(|o| o.id.writer != mine);
     *inner.seen.lock().unwrap_or_else(PoisonError::into_inner) = others.collect();
-    let mut summaries: Vec<_> =
-        newest.into_values().map(|(o, head)| HeadSummary::of(&o, &head, Some(mine))).collect();
-    summaries.sort_by_key(|head| head.time);
-    Ok(summaries)
+    let summaries = newest.values().map(|(object, head)| HeadSummary::of(object, head, Some(mine)));
+    report.heads = summaries.collect();
+    report.heads.sort_by_key(|head| head.time);
+
+    let writers: Vec<WriterId> = newest.keys().copied().collect();
+    for (_, head) in newest.values().filter(|(object, _)| object.id.writer != mine) {
+        let (recorder, head) = (tower.recorder.clone(), head.clone());
+        blocking(move || Ok::<_, Error>(recorder.adopt_retired(&head)?)).await?;
+    }
+    report.retired = tower.recorder.is_retired().is_some();
+    if report.retired {
+        return Ok(report);
+    }
+    for (object, head) in newest.into_values().filter(|(object, _)| object.id.writer != mine) {
+        if tower.recorder.merged_to(object.id.writer) != Some(object) {
+            report.writers.extend(merge(inner, clouds, object, head).await);
+        }
+    }
+    report.retired = tower.recorder.is_retired().is_some();
+    let (recorder, settings) = (tower.recorder.clone(), tower.settings.clone());
+    blocking(move || {
+        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        recorder.retire_unseen(ms(settings.retire_unseen_after))?;
+        recorder.trim_tombstones(&writers, ms(settings.keep_tombstones_for))?;
+        Ok::<_, Error>(())
+    })
+    .await?;
+    Ok(report)
+}
+
+/// One writer's part, with its events; `None`: it had nothing to say, or nothing newer than what is here.
+async fn merge(
+    inner: &Inner,
+    clouds: &[Arc<dyn CloudBackend>],
+    object: ObjectRef,
+    head: Head,
+) -> Option<WriterReport> {
+    let (tower, sequence) = (&inner.tower, head.sequence);
+    let us = tower.recorder.state().writer;
+    let tell = |merged: &Merged| {
+        for conflict in &merged.conflicts {
+            inner.tell(Event::conflict_resolved(conflict, us));
+        }
+    };
+    let at_once = tower.settings.fetch_at_once;
+    let source = Source::new(tower.sealer.clone(), clouds.iter().cloned(), at_once);
+    let (recorder, follower) = (&tower.recorder, Some(tower.follower()));
+    let catch_up = CatchUp { recorder, source: &source, follower };
+    let report = merge_writer(&catch_up, object, head, tell).await?;
+    if report.changes > 0 {
+        let writer = report.writer.clone();
+        inner.tell(Event::Merged { writer, sequence, changes: report.changes });
+    }
+    Some(report)
+}
+
+/// Merges one writer; a failure is part of the report.
+pub(crate) async fn merge_writer(
+    catch_up: &CatchUp<'_>,
+    object: ObjectRef,
+    head: Head,
+    tell: impl Fn(&Merged),
+) -> Option<WriterReport> {
+    let mut counts = Counts::default();
+    let outcome = catch_up.run(object, head, &mut counts, tell).await;
+    let mut report = WriterReport {
+        writer: object.id.writer.to_string(),
+        sequence: catch_up.recorder.merged_to(object.id.writer).map_or(0, |head| head.id.to),
+        changes: counts.changes,
+        kept: counts.kept,
+        conflicts: counts.conflicts,
+        unique_conflicts: counts.unique_conflicts,
+        clock_ahead_ms: counts.ahead,
+        ..WriterReport::default()
+    };
+    match outcome {
+        Ok(()) if counts == Counts::default() => return None,
+        Ok(()) => {}
+        Err(Error::Backup(backup::Error::Retired(_))) => report.retired = true,
+        Err(error) => report.failure = Some(chain(&error)),
+    }
+    Some(report)
+}
+
+/// The newest head of each writer. A cloud that does not answer is passed over while another one does.
+async fn newest(
+    tower: &Tower,
+    clouds: &[Arc<dyn CloudBackend>],
+    report: &mut PollReport,
+) -> Result<Newest> {
+    let mut newest = Newest::new();
+    let mut failure = None;
+    let mut answered = 0;
+    for cloud in clouds {
+        let found = match heads(&tower.sealer, &**cloud, false).await {
+            Ok(found) => found,
+            Err(error) => {
+                report.unreachable.push(chain(&error));
+                failure = Some(error);
+                continue;
+            }
+        };
+        answered += 1;
+        for (object, head) in found {
+            let key = |object: &ObjectRef, head: &Head| (head.sequence, head.time, object.hash);
+            match newest.get(&object.id.writer) {
+                Some((known, kept)) if key(known, kept) >= key(&object, &head) => {}
+                _ => {
+                    newest.insert(object.id.writer, (object, head));
+                }
+            }
+        }
+    }
+    match failure {
+        Some(error) if answered == 0 => Err(error),
+        _ => Ok(newest),
+    }
 }

@@ -7,7 +7,7 @@ mod store;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use backup::{Head, ObjectRef, ObjectSealer, WriterId};
+use backup::{Head, ObjectRef, ObjectSealer, Recorder, RecorderSettings, WriterId};
 use cloud::CloudBackend;
 use kv_core::KvStore;
 use serde::Serialize;
@@ -20,7 +20,8 @@ pub(crate) use self::{
     source::Source,
 };
 use crate::{
-    Error, HeadSummary, Result, UnlockError, builder::Parts, replicate, tower, wallet::blocking,
+    Error, HeadSummary, Result, UnlockError, WriterReport, builder::Parts, registry, replicate,
+    replicate::CatchUp, tower, wallet::blocking,
 };
 
 /// How far a restore has come.
@@ -59,6 +60,9 @@ pub struct RestoreReport {
     pub changes: u64,
     /// Bytes of their values.
     pub value_bytes: u64,
+    /// What was merged of the other installations, or why it could not be. Only into the newest
+    /// restore point; into an older one the next poll merges it.
+    pub merged: Vec<WriterReport>,
     /// Objects fetched.
     pub objects: u64,
     /// Bytes fetched.
@@ -110,12 +114,23 @@ pub(crate) async fn run(
     }
     let seen = offer.all.iter().map(|(object, _)| *object).collect();
     let urls = parts.cloud_urls.clone();
-    let restored = blocking(move || {
+    let (clock, rules) = (parts.clock.clone(), registry::rules());
+    let (restored, recorder) = blocking(move || {
         let restored = restorer.finish(seen)?;
         tower::write_cloud_urls(&*sealed, &urls)?;
-        Ok::<_, UnlockError>(restored)
+        let recorder = Recorder::open(sealed, rules, clock, RecorderSettings::default())?;
+        Ok::<_, UnlockError>((restored, recorder))
     })
     .await?;
+    // One moment of one device; and, unless an older one was asked for, what the others have put
+    // beside it.
+    let mut merged = Vec::new();
+    if at == RestoreAt::Newest {
+        let catch_up = CatchUp { recorder: &recorder, source: &source, follower: None };
+        for (object, head) in offer.newest_each.iter().filter(|(o, _)| o.id.writer != writer) {
+            merged.extend(replicate::merge_writer(&catch_up, *object, head.clone(), |_| ()).await);
+        }
+    }
     Ok(RestoreReport {
         writer: writer.to_string(),
         sequence: point.sequence,
@@ -128,6 +143,7 @@ pub(crate) async fn run(
         other_writers: offer.newest_each.iter().filter(|(o, _)| o.id.writer != writer).count(),
         changes: restored.changes,
         value_bytes: restored.bytes,
+        merged,
         objects: fetched.objects,
         bytes: fetched.bytes,
     })
