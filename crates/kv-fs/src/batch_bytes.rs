@@ -4,7 +4,7 @@ use kv_core::{Key, Namespace, Value};
 
 use crate::{
     bytes::{Reader, put_name},
-    table::{Effect, Stamp},
+    table::{Effect, Name, Stamp},
 };
 
 const REMOVE: u8 = 0;
@@ -53,30 +53,101 @@ pub(crate) fn set_first_creation(payload: &mut [u8], first: u64) {
     }
 }
 
-/// The creation number of the first change, and the changes.
-pub(crate) fn decode(payload: &[u8]) -> Option<(u64, Changes)> {
+/// A change as a payload has it: nothing is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawChange<'a> {
+    /// Primary, secondary and key, each behind its length.
+    pub(crate) name: &'a [u8],
+    pub(crate) effect: RawEffect<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RawEffect<'a> {
+    Remove,
+    Put(&'a [u8]),
+    PutBig(u64, Stamp),
+}
+
+impl RawChange<'_> {
+    /// Its name; `None` if that breaks the rules.
+    pub(crate) fn named(&self) -> Option<Name> {
+        Reader(self.name).name()
+    }
+
+    /// The effect as the table takes it.
+    pub(crate) fn effect(&self) -> Effect {
+        match self.effect {
+            RawEffect::Remove => Effect::Remove,
+            RawEffect::Put(value) => Effect::Put(Value::from(value)),
+            RawEffect::PutBig(id, stamp) => Effect::PutBig(id, stamp),
+        }
+    }
+}
+
+/// The creation number of the first change, and the changes. The names are not checked yet.
+pub(crate) fn decode(payload: &[u8]) -> Option<(u64, Vec<RawChange<'_>>)> {
     let mut reader = Reader(payload);
     let first_creation = reader.number()?;
     let count = reader.u32()?;
-    let mut changes = Changes::new();
+    // A count may say anything; the shortest change has five bytes.
+    let mut changes = Vec::with_capacity((count as usize).min(payload.len() / 5));
     for _ in 0..count {
         let kind = reader.u8()?;
-        let (ns, key) = reader.name()?;
+        let name = reader.raw_name()?;
         let effect = match kind {
-            REMOVE => Effect::Remove,
+            REMOVE => RawEffect::Remove,
             PUT => {
                 let len = reader.u32()?;
-                Effect::Put(Value::from(reader.take(len as usize)?))
+                RawEffect::Put(reader.take(len as usize)?)
             }
             PUT_BIG => {
                 let id = reader.number()?;
-                Effect::PutBig(id, Stamp { size: reader.u64()?, crc: reader.u32()? })
+                RawEffect::PutBig(id, Stamp { size: reader.u64()?, crc: reader.u32()? })
             }
             _ => return None,
         };
-        changes.push((ns, key, effect));
+        changes.push(RawChange { name, effect });
     }
     reader.is_empty().then_some((first_creation, changes))
+}
+
+/// Appends a payload of such changes; [`encode`] makes the same bytes of the same changes.
+pub(crate) fn encode_raw(out: &mut Vec<u8>, first_creation: u64, changes: &[RawChange<'_>]) {
+    out.extend_from_slice(&first_creation.to_le_bytes());
+    out.extend_from_slice(&(changes.len() as u32).to_le_bytes());
+    for RawChange { name, effect } in changes {
+        out.push(match effect {
+            RawEffect::Remove => REMOVE,
+            RawEffect::Put(_) => PUT,
+            RawEffect::PutBig(..) => PUT_BIG,
+        });
+        out.extend_from_slice(name);
+        match effect {
+            RawEffect::Remove => {}
+            RawEffect::Put(value) => {
+                out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+                out.extend_from_slice(value);
+            }
+            RawEffect::PutBig(id, stamp) => {
+                out.extend_from_slice(&id.to_le_bytes());
+                out.extend_from_slice(&stamp.size.to_le_bytes());
+                out.extend_from_slice(&stamp.crc.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Bytes of such a payload.
+pub(crate) fn raw_len(changes: &[RawChange<'_>]) -> usize {
+    let change = |change: &RawChange<'_>| {
+        let effect = match change.effect {
+            RawEffect::Remove => 0,
+            RawEffect::Put(value) => 4 + value.len(),
+            RawEffect::PutBig(..) => 20,
+        };
+        1 + change.name.len() + effect
+    };
+    12 + changes.iter().map(change).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -98,7 +169,16 @@ mod tests {
         let mut bytes = encode(&changes());
         set_first_creation(&mut bytes, 42);
         assert_eq!(bytes, include_bytes!("../tests/golden/v1/batch.bin"));
-        assert_eq!(decode(&bytes), Some((42, changes())));
+        let (first, raw) = decode(&bytes).unwrap();
+        let named = |change: &RawChange<'_>| {
+            let (ns, key) = change.named().unwrap();
+            (ns, key, change.effect())
+        };
+        let named: Vec<_> = raw.iter().map(named).collect();
+        assert_eq!((first, named), (42, changes()));
+        let mut again = Vec::new();
+        encode_raw(&mut again, 42, &raw);
+        assert_eq!((again, raw_len(&raw)), (bytes.clone(), bytes.len()));
     }
 
     #[test]

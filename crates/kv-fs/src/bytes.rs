@@ -46,6 +46,16 @@ impl<'a> Reader<'a> {
         Some((self.namespace()?, self.key()?))
     }
 
+    /// The bytes of such a name, lengths included. Whether it keeps the rules is not looked at.
+    pub(crate) fn raw_name(&mut self) -> Option<&'a [u8]> {
+        let mut ahead = *self;
+        for _ in 0..3 {
+            let len = ahead.u8()?;
+            ahead.take(len.into())?;
+        }
+        self.take(self.0.len() - ahead.0.len())
+    }
+
     /// One short string.
     pub(crate) fn key(&mut self) -> Option<Key> {
         Key::new(self.short()?).ok()

@@ -2,7 +2,8 @@
 //! may panic, and what a reader accepts must write back to the same bytes.
 
 use crate::{
-    FsStore, Settings, batch_bytes,
+    FsStore, Settings,
+    batch_bytes::{self, RawChange},
     bytes::Reader,
     disk::SimDisk,
     frame::{self, Kind, Parts, Salt},
@@ -33,9 +34,19 @@ pub fn frame(data: &[u8]) {
         }
     }
     if let Some((first, changes)) = batch_bytes::decode(data) {
-        let mut again = batch_bytes::encode(&changes);
-        batch_bytes::set_first_creation(&mut again, first);
+        let mut again = Vec::new();
+        batch_bytes::encode_raw(&mut again, first, &changes);
         assert_eq!(again, data, "a batch does not write back");
+        let named = |change: &RawChange<'_>| {
+            let (ns, key) = change.named()?;
+            Some((ns, key, change.effect()))
+        };
+        let named: Option<Vec<_>> = changes.iter().map(named).collect();
+        if let Some(named) = named {
+            let mut again = batch_bytes::encode(&named);
+            batch_bytes::set_first_creation(&mut again, first);
+            assert_eq!(again, data, "a batch of names does not write back");
+        }
     }
     Header::parse(data);
     index_bytes::decode(data).ok();

@@ -16,6 +16,7 @@ mod encode_names;
 mod fault;
 mod flush;
 mod flusher;
+mod fold;
 mod frame;
 #[cfg(feature = "testing")]
 pub mod fuzz;

@@ -17,6 +17,7 @@ use crate::{
     disk::Disk,
     encode_names::{self, EncodedNames},
     fault::{self, STORE},
+    fold::{Fold, Rewrite},
     frame::{self, Kind, Parts},
     index::{self, Loaded, Mark, Names},
     layout,
@@ -24,7 +25,7 @@ use crate::{
     mtime::Times,
     own::{self, Own, Spares, notice},
     queue::{CheckpointState, Room, State},
-    replay::{self, Replayed},
+    replay,
     segment::{self, Header, Segment, Start},
     table::Table,
 };
@@ -90,7 +91,12 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
 
     let write_index =
         |mark| index::write(disk, mark, names, rows.iter()).map_err(fault::io(Operation::Open));
-    let begin_log = |spares| start_segment(disk, settings, number, spares, mark, &replay.batches);
+    let fold = Fold::of(&replay.batches, mark.next_creation)?;
+    let next_creation = fold.next_creation;
+    let rewrite = fold.rewrite(&replay.batches);
+    let durable = replay.batches.last().map_or(mark.applied, |batch| batch.sequence);
+    let start = Start { base: mark.applied, until: durable };
+    let begin_log = |spares| start_segment(disk, settings, number, spares, start, &rewrite);
     let (index, mark, (segment, offset, previous)) = if is_new {
         // An index without a log would be damage.
         let begun = begin_log(&mut own.spares)?;
@@ -106,13 +112,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
 
     let times = Times::of(&rows);
     let mut table = Table::new(rows);
-    let mut durable = mark.applied;
-    let mut next_creation = mark.next_creation;
-    for batch in &replay.batches {
-        durable = batch.sequence;
-        next_creation = next_creation.max(batch.first_creation + batch.changes.len() as u64);
-        table.apply(batch.changes.iter().cloned(), batch.sequence, batch.first_creation);
-    }
+    fold.apply(&mut table);
     table.take_dead_big();
     // They are durable: each was synced before the frame that names it was written.
     let live_big: BTreeSet<u64> = table.big_files().collect();
@@ -190,30 +190,26 @@ fn start_segment(
     settings: &Settings,
     number: u64,
     spares: &mut Spares,
-    mark: Mark,
-    batches: &[Replayed<'_>],
+    start: Start,
+    batches: &Rewrite<'_, '_>,
 ) -> Result<(Segment, usize, u32)> {
-    let until = batches.last().map_or(mark.applied, |batch| batch.sequence);
-    let start = Start { base: mark.applied, until };
-    let bytes: usize = batches.iter().map(|batch| frame::len(batch.payload.len())).sum();
+    let bytes = batches.bytes();
     let capacity = Room::capacity_for(bytes).max(settings.segment_len());
-    let capacity = if bytes > capacity / 2 { bytes + capacity } else { capacity };
-    let capacity = capacity.next_multiple_of(4096);
+    // Room to go on in.
+    let room = if bytes > capacity / 2 { settings.segment_len() } else { 0 };
+    let capacity = (capacity + room).next_multiple_of(4096);
     let mut previous = 0;
     let frames = |header: &Header| {
-        let mut bytes = Vec::new();
+        let mut frames = Vec::with_capacity(bytes);
         previous = header.crc;
-        for batch in batches {
-            let parts = Parts {
-                kind: Kind::Batch,
-                sequence: batch.sequence,
-                durable_to: until,
-                previous,
-                payload: batch.payload,
-            };
-            previous = frame::encode(&mut bytes, &header.salt, parts);
-        }
-        bytes
+        let mut sequence = start.base;
+        batches.payloads(|payload| {
+            sequence += 1;
+            let (kind, durable_to) = (Kind::Batch, start.until);
+            let parts = Parts { kind, sequence, durable_to, previous, payload };
+            previous = frame::encode(&mut frames, &header.salt, parts);
+        });
+        frames
     };
     let recycled = own::take_spare(spares, capacity);
     let segment = segment::prepare(disk, number, Some(start), frames, recycled, capacity);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kv_core::Result;
 
 use crate::{
-    batch_bytes::{self, Changes},
+    batch_bytes::{self, RawChange},
     bytes::Reader,
     fault,
     frame::{self, Frame, Kind, Salt},
@@ -22,7 +22,7 @@ pub(crate) struct Replayed<'a> {
     pub(crate) sequence: u64,
     pub(crate) payload: &'a [u8],
     pub(crate) first_creation: u64,
-    pub(crate) changes: Changes,
+    pub(crate) changes: Vec<RawChange<'a>>,
 }
 
 /// What the log says.
@@ -232,7 +232,7 @@ pub(crate) fn too_new(found: u32) -> kv_core::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{frame::Parts, segment::Start};
+    use crate::{batch_bytes::Changes, frame::Parts, segment::Start};
 
     const SALT: Salt = *b"0123456789abcdef";
 

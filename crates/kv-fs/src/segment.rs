@@ -115,7 +115,7 @@ pub(crate) fn prepare(
     getrandom::fill(&mut salt).map_err(io::Error::other)?;
     let (header_bytes, header) = Header::encode(number, salt, start);
     let mut bytes = header_bytes.to_vec();
-    bytes.extend(frames(&header));
+    bytes.append(&mut frames(&header));
     let (path, mut file, capacity) = match recycled {
         Some((path, len)) => {
             let file = disk.open(&path)?;
@@ -124,7 +124,9 @@ pub(crate) fn prepare(
         None => {
             let path = layout::new("log");
             let mut file = disk.create(&path)?;
-            if let Err(error) = file.write_at(0, &vec![0; capacity]) {
+            let used = bytes.len();
+            if let Err(error) = file.write_at(used as u64, &vec![0; capacity.saturating_sub(used)])
+            {
                 drop(file);
                 // A full disk should not stay fuller for the attempt.
                 disk.remove(&path).ok();
