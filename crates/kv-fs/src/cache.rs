@@ -19,17 +19,16 @@ use std::{
 
 use kv_core::{Key, Namespace, Value};
 
+use crate::block::{Block, FullName};
+
 /// Shards at most: so many threads can read at a time without waiting for each other.
 const SHARDS: usize = 8;
 /// A shard has at least this many bytes, so that it can hold values of some size.
 const SHARD: usize = 1 << 20;
 /// A value may take one part in this many of its shard.
 const PART: usize = 4;
-/// Bytes an entry costs beside its name and its value: its share of the map and of the ring, and
-/// what the allocator adds.
-const ENTRY: usize = 192;
-/// Stands between the parts of a name; in no name.
-const SEPARATOR: u8 = 0xff;
+/// Bytes an entry costs beside its block: its share of the map and of the ring.
+const ENTRY: usize = 160;
 
 /// Values by name, at most so many bytes of them.
 #[derive(Debug)]
@@ -62,10 +61,9 @@ struct Shard {
 
 #[derive(Debug)]
 struct Entry {
-    name: Box<[u8]>,
-    value: Value,
+    block: Block,
     /// Its place in the ring.
-    at: usize,
+    at: u32,
     /// Read since the hand came by.
     again: bool,
 }
@@ -83,40 +81,42 @@ impl Cache {
 
     /// The value if it is here.
     pub(crate) fn get(&self, ns: &Namespace, key: &Key) -> Result<Value, Missed> {
-        let hash = self.hash(ns, key);
+        let name = FullName::of(ns, key);
+        let hash = self.hash(&name);
         let Some(mut shard) = self.shard(hash) else { return Err(Missed { hash, generation: 0 }) };
-        match shard.entries.get_mut(&hash).filter(|entry| entry.is_of(ns, key)) {
-            Some(entry) => {
-                entry.again = true;
-                Ok(entry.value.clone())
-            }
-            None => Err(Missed { hash, generation: shard.generation }),
-        }
+        let generation = shard.generation;
+        let entry = shard.entries.get_mut(&hash);
+        let entry = entry.filter(|entry| entry.block.name() == name.bytes());
+        let entry = entry.ok_or(Missed { hash, generation })?;
+        entry.again = true;
+        Ok(entry.block.value())
     }
 
-    /// Puts in what the table, read after the miss, has led to.
-    pub(crate) fn fill(&self, missed: Missed, ns: &Namespace, key: &Key, value: &Value) {
-        let name = [ns.primary(), ns.secondary(), key.as_str()].map(str::as_bytes);
-        let name = name.join(&SEPARATOR);
-        let cost = ENTRY + name.len() + value.len();
-        if cost > self.budget / PART {
-            return;
+    /// Puts in what the table, read after the miss, has led to. Answers the value, which may have
+    /// moved.
+    pub(crate) fn fill(&self, missed: Missed, ns: &Namespace, key: &Key, value: Value) -> Value {
+        let name = FullName::of(ns, key);
+        if ENTRY + Block::cost_of(&name, &value) > self.budget / PART {
+            return value;
         }
-        let Some(mut shard) = self.shard(missed.hash) else { return };
+        let block = Block::new(&name, value);
+        let value = block.value();
+        let Some(mut shard) = self.shard(missed.hash) else { return value };
         if shard.generation != missed.generation {
-            return;
+            return value;
         }
         shard.remove(missed.hash);
-        while shard.bytes + cost > self.budget {
+        let entry = Entry { block, at: 0, again: false };
+        while shard.bytes + entry.cost() > self.budget {
             shard.evict();
         }
-        let entry = Entry { name: name.into(), value: value.clone(), at: 0, again: false };
         shard.insert(missed.hash, entry);
+        value
     }
 
     /// The key is about to change in the table. The state is locked.
     pub(crate) fn forget(&self, ns: &Namespace, key: &Key) {
-        let hash = self.hash(ns, key);
+        let hash = self.hash(&FullName::of(ns, key));
         if let Some(mut shard) = self.shard(hash) {
             shard.generation += 1;
             shard.remove(hash);
@@ -145,33 +145,16 @@ impl Cache {
     }
 
     /// Keyed, so that nobody can choose names that collide.
-    fn hash(&self, ns: &Namespace, key: &Key) -> u64 {
-        if self.shards.is_empty() {
-            return 0;
-        }
+    fn hash(&self, name: &FullName) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        for part in [ns.primary(), ns.secondary(), key.as_str()] {
-            hasher.write(part.as_bytes());
-            hasher.write_u8(SEPARATOR);
-        }
+        hasher.write(name.bytes());
         hasher.finish()
     }
 }
 
 impl Entry {
-    fn is_of(&self, ns: &Namespace, key: &Key) -> bool {
-        let mut rest = &*self.name;
-        for part in [ns.primary(), ns.secondary()] {
-            match rest.strip_prefix(part.as_bytes()) {
-                Some([SEPARATOR, after @ ..]) => rest = after,
-                _ => return false,
-            }
-        }
-        rest == key.as_str().as_bytes()
-    }
-
     fn cost(&self) -> usize {
-        ENTRY + self.name.len() + self.value.len()
+        ENTRY + self.block.cost()
     }
 }
 
@@ -179,11 +162,12 @@ impl Shard {
     /// Puts an entry just behind the hand, so that a whole round goes by before it is looked at.
     fn insert(&mut self, hash: u64, mut entry: Entry) {
         let last = self.ring.len();
-        entry.at = self.hand.min(last);
-        self.hand = entry.at + 1;
+        let at = self.hand.min(last);
+        self.hand = at + 1;
         self.bytes += entry.cost();
+        entry.at = at as u32;
         self.ring.push(hash);
-        self.ring.swap(entry.at, last);
+        self.ring.swap(at, last);
         self.tell_place(last);
         self.entries.insert(hash, entry);
     }
@@ -206,16 +190,17 @@ impl Shard {
     fn remove(&mut self, hash: u64) {
         let Some(entry) = self.entries.remove(&hash) else { return };
         self.bytes -= entry.cost();
-        if entry.at < self.ring.len() {
-            self.ring.swap_remove(entry.at);
-            self.tell_place(entry.at);
+        let at = entry.at as usize;
+        if at < self.ring.len() {
+            self.ring.swap_remove(at);
+            self.tell_place(at);
         }
     }
 
     /// Tells an entry where in the ring it is now.
     fn tell_place(&mut self, at: usize) {
         if let Some(entry) = self.ring.get(at).and_then(|hash| self.entries.get_mut(hash)) {
-            entry.at = at;
+            entry.at = at as u32;
         }
     }
 }
@@ -240,8 +225,6 @@ impl Hasher for Hashed {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use kv_core::testing::Random;
 
     use super::*;
@@ -263,7 +246,7 @@ mod tests {
                 true
             }
             Err(missed) => {
-                cache.fill(missed, &ns, &key, &value(n, len));
+                cache.fill(missed, &ns, &key, value(n, len));
                 false
             }
         }
@@ -276,7 +259,7 @@ mod tests {
             assert_eq!(shard.bytes, shard.entries.values().map(Entry::cost).sum::<usize>());
             assert_eq!(shard.ring.len(), shard.entries.len());
             for (at, hash) in shard.ring.iter().enumerate() {
-                assert_eq!(shard.entries[hash].at, at);
+                assert_eq!(shard.entries[hash].at as usize, at);
             }
         }
     }
@@ -307,7 +290,7 @@ mod tests {
     #[test]
     fn what_is_read_often_stays_and_what_is_not_leaves() {
         // Room for about a thousand.
-        let cache = Cache::new(1_000 * (ENTRY + 22 + 108));
+        let cache = Cache::new(1_000 * (ENTRY + 240));
         for round in 0..50 {
             for n in 0..500 {
                 read(&cache, n, 100);
@@ -336,34 +319,25 @@ mod tests {
         let (ns, key) = name(1);
         let missed = cache.get(&ns, &key).unwrap_err();
         cache.forget(&ns, &key);
-        cache.fill(missed, &ns, &key, &value(1, 0));
+        cache.fill(missed, &ns, &key, value(1, 0));
         let missed = cache.get(&ns, &key).unwrap_err();
         cache.clear();
-        cache.fill(missed, &ns, &key, &value(1, 0));
+        cache.fill(missed, &ns, &key, value(1, 0));
         let missed = cache.get(&ns, &key).unwrap_err();
-        cache.fill(missed, &ns, &key, &value(1, 0));
+        cache.fill(missed, &ns, &key, value(1, 0));
         assert!(cache.get(&ns, &key).is_ok());
     }
 
     #[test]
     fn names_are_told_apart_even_if_their_hashes_are_not() {
         let cache = Cache::new(1 << 20);
-        let names: BTreeMap<_, _> = [("a", "", "bc"), ("a", "b", "c"), ("ab", "", "c")]
-            .into_iter()
-            .zip(0..)
-            .map(|((primary, secondary, key), n)| {
-                ((Namespace::new(primary, secondary).unwrap(), Key::new(key).unwrap()), n)
-            })
-            .collect();
-        for ((ns, key), n) in &names {
-            let missed = Missed { hash: 7, generation: 0 };
-            cache.fill(missed, ns, key, &value(*n, 0));
-            let shard = cache.shard(7).unwrap();
-            for (ns, key) in names.keys() {
-                let same = names.get(&(ns.clone(), key.clone())) == Some(n);
-                assert_eq!(shard.entries[&7].is_of(ns, key), same);
-            }
-        }
+        let (one, other) = (name(1), name(2));
+        let missed = cache.get(&one.0, &one.1).unwrap_err();
+        // As if both had this hash.
+        cache.fill(missed, &other.0, &other.1, value(2, 0));
+        let missed = cache.get(&one.0, &one.1).unwrap_err();
+        cache.fill(missed, &one.0, &one.1, value(1, 0));
+        assert_eq!(*cache.get(&one.0, &one.1).unwrap(), *value(1, 0));
         check(&cache);
     }
 }

@@ -167,3 +167,160 @@ impl Rewrite<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kv_core::{Key, Namespace, Value, testing::Random};
+
+    use super::*;
+    use crate::{
+        batch_bytes::Changes,
+        index::Kept,
+        rows::Rows,
+        table::{Entry, Place, Stamp},
+    };
+
+    const NEXT: u64 = 100;
+
+    fn name(n: u64) -> Name {
+        (Namespace::new(["a", "b"][n as usize % 2], "").unwrap(), Key::new(&n.to_string()).unwrap())
+    }
+
+    /// Payloads of a few random batches over a few keys.
+    fn payloads(random: &mut Random) -> Vec<Vec<u8>> {
+        let mut next = NEXT;
+        let mut batch = |random: &mut Random| {
+            let count = if random.below(3) == 0 { random.below(4) } else { 1 };
+            let mut keys: Vec<u64> = (0..count).map(|_| random.below(8)).collect();
+            keys.sort();
+            keys.dedup();
+            let change = |n| {
+                let effect = match random.below(5) {
+                    0 | 1 => Effect::Remove,
+                    2 => Effect::PutBig(random.draw() >> 8, Stamp { size: 9, crc: 7 }),
+                    _ => Effect::Put(Value::from(random.bytes(40))),
+                };
+                let (ns, key) = name(n);
+                (ns, key, effect)
+            };
+            let changes: Changes = keys.into_iter().map(change).collect();
+            let mut payload = batch_bytes::encode(&changes);
+            batch_bytes::set_first_creation(&mut payload, next);
+            next += changes.len() as u64;
+            payload
+        };
+        (0..random.below(12)).map(|_| batch(random)).collect()
+    }
+
+    fn batches(payloads: &[Vec<u8>]) -> Vec<Replayed<'_>> {
+        let mut batches = Vec::new();
+        for (sequence, payload) in (1..).zip(payloads) {
+            let (first_creation, changes) = batch_bytes::decode(payload).unwrap();
+            batches.push(Replayed { sequence, payload, first_creation, changes });
+        }
+        batches
+    }
+
+    /// What the index has: some of the keys.
+    fn indexed(seed: u64) -> Table {
+        let mut rows = Rows::default();
+        for n in (0..8).filter(|n| seed >> n & 1 == 1) {
+            let stamp = Stamp { size: n, crc: 1 };
+            let (ns, key) = name(n);
+            rows.set(&ns, key, Some(Kept { created: 50 - n, modified: 1_000 - n, stamp }));
+        }
+        Table::new(rows)
+    }
+
+    /// Everything that can be told of a table, but for the sequences of its values.
+    fn contents(mut table: Table) -> (Vec<(Name, Option<(u64, u64, Place)>)>, Vec<Vec<Key>>, u64) {
+        let keys = |ns: Namespace| table.newest_first(&ns, None, 99).keys;
+        let order = table.namespaces().into_iter().map(keys).collect();
+        let size = table.value_bytes();
+        let entry = |Entry { created, modified, place, .. }| (created, modified, place);
+        let mut all: Vec<_> = table
+            .names()
+            .map(|(ns, key)| ((ns.clone(), key.clone()), table.get(ns, key).map(entry)))
+            .collect();
+        all.extend(table.take_dirty().into_iter().map(|(name, found)| (name, found.map(entry))));
+        (all, order, size)
+    }
+
+    fn as_they_are(batches: &[Replayed<'_>], table: &mut Table) -> u64 {
+        let mut next = NEXT;
+        for batch in batches {
+            let change = |change: &RawChange<'_>| {
+                let (ns, key) = change.named().unwrap();
+                (ns, key, change.effect())
+            };
+            next = next.max(batch.first_creation + batch.changes.len() as u64);
+            table.apply(batch.changes.iter().map(change), batch.sequence, batch.first_creation);
+        }
+        next
+    }
+
+    /// Whatever batches come after whatever index: folded, and written shorter, and both again,
+    /// they come to the same.
+    #[test]
+    fn folding_changes_nothing() {
+        let mut short = 0;
+        for seed in 0..5_000 {
+            let mut random = Random::seeded(seed);
+            let payloads = payloads(&mut random);
+            let before = batches(&payloads);
+            let mut expected = indexed(seed);
+            let next = as_they_are(&before, &mut expected);
+            let expected = contents(expected);
+
+            let fold = Fold::of(&before, NEXT).unwrap();
+            let mut folded = indexed(seed);
+            fold.apply(&mut folded);
+            assert_eq!((contents(folded), fold.next_creation), (expected.clone(), next), "{seed}");
+
+            let rewrite = fold.rewrite(&before);
+            short += u64::from(matches!(rewrite, Rewrite::Short { .. }));
+            let mut written = Vec::new();
+            rewrite.payloads(|payload| written.push(payload.to_vec()));
+            assert_eq!(written.len(), payloads.len(), "sequences have no gap");
+            let bytes: usize = written.iter().map(|payload| frame::len(payload.len())).sum();
+            assert_eq!(rewrite.bytes(), bytes);
+            let after = batches(&written);
+            let mut again = indexed(seed);
+            assert_eq!(as_they_are(&after, &mut again), next);
+            assert_eq!(contents(again), expected, "{seed}");
+            let mut again = indexed(seed);
+            let fold = Fold::of(&after, NEXT).unwrap();
+            fold.apply(&mut again);
+            assert_eq!((contents(again), fold.next_creation), (expected, next), "{seed}");
+        }
+        assert!((1_000..4_500).contains(&short), "{short} were written shorter");
+    }
+
+    #[test]
+    fn hot_keys_are_written_once() {
+        let put = |n: u64| {
+            let (ns, key) = name(n % 4);
+            let mut payload =
+                batch_bytes::encode(&vec![(ns, key, Effect::Put(Value::from(vec![0; 256])))]);
+            batch_bytes::set_first_creation(&mut payload, NEXT + n);
+            payload
+        };
+        let payloads: Vec<_> = (0..1_000).map(put).collect();
+        let batches = batches(&payloads);
+        let fold = Fold::of(&batches, NEXT).unwrap();
+        assert!(fold.rewrite(&batches).bytes() < 60_000);
+        // New keys have nothing to leave out.
+        let (alone, _) = batches.split_at(4);
+        let fold = Fold::of(alone, NEXT).unwrap();
+        assert!(matches!(fold.rewrite(alone), Rewrite::AsTheyAre(_)));
+    }
+
+    #[test]
+    fn a_name_that_breaks_the_rules_is_damage() {
+        let mut payload = batch_bytes::encode(&vec![(name(1).0, name(1).1, Effect::Remove)]);
+        let at = payload.iter().position(|byte| *byte == b'b').unwrap();
+        payload[at] = b'/';
+        let payloads = [payload];
+        assert!(Fold::of(&batches(&payloads), NEXT).is_err());
+    }
+}

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod batch_bytes;
+mod block;
 mod bytes;
 mod cache;
 mod changed_outside;

@@ -6,12 +6,19 @@ use kv_core::{Key, Namespace};
 
 use crate::{
     index::{Kept, Row},
-    sorted::Sorted,
+    sorted::{Rank, Ranked, Sorted},
+    space::rank,
 };
 
 /// The keys with a value in a file.
 #[derive(Debug, Default)]
 pub(crate) struct Rows(BTreeMap<Namespace, Sorted<(Key, Kept)>>);
+
+impl Ranked for (Key, Kept) {
+    fn rank(&self) -> Rank {
+        rank(&self.0)
+    }
+}
 
 impl Rows {
     pub(crate) fn insert(&mut self, ns: &Namespace, key: Key, kept: Kept) {
@@ -19,7 +26,7 @@ impl Rows {
             Some(space) => space,
             None => self.0.entry(ns.clone()).or_default(),
         };
-        match space.find(|(other, _)| other.cmp(&key)) {
+        match space.find(rank(&key), |(other, _)| other.cmp(&key)) {
             Err(at) => space.insert(at, (key, kept)),
             Ok(at) => {
                 if let Some(row) = space.get_mut(at) {
@@ -31,7 +38,7 @@ impl Rows {
 
     fn remove(&mut self, ns: &Namespace, key: &Key) {
         let Some(space) = self.0.get_mut(ns) else { return };
-        if let Ok(at) = space.find(|(other, _)| other.cmp(key)) {
+        if let Ok(at) = space.find(rank(key), |(other, _)| other.cmp(key)) {
             space.remove(at);
         }
         if space.is_empty() {

@@ -8,12 +8,24 @@ const CHUNK: usize = 128;
 /// Room that a chunk gets beyond what it needs when it grows.
 const SPARE: usize = 4;
 
-/// Items in an ascending order that the callers know.
+/// The front of what items are ordered by, as numbers: most comparisons need to look no further,
+/// say into a name that lies elsewhere in memory.
+pub(crate) type Rank = [u64; 2];
+
+/// What is ordered by its rank at first, and by something that the callers know where ranks are
+/// the same.
+pub(crate) trait Ranked {
+    fn rank(&self) -> Rank;
+}
+
+/// Items in ascending order.
 ///
 /// **Invariant:** no chunk is empty.
 #[derive(Debug)]
 pub(crate) struct Sorted<T> {
     chunks: Vec<Vec<T>>,
+    /// The rank of the first item of each chunk, side by side.
+    ranks: Vec<Rank>,
 }
 
 /// Where an item is, or would be. Valid until the next insertion or removal.
@@ -25,18 +37,19 @@ pub(crate) struct At {
 
 impl<T> Default for Sorted<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new() }
+        Self { chunks: Vec::new(), ranks: Vec::new() }
     }
 }
 
-impl<T> Sorted<T> {
+impl<T: Ranked> Sorted<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
-    /// Where the item is to which `order` answers `Equal`; else, as an error, where it belongs.
-    /// `order` tells how an item compares with the one that is looked for.
-    pub(crate) fn find(&self, mut order: impl FnMut(&T) -> Ordering) -> Result<At, At> {
+    /// Where the item of this rank is to which `order` answers `Equal`; else, as an error, where
+    /// it belongs. `order` tells how an item of this rank compares with what is looked for.
+    pub(crate) fn find(&self, rank: Rank, order: impl Fn(&T) -> Ordering) -> Result<At, At> {
+        let order = |item: &T| item.rank().cmp(&rank).then_with(|| order(item));
         let Some(chunk) = self.chunks.len().checked_sub(1) else {
             return Err(At { chunk: 0, item: 0 });
         };
@@ -46,9 +59,12 @@ impl<T> Sorted<T> {
         {
             return Err(At { chunk, item: rest.len() + 1 });
         }
+        let below = self.ranks.partition_point(|first| *first < rank);
+        let same = self.ranks.partition_point(|first| *first <= rank);
         let begins_below =
             |items: &Vec<T>| items.first().is_some_and(|item| order(item) != Ordering::Greater);
-        let chunk = self.chunks.partition_point(begins_below).saturating_sub(1);
+        let same = self.chunks.get(below..same).unwrap_or_default().partition_point(begins_below);
+        let chunk = (below + same).saturating_sub(1);
         let items = self.chunks.get(chunk).map_or(&[][..], Vec::as_slice);
         match items.binary_search_by(order) {
             Ok(item) => Ok(At { chunk, item }),
@@ -67,6 +83,7 @@ impl<T> Sorted<T> {
     /// Puts an item where [`Sorted::find`] has said it belongs.
     pub(crate) fn insert(&mut self, at: At, item: T) {
         let Some(items) = self.chunks.get_mut(at.chunk) else {
+            self.ranks.push(item.rank());
             self.chunks.push(vec![item]);
             return;
         };
@@ -76,6 +93,7 @@ impl<T> Sorted<T> {
                 items.reserve_exact((items.len() / 8 + SPARE).min(CHUNK - items.len()));
             }
             items.insert(place, item);
+            self.rank(at.chunk);
             return;
         }
         // Items that come in their order fill one chunk after the other.
@@ -89,6 +107,17 @@ impl<T> Sorted<T> {
         }
         items.shrink_to(items.len() + SPARE);
         self.chunks.insert(at.chunk + 1, upper);
+        self.ranks.insert(at.chunk + 1, Rank::default());
+        self.rank(at.chunk);
+        self.rank(at.chunk + 1);
+    }
+
+    /// Looks up the rank of a chunk's first item anew.
+    fn rank(&mut self, chunk: usize) {
+        let first = self.chunks.get(chunk).and_then(|items| items.first());
+        if let (Some(first), Some(rank)) = (first, self.ranks.get_mut(chunk)) {
+            *rank = first.rank();
+        }
     }
 
     pub(crate) fn remove(&mut self, at: At) -> Option<T> {
@@ -100,8 +129,14 @@ impl<T> Sorted<T> {
         let left = items.len();
         if left == 0 {
             self.chunks.remove(at.chunk);
-        } else if left < CHUNK / 4 {
+            self.ranks.remove(at.chunk);
+            return Some(item);
+        }
+        if left < CHUNK / 4 {
             items.shrink_to(left + SPARE);
+        }
+        self.rank(at.chunk);
+        if left < CHUNK / 4 {
             self.join(at.chunk.saturating_sub(1));
             self.join(at.chunk);
         }
@@ -115,6 +150,7 @@ impl<T> Sorted<T> {
             return;
         }
         let mut next = self.chunks.remove(chunk + 1);
+        self.ranks.remove(chunk + 1);
         if let Some(items) = self.chunks.get_mut(chunk) {
             items.append(&mut next);
         }
@@ -146,7 +182,7 @@ impl<T> Sorted<T> {
 }
 
 /// Items that are in order already. What is not makes later searches fail, so callers must know.
-impl<T> FromIterator<T> for Sorted<T> {
+impl<T: Ranked> FromIterator<T> for Sorted<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
         let mut items = items.into_iter();
         let mut chunks = Vec::new();
@@ -159,7 +195,9 @@ impl<T> FromIterator<T> for Sorted<T> {
                     chunks.push(chunk);
                 }
                 chunks.shrink_to_fit();
-                return Self { chunks };
+                let ranks = chunks.iter().filter_map(|items: &Vec<T>| items.first());
+                let ranks = ranks.map(Ranked::rank).collect();
+                return Self { chunks, ranks };
             }
             chunks.push(chunk);
         }
@@ -174,8 +212,15 @@ mod tests {
 
     use super::*;
 
+    /// Some numbers have the same rank.
+    impl Ranked for u32 {
+        fn rank(&self) -> Rank {
+            [u64::from(*self >> 8), u64::from(*self >> 4) % 16]
+        }
+    }
+
     fn put(sorted: &mut Sorted<u32>, number: u32) -> bool {
-        match sorted.find(|item| item.cmp(&number)) {
+        match sorted.find(number.rank(), |item| item.cmp(&number)) {
             Ok(_) => false,
             Err(at) => {
                 sorted.insert(at, number);
@@ -185,14 +230,17 @@ mod tests {
     }
 
     fn take(sorted: &mut Sorted<u32>, number: u32) -> bool {
-        sorted.find(|item| item.cmp(&number)).is_ok_and(|at| sorted.remove(at) == Some(number))
+        sorted
+            .find(number.rank(), |item| item.cmp(&number))
+            .is_ok_and(|at| sorted.remove(at) == Some(number))
     }
 
     fn check(sorted: &Sorted<u32>, model: &BTreeSet<u32>, around: u32) {
         assert!(sorted.iter().eq(model.iter()));
         assert!(sorted.chunks.iter().all(|chunk| (1..=CHUNK).contains(&chunk.len())));
         assert_eq!(sorted.is_empty(), model.is_empty());
-        let at = sorted.find(|item| item.cmp(&around));
+        assert!(sorted.ranks.iter().copied().eq(sorted.chunks.iter().map(|c| c[0].rank())));
+        let at = sorted.find(around.rank(), |item| item.cmp(&around));
         assert_eq!(at.is_ok(), model.contains(&around));
         let at = at.unwrap_or_else(|at| at);
         assert!(sorted.iter_from(at).eq(model.range(around..)));

@@ -6,7 +6,7 @@ use kv_core::{CreationPage, Cursor, Key};
 
 use crate::{
     index::Kept,
-    sorted::{At, Sorted},
+    sorted::{At, Rank, Ranked, Sorted},
     table::{Entry, Place, Stamp},
 };
 
@@ -19,11 +19,35 @@ pub(crate) struct Space {
 /// A key and its [`Entry`].
 #[derive(Debug)]
 pub(crate) struct Slot {
+    rank: Rank,
     key: Key,
     created: u64,
     pub(crate) modified: u64,
     pub(crate) version: u64,
     spot: Spot,
+}
+
+/// The first 16 bytes of a key.
+pub(crate) fn rank(key: &Key) -> Rank {
+    let mut front = [0; 16];
+    for (byte, letter) in front.iter_mut().zip(key.as_str().bytes()) {
+        *byte = letter;
+    }
+    let front = u128::from_be_bytes(front);
+    [(front >> 64) as u64, front as u64]
+}
+
+impl Ranked for Slot {
+    fn rank(&self) -> Rank {
+        self.rank
+    }
+}
+
+/// By number, which no two have in common.
+impl Ranked for (u64, Key) {
+    fn rank(&self) -> Rank {
+        [self.0, 0]
+    }
 }
 
 /// A [`Place`] in less room.
@@ -50,7 +74,7 @@ impl From<Place> for Spot {
 
 impl Slot {
     pub(crate) fn new(key: Key, created: u64, version: u64, place: Place) -> Self {
-        Self { key, created, modified: 0, version, spot: Spot::from(place) }
+        Self { rank: rank(&key), key, created, modified: 0, version, spot: Spot::from(place) }
     }
 
     pub(crate) fn key(&self) -> &Key {
@@ -104,9 +128,9 @@ impl Slot {
 impl Space {
     /// From what the index says, in the order of names.
     pub(crate) fn new(rows: impl Iterator<Item = (Key, Kept)>) -> Self {
-        let slot = |(key, Kept { created, modified, stamp })| {
-            let spot = Spot::from(Place::File(stamp));
-            Slot { key, created, modified, version: 0, spot }
+        let slot = |(key, Kept { created, modified, stamp })| Slot {
+            modified,
+            ..Slot::new(key, created, 0, Place::File(stamp))
         };
         let keys: Sorted<Slot> = rows.map(slot).collect();
         let mut order: Vec<_> = keys.iter().map(|slot| (slot.created, slot.key.clone())).collect();
@@ -124,7 +148,7 @@ impl Space {
     }
 
     fn find(&self, key: &Key) -> Result<At, At> {
-        self.keys.find(|slot| slot.key.cmp(key))
+        self.keys.find(rank(key), |slot| slot.key.cmp(key))
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Slot> {
@@ -139,7 +163,7 @@ impl Space {
     /// Adds a key that is not there yet, with a number that no key has.
     pub(crate) fn insert(&mut self, slot: Slot) {
         let created = slot.created;
-        let at = self.by_creation.find(|(other, _)| other.cmp(&created));
+        let at = self.by_creation.find([created, 0], |_| Ordering::Equal);
         self.by_creation.insert(at.unwrap_or_else(|at| at), (created, slot.key.clone()));
         let at = self.find(&slot.key);
         self.keys.insert(at.unwrap_or_else(|at| at), slot);
@@ -148,25 +172,25 @@ impl Space {
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Slot> {
         let at = self.find(key).ok()?;
         let slot = self.keys.remove(at)?;
-        if let Ok(at) = self.by_creation.find(|(created, _)| created.cmp(&slot.created)) {
+        if let Ok(at) = self.by_creation.find([slot.created, 0], |_| Ordering::Equal) {
             self.by_creation.remove(at);
         }
         Some(slot)
     }
 
     pub(crate) fn list(&self, after: Option<&Key>, limit: usize) -> Vec<Key> {
-        let from = self.keys.find(|slot| match after {
-            // What follows the key itself.
-            Some(after) => slot.key.cmp(after).then(Ordering::Less),
-            None => Ordering::Greater,
-        });
-        let from = from.unwrap_or_else(|at| at);
+        // Where something just above the key would be; no key has the lowest rank.
+        let above = |slot: &Slot| {
+            after.map_or(Ordering::Greater, |after| slot.key.cmp(after).then(Ordering::Less))
+        };
+        let from =
+            self.keys.find(after.map(rank).unwrap_or_default(), above).unwrap_or_else(|at| at);
         self.keys.iter_from(from).map(|slot| slot.key.clone()).take(limit).collect()
     }
 
     pub(crate) fn newest_first(&self, cursor: Option<&Cursor>, limit: usize) -> CreationPage {
         let before = cursor.map_or(u64::MAX, Cursor::sequence);
-        let at = self.by_creation.find(|(created, _)| created.cmp(&before));
+        let at = self.by_creation.find([before, 0], |_| Ordering::Equal);
         let mut rest = self.by_creation.iter_before(at.unwrap_or_else(|at| at));
         let page: Vec<_> = rest.by_ref().take(limit).collect();
         let next = match page.last() {

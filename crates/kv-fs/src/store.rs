@@ -177,10 +177,7 @@ impl KvStore for FsStore {
             Err(missed) => missed,
         };
         let value = self.shared.look_up(ns, key)?;
-        if let Some(value) = &value {
-            self.shared.cache.fill(missed, ns, key, value);
-        }
-        Ok(value)
+        Ok(value.map(|value| self.shared.cache.fill(missed, ns, key, value)))
     }
 
     fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {

@@ -208,12 +208,12 @@ fn readers_never_see_an_older_value_after_a_newer_one() {
                     }
                 });
             }
-            for n in 1..400 {
+            for n in 1..200 {
                 store.submit(put(n)).wait().unwrap();
                 durable.store(n, SeqCst);
                 store.remove(&ns("b"), &key("gone")).unwrap();
                 assert_eq!(store.read(&ns("b"), &key("gone")).unwrap(), None);
-                if n % 25 == 0 {
+                if n % 15 == 0 {
                     store.checkpoint_now().unwrap();
                 }
             }
