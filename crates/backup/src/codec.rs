@@ -3,7 +3,7 @@
 //! Little-endian, fixed-width integers, u64 lengths; specified to the byte on the format pages, so
 //! the crate behind it can be replaced without changing a byte.
 
-use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian, Varint};
 use serde::{Deserialize, Serialize};
 
 /// The ceiling for all that is decoded. Before it counts what is there: texts and bytes are
@@ -12,6 +12,10 @@ const MAX_DECODED: usize = 1 << 30;
 
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<MAX_DECODED>> =
     bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit();
+
+/// For what stays on the device: the same, but small numbers take one byte.
+const SMALL: Configuration<LittleEndian, Varint, Limit<MAX_DECODED>> =
+    bincode::config::standard().with_little_endian().with_variable_int_encoding().with_limit();
 
 /// What was read is not what this format writes.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,21 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
 ) -> Result<T, DecodeError> {
     match bincode::serde::borrow_decode_from_slice(bytes, CONFIG) {
+        Ok((value, read)) if read == bytes.len() => Ok(value),
+        Ok(_) => Err(DecodeError { what, source: None }),
+        Err(source) => Err(DecodeError { what, source: Some(source) }),
+    }
+}
+
+pub(crate) fn encode_small(value: &impl Serialize) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, SMALL).unwrap_or_default()
+}
+
+pub(crate) fn decode_small<'a, T: Deserialize<'a>>(
+    what: &'static str,
+    bytes: &'a [u8],
+) -> Result<T, DecodeError> {
+    match bincode::serde::borrow_decode_from_slice(bytes, SMALL) {
         Ok((value, read)) if read == bytes.len() => Ok(value),
         Ok(_) => Err(DecodeError { what, source: None }),
         Err(source) => Err(DecodeError { what, source: Some(source) }),

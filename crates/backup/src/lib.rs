@@ -55,7 +55,10 @@ pub use object::{
     Class, ObjectHash, ObjectId, ObjectRef, WriterId, class_prefix, wallet_prefix, writer_prefix,
 };
 pub use others::Retired;
-pub use recorder::{Cut, DumpChunk, DumpReader, Lag, Merger, Recorder, RecorderSettings};
+pub use recorder::{
+    Cut, DumpChunk, DumpReader, Lag, Merger, NotYetReplicated, Recorder, RecorderSettings,
+    WaitForCloud,
+};
 pub use restore::{Applied, NameSet, RestoreWorker, Restored, Restorer};
 pub use seal_segment::SealedSegment;
 pub use sealed::Sealed;

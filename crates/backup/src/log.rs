@@ -1,27 +1,87 @@
-//! The record log: one small entry per batch, written in the same batch as the data.
+//! The record log on the device: entries, dirty pages, and where they lie.
+//!
+//! Specified to the byte in `record-log-v1`.
 
 use kv_core::{Error, Key, Namespace, Result, Value};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Stamp, codec};
+use crate::codec;
 
 pub(crate) const STORE: &str = "backup";
 
-/// Which keys one batch changed, and when. Values are not repeated: they are in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What one batch adds to the set of changed keys; written in the same batch as the data.
+///
+/// A batch whose keys are all noted already, since the last cut, needs none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogEntry {
+    /// The number of this entry; they follow each other without holes.
+    pub(crate) index: u64,
+    /// Entries up to this number are in dirty pages or in the cloud: their slots may be used again.
+    pub(crate) folded: u64,
+    /// The number of the batch. Every number up to it is taken.
+    pub(crate) sequence: u64,
     /// Milliseconds since the Unix epoch.
     pub(crate) time: u64,
-    /// The stamp its mergeable values carry.
-    pub(crate) stamp: Stamp,
-    pub(crate) changes: Vec<LoggedChange>,
+    /// The latest stamp this installation has made or seen.
+    pub(crate) stamp: (u64, u32),
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Changed keys that older entries noted, sorted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DirtyPage {
+    /// Time of the first and the last change, in milliseconds since the Unix epoch.
+    pub(crate) time: (u64, u64),
+    /// Ascending by namespace.
+    pub(crate) spaces: Vec<DirtySpace>,
+}
+
+/// The changed keys of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DirtySpace {
+    #[serde(with = "codec::text")]
+    pub(crate) primary: String,
+    #[serde(with = "codec::text")]
+    pub(crate) secondary: String,
+    /// Ascending by key.
+    pub(crate) keys: Vec<DirtyKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LoggedChange {
+pub(crate) struct DirtyKey {
+    #[serde(with = "codec::text")]
+    pub(crate) key: String,
+    pub(crate) noted: Noted,
+}
+
+/// One changed key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Note {
     pub(crate) name: EntryName,
-    /// The length of the value as stored; `None` for a removal.
-    pub(crate) len: Option<u64>,
+    pub(crate) noted: Noted,
+}
+
+/// As what a key was noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Noted {
+    /// As holding a value, which then had this length.
+    Value(u64),
+    /// As removed; when is in the tombstones if it is mergeable.
+    Removed,
+}
+
+impl Noted {
+    /// Whether a key noted as `self` need not be noted again as `later`.
+    pub(crate) fn covers(&self, later: &Self) -> bool {
+        matches!((self, later), (Self::Value(_), Self::Value(_)) | (Self::Removed, Self::Removed))
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Value(len) => *len,
+            Self::Removed => 0,
+        }
+    }
 }
 
 /// A name on the wire.
@@ -59,7 +119,9 @@ impl EntryName {
 /// Where the bookkeeping lies: `~backup`, numbers as keys.
 pub(crate) struct Places {
     pub(crate) state: Namespace,
+    /// Log entries, in slots that are used again and again.
     pub(crate) log: Namespace,
+    pub(crate) dirty: Namespace,
     pub(crate) tombstones: Namespace,
 }
 
@@ -90,6 +152,7 @@ impl Places {
         Ok(Self {
             state: Namespace::reserved(PRIMARY, "state")?,
             log: Namespace::reserved(PRIMARY, "log")?,
+            dirty: Namespace::reserved(PRIMARY, "dirty")?,
             tombstones: Namespace::reserved(PRIMARY, "tombstones")?,
         })
     }
@@ -111,4 +174,13 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) 
 
 pub(crate) fn damaged(what: &'static str) -> Error {
     Error::corrupt(STORE, what)
+}
+
+/// As [`write`], with short numbers: for what is written with every change.
+pub(crate) fn write_small(value: &impl Serialize) -> Value {
+    codec::encode_small(value).into()
+}
+
+pub(crate) fn read_small<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T> {
+    codec::decode_small(what, bytes).map_err(|e| Error::corrupt(STORE, e))
 }

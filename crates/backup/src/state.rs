@@ -33,6 +33,9 @@ pub struct BackupState {
     pub seen: Vec<ObjectRef>,
     /// The dumps behind the restore points that are kept.
     pub dumps: Dumps,
+    /// The log was dropped because it had grown too large: how many changes were not in the cloud,
+    /// bytes of their values, and when the oldest was made. The next backup is a dump.
+    pub(crate) dropped: Option<(u64, u64, u64)>,
 }
 
 /// The dumps of this installation that count, and what may be deleted because of them.
@@ -63,6 +66,7 @@ impl BackupState {
             segments_since_dump: (0, 0),
             seen: Vec::new(),
             dumps: Dumps::default(),
+            dropped: None,
         }
     }
 }

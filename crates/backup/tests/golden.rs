@@ -259,7 +259,7 @@ fn state_log_entry_tombstones_and_frame_v1() {
         let rest = (Some(1_700_000_000_000u64), 1000u64, (200u64, 3u64));
         let seen = vec![object(Class::Head, OTHER, 1, 1, 0)];
         let dumps = (None::<KeptDump>, vec![kept()], vec![(1_650_000_000_000u64, 3u64)]);
-        by_hand::encode(&(first, dump, head, rest, seen, dumps))
+        by_hand::encode(&(first, dump, head, rest, seen, dumps, Some((7u64, 8u64, 9u64))))
     });
     let store = Arc::new(MemStore::new());
     store.write(&own("state"), &Key::number(0), state.as_slice()).unwrap();
@@ -272,8 +272,16 @@ fn state_log_entry_tombstones_and_frame_v1() {
     assert_eq!((read.dump_bytes, read.segments_since_dump), (1000, (200, 3)));
     recorder.acknowledge(read).unwrap();
     let written = store.read_required(&own("state"), &Key::number(0)).unwrap();
-    assert_eq!(written.as_ref(), state, "the state is written as it was read");
+    // Where the log was dropped, no dump counts.
+    let (before, behind) = dump_in_state();
+    let without = [&state[..before], &[0], &state[behind..]].concat();
+    assert_eq!(written.as_ref(), without, "the state is written as it was read");
 
+    // A dump lets changes be noted again.
+    let mut state = recorder.state();
+    recorder.dump().unwrap();
+    state.dump = Some(object(Class::DumpIndex, WRITER, 41, 41, 0));
+    recorder.acknowledge(state).unwrap();
     let batch = Batch::new()
         .put(&ns("s"), &key("single"), b"four")
         .put(&Namespace::new("m", "sub").unwrap(), &key("merges"), b"value")
@@ -282,13 +290,43 @@ fn state_log_entry_tombstones_and_frame_v1() {
     recorder.submit(batch).wait().unwrap();
     let sub = Namespace::new("m", "sub").unwrap();
     for (name, ns, key) in [
-        ("log-entry.bin", own("log"), Key::number(42)),
+        ("log-entry.bin", own("log"), Key::number(0)),
         ("tombstones.bin", own("tombstones"), Key::number(42)),
         ("frame.bin", sub.clone(), key("merges")),
     ] {
         let written = store.read_required(&ns, &key).unwrap();
         assert_eq!(written.as_ref(), golden(name, || by_the_page(name)), "{name}");
     }
+}
+
+/// Where the reference to the dump lies in the golden state, with the byte that says there is one.
+fn dump_in_state() -> (usize, usize) {
+    let before = 4 + 16 + 8 + 12 + 1 + by_hand::encode(&link()).len();
+    (before, before + 1 + by_hand::encode(&object(Class::DumpIndex, WRITER, 5, 6, 0)).len())
+}
+
+#[test]
+fn dirty_page_v1() {
+    let store = Arc::new(MemStore::new());
+    let time = clock();
+    time.set(Timestamp(1_700_000_000_000));
+    let recorder = recorder_with(store.clone(), time.clone(), 0);
+    recorder.write(&ns("s"), &key("kept"), b"12").unwrap();
+    recorder.remove(&ns("s"), &key("gone")).unwrap();
+    time.advance(5);
+    recorder.remove(&ns("m"), &key("gone")).unwrap();
+    // Acknowledged in the middle, so that the rest goes into a page.
+    let mut state = recorder.state();
+    state.backed_up = 1;
+    recorder.acknowledge(state).unwrap();
+    let written = store.read_required(&own("dirty"), &Key::number(1)).unwrap();
+    let page = golden("dirty-page.bin", || {
+        let times = by_hand::encode_small(&(1_700_000_000_000u64, 1_700_000_000_005u64));
+        let merged = ("m", "", vec![("gone", 1u32)]);
+        let single = ("s", "", vec![("gone", 1u32)]);
+        [times, vec![2], by_hand::encode_small(&merged), by_hand::encode_small(&single)].concat()
+    });
+    assert_eq!(written.as_ref(), page);
 }
 
 /// The same bytes, field by field as the pages list them.
@@ -301,8 +339,11 @@ fn by_the_page(name: &str) -> Vec<u8> {
         "log-entry.bin" => {
             let merges = EntryName::new(&Namespace::new("m", "sub").unwrap(), &key("merges"));
             let single = EntryName::new(&ns("s"), &key("single"));
-            let changes = vec![(gone, None), (merges, Some(29u64 + 5)), (single, Some(4))];
-            by_hand::encode(&(time, stamp, changes))
+            let head = (1u64, 0u64, 42u64, time, (time, 0u32));
+            let gone = (gone, 1u32);
+            let (merges, single) = ((merges, 0u32, 29u64 + 5), (single, 0u32, 4u64));
+            let small = by_hand::encode_small(&(head, 3u8));
+            [small, by_hand::encode_small(&(gone, merges, single))].concat()
         }
         "tombstones.bin" => by_hand::encode(&vec![(stamp, vec![gone])]),
         _ => [&[1], &by_hand::encode(&stamp)[..], b"value"].concat(),

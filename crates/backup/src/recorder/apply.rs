@@ -5,15 +5,13 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kv_core::{Batch, Change, Error as StoreError, Key, KvStore, Value};
+use kv_core::{Batch, Change, Error as StoreError, Value};
 
-use super::{Recorder, STORE, memory::Held};
+use super::{Recorder, STORE, record::Recorded};
 use crate::{
-    Conflict, Entry, EntryName, Head, Merged, ObjectRef, Replaced, Result, Stamp, frame,
-    log::{self, LogEntry, LoggedChange},
+    Conflict, Entry, EntryName, Head, Merged, ObjectRef, Replaced, Result, Stamp, frame, log,
     merge::{Incoming, Known},
     pieces::Pieces,
-    tombstones::Removals,
 };
 
 /// How much goes into one batch, about. A segment of another writer below this is applied whole.
@@ -208,10 +206,7 @@ impl Recorder {
         done: Option<&Merger>,
         merged: &mut Merged,
     ) -> Result<()> {
-        let mut batch = Batch::new();
-        let (mut changes, mut held) = (Vec::new(), Vec::new());
-        let mut removals = Removals::default();
-        let mut greatest = None;
+        let mut recorded = Recorded::default();
         let mut order = self.order();
         let touched = order.touched.take().unwrap_or_default();
         for (name, Incoming { ns, key, stamp, framed }, before) in plan {
@@ -219,55 +214,33 @@ impl Recorder {
                 merged.kept += 1;
                 continue;
             }
-            greatest = greatest.max(Some(stamp));
-            let len = framed.as_ref().map(|value| value.len() as u64);
-            held.push(match &framed {
-                Some(value) => Held::Value(value.clone()),
-                None => Held::Removed(Some(stamp)),
-            });
-            if framed.is_none() {
-                removals.push(&stamp, name.clone());
-            }
-            changes.push(LoggedChange { name, len });
             let after = framed.clone().and_then(frame::unwrap).map(|(_, value)| value);
             if before.is_some() || after.is_some() {
                 let (ns, key) = (ns.clone(), key.clone());
                 merged.changes.push(Replaced { ns, key, before, after });
             }
-            batch.insert(ns, key, framed.map_or(Change::Remove, Change::Put));
-        }
-        let sequence = order.next;
-        let logged = greatest.map(|stamp| LogEntry { time: self.clock.now().0, stamp, changes });
-        if let Some(entry) = &logged {
-            let (log, put) = (self.places.log.clone(), Change::Put(log::write(entry)));
-            batch.insert(log, Key::number(sequence), put);
-        }
-        if !removals.is_empty() {
-            let (ns, put) = (self.places.tombstones.clone(), Change::Put(log::write(&removals)));
-            batch.insert(ns, Key::number(sequence), put);
+            recorded.merge((ns, key), framed, &stamp);
         }
         let mut others = order.others.clone();
         if let Some(merger) = done {
-            let at = if logged.is_some() { sequence } else { sequence - 1 };
+            let at = if recorded.is_empty() { order.next - 1 } else { order.next };
             let (us, backed_up) = (order.state.writer, order.state.backed_up);
             others.applied(merger.object, &merger.head, us, at, backed_up);
             others.set_known(&merger.learned);
             let put = Change::Put(log::write(&others));
-            batch.insert(self.places.state.clone(), log::others(), put);
+            recorded.batch.insert(self.places.state.clone(), log::others(), put);
         }
-        if batch.is_empty() {
+        if recorded.batch.is_empty() {
             return Ok(());
         }
-        let commit = self.inner.submit(batch);
+        let commit = match recorded.is_empty() {
+            true => self.inner.submit(recorded.batch),
+            false => order.append(self, recorded).0,
+        };
         if let Some(Err(error)) = commit.receipt().outcome() {
             return Err(error.into());
         }
         order.others = others;
-        if let Some(entry) = logged {
-            order.next += 1;
-            order.tombstones.insert(sequence, removals);
-            order.memory.push(sequence, entry, held);
-        }
         drop(order);
         commit.wait()?;
         Ok(())

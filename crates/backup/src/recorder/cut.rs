@@ -1,13 +1,13 @@
 //! Cuts: one consistent moment over all keys.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::PoisonError,
+use std::sync::PoisonError;
+
+use kv_core::{Error, KvStore, Result, Value};
+
+use super::{
+    Recorder, STORE,
+    memory::{Held, Name},
 };
-
-use kv_core::{Batch, Error, KvStore, Result};
-
-use super::{Order, Recorder, STORE, memory::Held};
 use crate::{Content, Entry, EntryName, Rule};
 
 /// The last change per key of all batches after `from` up to `to`, as of `to`.
@@ -17,7 +17,7 @@ pub struct Cut {
     pub from: u64,
     /// The last sequence number covered: the restore point.
     pub to: u64,
-    /// Time of the first and the last change, in milliseconds since the Unix epoch.
+    /// Time of the first and the last change noted, in milliseconds since the Unix epoch.
     pub time: (u64, u64),
     /// Mergeable entries, ascending by name.
     pub mergeable: Vec<Entry>,
@@ -25,9 +25,19 @@ pub struct Cut {
     pub single_writer: Vec<Entry>,
 }
 
+/// What is known of a moment: some values may still have to be read.
+struct Gathered {
+    from: u64,
+    to: u64,
+    time: (u64, u64),
+    /// Ascending by name.
+    changes: Vec<(Name, Held)>,
+}
+
 impl Recorder {
     /// Takes a cut of everything after sequence number `from`, or after what was acknowledged if
-    /// that is later (its log is gone, so [`Cut::from`] says so); `None` if nothing changed.
+    /// that is later (its log is gone, so [`Cut::from`] says so); `None` if nothing changed, or if
+    /// the log was dropped and only a dump can help.
     ///
     /// What is in the cut is durable here: everything submitted so far is flushed first. Values
     /// that are no longer in memory are read from the store; if one of them was changed meanwhile
@@ -43,88 +53,75 @@ impl Recorder {
     }
 
     fn cut_pinned(&self, from: u64) -> Result<Option<Cut>> {
-        let mut cut = Gathered { from, to: from, ..Gathered::default() };
         loop {
-            let to = self.order().next - 1;
-            self.inner.submit(Batch::new()).wait()?;
-            cut.extend(&self.order(), to);
-            if cut.changes.is_empty() {
-                return Ok(None);
-            }
-            if !self.read_dropped(&mut cut)? {
-                return cut.finish(self).map(Some);
+            let Some(to) = self.freeze()? else { return Ok(None) };
+            KvStore::submit(&*self.inner, kv_core::Batch::new()).wait()?;
+            // Taken only now: meanwhile something may have been acknowledged.
+            let Some(mut gathered) = self.gather(from, to) else { return Ok(None) };
+            if self.read_dropped(&mut gathered)? {
+                return gathered.finish(self).map(Some);
             }
         }
     }
 
-    /// Reads values that are not held; `true` if one of them was changed after the cut, which then must move.
+    /// Ends a generation: what it holds is as of its end. Its end, unless nothing is noted.
+    fn freeze(&self) -> Result<Option<u64>> {
+        let mut order = self.order();
+        if !order.is_tracking() {
+            return Ok(None);
+        }
+        let to = order.mark(self)?;
+        order.memory.freeze(to);
+        Ok(order.memory.cut.is_some().then_some(to))
+    }
+
+    fn gather(&self, from: u64, to: u64) -> Option<Gathered> {
+        let (names, from, time) = {
+            let order = self.order();
+            let cut = order.memory.cut.as_ref().filter(|cut| cut.end == to)?;
+            (cut.names.clone(), cut.start.max(from), cut.time.unwrap_or_default())
+        };
+        let changed = names.iter().filter(|(_, dirty)| dirty.last > from);
+        let mut changes: Vec<_> =
+            changed.map(|(name, dirty)| (name.clone(), dirty.held.clone())).collect();
+        changes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        (!changes.is_empty()).then_some(Gathered { from, to, time, changes })
+    }
+
+    /// Reads values that are not held; `false` if one of them was changed after the cut, which then
+    /// must move.
     fn read_dropped(&self, cut: &mut Gathered) -> Result<bool> {
-        let mut read = Vec::new();
-        for (name, held) in &cut.changes {
+        let mut read: Vec<(usize, Option<Value>)> = Vec::new();
+        for (i, ((ns, key), held)) in cut.changes.iter().enumerate() {
             if matches!(held, Held::Dropped) {
-                let (ns, key) = name.place()?;
-                read.push((name.clone(), self.inner.read(&ns, &key)?));
+                read.push((i, self.inner.read(ns, key)?));
             }
         }
         // Only after the last read: a change submitted later cannot have been read.
-        let changed = self.order().changed_after(cut.to);
-        let mut moved = false;
-        for (name, value) in read {
-            if changed.contains(&name) {
-                moved = true;
-            } else if let Some(value) = value {
-                cut.changes.insert(name, Held::Value(value));
-            } else {
-                return Err(Error::corrupt(STORE, "a logged value is missing"));
+        let order = self.order();
+        for (i, value) in read {
+            let Some((name, held)) = cut.changes.get_mut(i) else { continue };
+            if order.memory.open.names.contains_key(name) {
+                return Ok(false);
             }
+            let missing = || Error::corrupt(STORE, "a logged value is missing");
+            *held = Held::Value(value.ok_or_else(missing)?);
         }
-        Ok(moved)
+        Ok(true)
     }
-}
-
-impl Order {
-    pub(super) fn changed_after(&self, sequence: u64) -> BTreeSet<EntryName> {
-        let later = self.memory.range(sequence, u64::MAX);
-        later.flat_map(|(_, batch)| &batch.changes).map(|(name, ..)| name.clone()).collect()
-    }
-}
-
-#[derive(Default)]
-struct Gathered {
-    changes: BTreeMap<EntryName, Held>,
-    from: u64,
-    to: u64,
-    time: Option<(u64, u64)>,
 }
 
 impl Gathered {
-    /// Adds the batches up to `to`, newest last.
-    fn extend(&mut self, order: &Order, to: u64) {
-        if self.changes.is_empty() {
-            // What has been acknowledged, also just now, is no longer in the log.
-            self.from = self.from.max(order.state.backed_up);
-            self.to = self.from;
-        }
-        for (sequence, batch) in order.memory.range(self.to, to) {
-            for (name, _, held) in &batch.changes {
-                self.changes.insert(name.clone(), held.clone());
-            }
-            let first = self.time.map_or(batch.time, |(first, _)| first);
-            self.time = Some((first, batch.time));
-            self.to = sequence;
-        }
-    }
-
     fn finish(self, recorder: &Recorder) -> Result<Cut> {
         let mut cut = Cut {
             from: self.from + 1,
             to: self.to,
-            time: self.time.unwrap_or_default(),
+            time: self.time,
             mergeable: Vec::new(),
             single_writer: Vec::new(),
         };
-        for (name, held) in self.changes {
-            let mergeable = recorder.rules.of(&name.place()?.0) == Rule::Mergeable;
+        for ((ns, key), held) in self.changes {
+            let mergeable = recorder.rules.of(&ns) == Rule::Mergeable;
             let content = match held {
                 Held::Value(value) => Content::Value(value.to_vec()),
                 Held::Removed(stamp) => Content::Removed(stamp.filter(|_| mergeable)),
@@ -132,7 +129,7 @@ impl Gathered {
                 Held::Dropped => return Err(Error::corrupt(STORE, "a logged value was not read")),
             };
             let section = if mergeable { &mut cut.mergeable } else { &mut cut.single_writer };
-            section.push(Entry { name, content });
+            section.push(Entry { name: EntryName::new(&ns, &key), content });
         }
         Ok(cut)
     }

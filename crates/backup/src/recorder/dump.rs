@@ -1,8 +1,11 @@
 //! Reading the full state for a dump, by any number of threads, while others go on writing.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError},
+};
 
-use kv_core::{Batch, Key, KvStore, Namespace, Result};
+use kv_core::{Key, KvStore, Namespace, Result};
 
 use super::Recorder;
 use crate::{Content, Entry, EntryName, Rule, log, tombstones::Removals};
@@ -44,8 +47,8 @@ pub struct DumpChunk {
 impl Recorder {
     /// Begins a dump: everything submitted so far is flushed and will be in it.
     pub fn dump(self: &Arc<Self>) -> Result<DumpReader> {
-        let from = self.order().next - 1;
-        self.inner.submit(Batch::new()).wait()?;
+        let from = self.begin_dump()?;
+        self.flush()?;
         let mut namespaces = Vec::new();
         for ns in self.inner.namespaces()? {
             let tombstones = ns == self.places.tombstones;
@@ -63,10 +66,18 @@ impl Recorder {
         Ok(DumpReader { recorder, from, namespaces, bulk, after: None, chunk: None })
     }
 
-    /// The sequence number of the newest batch submitted. It may not be durable yet, so nothing
-    /// that leaves the device may carry it: see [`DumpReader::end`].
-    pub fn sequence(&self) -> u64 {
-        self.order().next - 1
+    /// Ends a generation, so that what the dump covers can be forgotten at once. After the log was
+    /// dropped, changes are noted again from here on.
+    fn begin_dump(&self) -> Result<u64> {
+        let _no_cut = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = self.order();
+        let from = order.mark(self)?;
+        if order.state.dropped.is_some() {
+            order.resume(self, from)?;
+        } else {
+            order.memory.freeze(from);
+        }
+        Ok(from)
     }
 
     /// Of entries that a chain holds as of sequence number `sequence`: the names of those that this
@@ -106,8 +117,18 @@ impl Recorder {
         }
         if !differing.is_empty() {
             // Only after the reads: what is changed later cannot have been read.
-            let changed = self.order().changed_after(sequence);
-            differing.retain(|name| !changed.contains(name));
+            let order = self.order();
+            if !order.is_tracking() {
+                // Anything may have changed.
+                return Ok(Vec::new());
+            }
+            let mut unchanged = Vec::new();
+            for name in differing {
+                if !order.memory.changed_after(&name.place()?, sequence) {
+                    unchanged.push(name);
+                }
+            }
+            return Ok(unchanged);
         }
         Ok(differing)
     }
@@ -122,8 +143,8 @@ impl DumpReader {
     /// Ends the walk: the sequence number up to which segments are needed beside the dump. What it
     /// counts is durable.
     pub fn end(self) -> Result<u64> {
-        let to = self.recorder.sequence();
-        self.recorder.inner.submit(Batch::new()).wait()?;
+        let to = self.recorder.order().mark(&self.recorder)?;
+        self.recorder.flush()?;
         Ok(to)
     }
 

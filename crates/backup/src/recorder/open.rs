@@ -1,17 +1,21 @@
 //! Opening a recorder: the log that survived becomes the memory.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex},
+};
 
-use kv_core::{Batch, Clock, Error, Key, KvStore, Result};
+use kv_core::{Batch, Clock, Error, KvStore, Namespace, Result, Value};
 
 use super::{
-    Order, Recorder, STORE,
+    NotYetReplicated, Order, Recorder, STORE, Waiting,
     fence::FenceKeeper,
+    journal::Journal,
     memory::{Held, Memory},
 };
 use crate::{
-    BackupState, Rules, Stamp, WriterId,
-    log::{self, LogEntry, Places},
+    BackupState, EntryName, Rule, Rules, Stamp, WriterId,
+    log::{self, DirtyKey, DirtyPage, DirtySpace, LogEntry, Note, Noted, Places},
     others::Others,
     stamp::StampClock,
     state::STATE_VERSION,
@@ -25,19 +29,32 @@ pub struct RecorderSettings {
     /// How many bytes of values to hold until they are backed up; beyond it they are read again
     /// from the store. Default 64 MiB.
     pub memory_budget: u64,
+    /// With so many bytes of changed values a backup is called for at once. Default 1 MiB.
+    pub segment_bytes: u64,
+    /// A cloud that lags by more changed keys than this is dropped from the log and catches up from
+    /// a dump. Default 500,000.
+    pub max_lag_records: u64,
+    /// The same by bytes of their values. Default 1 GiB.
+    pub max_lag_bytes: u64,
 }
 
 impl Default for RecorderSettings {
     fn default() -> Self {
-        Self { memory_budget: 64 << 20 }
+        Self {
+            memory_budget: 64 << 20,
+            segment_bytes: 1 << 20,
+            max_lag_records: 500_000,
+            max_lag_bytes: 1 << 30,
+        }
     }
 }
 
-/// How many log entries to read at once.
+/// How many keys to list at once.
 const PAGE: usize = 1000;
 
 impl Recorder {
-    /// Opens the log in `inner`, or begins one for a new installation.
+    /// Opens the log in `inner`, or begins one for a new installation. What is durable here and not
+    /// yet in the cloud is told by [`Recorder::not_yet_replicated`].
     ///
     /// [`Error::Corrupt`] also if a restore into `inner` did not finish: restore again, into an
     /// empty store.
@@ -53,54 +70,210 @@ impl Recorder {
             None => begin(&*inner, &places)?,
         };
         let fence = FenceKeeper::open(&*inner, &places)?;
+        let order = Order::load(&*inner, &places, &rules, state, settings.memory_budget)?;
+        let waiting = Waiting::new(order.state.backed_up);
+        Ok(Arc::new(Self {
+            inner,
+            rules,
+            clock,
+            settings,
+            places,
+            order: Mutex::new(order),
+            cutting: Mutex::new(()),
+            merging: Mutex::new(()),
+            fence,
+            waiting,
+        }))
+    }
+
+    /// What is durable here and not yet in the cloud; `None` if the cloud has everything.
+    pub fn not_yet_replicated(self: &Arc<Self>) -> Option<NotYetReplicated> {
+        let (lag, sequence) = (self.lag(), self.sequence());
+        let recorder = Arc::downgrade(self);
+        (lag.records > 0).then_some(NotYetReplicated { lag, sequence, recorder })
+    }
+}
+
+impl Order {
+    fn load(
+        inner: &dyn KvStore,
+        places: &Places,
+        rules: &Rules,
+        state: BackupState,
+        budget: u64,
+    ) -> Result<Self> {
+        let entries = Entries::read(inner, places, &state)?;
         let mut stamps = StampClock::new(state.writer);
-        let (time, counter) = state.last_stamp;
-        stamps.saw(&Stamp { time, counter, writer: state.writer });
-        let others = Others::load(&*inner, &places)?;
+        let writer = state.writer;
+        for (time, counter) in [state.last_stamp, entries.stamp] {
+            stamps.saw(&Stamp { time, counter, writer });
+        }
+        let others = Others::load(inner, places)?;
         stamps.saw_time(others.latest());
-        let tombstones = Tombstones::load(&*inner, &places)?;
-        let mut memory = Memory::new(settings.memory_budget);
-        let mut next = after(state.backed_up)?;
-        let mut listed = Some(Key::number(state.backed_up));
-        loop {
-            let page = inner.list(&places.log, listed.as_ref(), PAGE)?;
-            for key in &page {
-                // Every number is taken by a batch that happened, so the log has no holes.
-                let sequence = next;
-                let entry: LogEntry = match inner.read(&places.log, key)? {
-                    Some(bytes) if *key == Key::number(sequence) => log::read("log entry", &bytes)?,
-                    _ => return Err(Error::corrupt(STORE, "a log entry is missing")),
-                };
-                stamps.saw(&entry.stamp);
-                next = after(sequence)?;
-                let held = entry.changes.iter().map(|change| match change.len {
-                    Some(_) => Held::Dropped,
-                    // What was merged has the stamps of others.
-                    None => Held::Removed(tombstones.stamp(&change.name).or(Some(entry.stamp))),
+        let tombstones = Tombstones::load(inner, places)?;
+        let mut memory = Memory::new(budget, state.backed_up);
+        let (newest, open) = (entries.sequence, &mut memory.open);
+        let mut take_in = |Note { name, noted }: Note| -> Result<()> {
+            let place = name.place()?;
+            let held = match noted {
+                Noted::Value(_) => Held::Dropped,
+                Noted::Removed if rules.of(&place.0) == Rule::Mergeable => {
+                    let stamp = tombstones.stamp(&name);
+                    Held::Removed(Some(stamp.ok_or_else(|| broken("a tombstone is missing"))?))
+                }
+                Noted::Removed => Held::Removed(None),
+            };
+            open.load(newest, place, noted, held);
+            Ok(())
+        };
+        let (mut notes, mut time, mut numbers) = (0, None, Vec::new());
+        let mut pages = Vec::new();
+        each(inner, &places.dirty, |number, bytes| {
+            let page: DirtyPage = log::read_small("dirty page", &bytes)?;
+            numbers.push(number);
+            pages.push(page);
+            Ok(())
+        })?;
+        let mut unpaged = Vec::new();
+        if state.dropped.is_none() {
+            for page in pages {
+                notes += page.spaces.iter().map(|space| space.keys.len()).sum::<usize>();
+                time = time.or(Some(page.time));
+                time = time.map(|(first, last): (u64, u64)| {
+                    (first.min(page.time.0), last.max(page.time.1))
                 });
-                let held = held.collect();
-                memory.push(sequence, entry, held);
+                for space in page.spaces {
+                    let DirtySpace { primary, secondary, keys } = space;
+                    for DirtyKey { key, noted } in keys {
+                        let (primary, secondary) = (primary.clone(), secondary.clone());
+                        take_in(Note { name: EntryName { primary, secondary, key }, noted })?;
+                    }
+                }
             }
-            listed = page.last().cloned();
-            if page.len() < PAGE {
-                break;
+            for entry in entries.needed {
+                if !entry.notes.is_empty() {
+                    let (first, last) = time.unwrap_or((entry.time, entry.time));
+                    time = Some((first.min(entry.time), last.max(entry.time)));
+                }
+                for note in entry.notes {
+                    unpaged.push(note.name.place()?);
+                    take_in(note)?;
+                }
             }
         }
-        let order = Order { next, stamps, memory, state, others, tombstones, touched: None };
-        let order = Mutex::new(order);
-        let (cutting, merging) = (Mutex::new(()), Mutex::new(()));
-        Ok(Arc::new(Self { inner, rules, clock, places, order, cutting, merging, fence }))
+        let next_page = numbers.last().copied().unwrap_or(0);
+        open.saw_time(time);
+        open.paging.unpaged = unpaged;
+        open.paging.notes = notes;
+        open.paging.pages = numbers;
+        let journal = Journal::new(entries.newest, newest, entries.in_use, entries.free, next_page);
+        let next = newest.checked_add(1).ok_or_else(|| broken("no sequence number is left"))?;
+        Ok(Self {
+            next,
+            stamps,
+            memory,
+            journal,
+            state,
+            resumed: false,
+            others,
+            tombstones,
+            touched: None,
+        })
+    }
+}
+
+/// What the slots hold.
+struct Entries {
+    /// The number of the newest entry.
+    newest: u64,
+    /// The newest sequence number that is taken.
+    sequence: u64,
+    /// The newest stamp.
+    stamp: (u64, u32),
+    /// What is neither folded nor in the cloud, oldest first.
+    needed: Vec<LogEntry>,
+    /// Their sequence numbers and slots.
+    in_use: VecDeque<(u64, u64)>,
+    free: Vec<u64>,
+}
+
+impl Entries {
+    fn read(inner: &dyn KvStore, places: &Places, state: &BackupState) -> Result<Self> {
+        let mut slots: BTreeMap<u64, (u64, LogEntry)> = BTreeMap::new();
+        each(inner, &places.log, |slot, bytes| {
+            let entry: LogEntry = log::read_small("log entry", &bytes)?;
+            match slots.insert(entry.index, (slot, entry)) {
+                Some(_) => Err(broken("two log entries have one number")),
+                None => Ok(()),
+            }
+        })?;
+        let mut entries = Self {
+            newest: 0,
+            sequence: state.backed_up,
+            stamp: (0, 0),
+            needed: Vec::new(),
+            in_use: VecDeque::new(),
+            free: Vec::new(),
+        };
+        let Some((_, (_, newest))) = slots.last_key_value() else { return Ok(entries) };
+        let (folded, mut expected) = (newest.folded, newest.folded);
+        entries.newest = newest.index;
+        entries.sequence = entries.sequence.max(newest.sequence);
+        entries.stamp = newest.stamp;
+        for (index, (slot, entry)) in slots {
+            if index <= folded {
+                entries.free.push(slot);
+                continue;
+            }
+            // Every number is taken by an entry, so the log has no holes.
+            expected += 1;
+            if index != expected {
+                return Err(broken("a log entry is missing"));
+            }
+            // What the cloud has is not needed, but only at the beginning: none goes from the middle.
+            if entry.sequence <= state.backed_up && entries.needed.is_empty() {
+                entries.free.push(slot);
+            } else {
+                entries.in_use.push_back((entry.sequence, slot));
+                entries.needed.push(entry);
+            }
+        }
+        if expected != entries.newest {
+            return Err(broken("a log entry is missing"));
+        }
+        Ok(entries)
+    }
+}
+
+/// Reads everything of a bookkeeping namespace, ascending.
+fn each(
+    inner: &dyn KvStore,
+    ns: &Namespace,
+    mut take: impl FnMut(u64, Value) -> Result<()>,
+) -> Result<()> {
+    let mut listed = None;
+    loop {
+        let page = inner.list(ns, listed.as_ref(), PAGE)?;
+        for key in &page {
+            let number = key.as_number().ok_or_else(|| broken("a name that is no number"))?;
+            let value = inner.read(ns, key)?.ok_or_else(|| broken("a part of the log vanished"))?;
+            take(number, value)?;
+        }
+        listed = page.last().cloned();
+        if page.len() < PAGE {
+            return Ok(());
+        }
     }
 }
 
 /// Writes the state of a new installation, so that its writer id is the same after a crash.
 fn begin(inner: &dyn KvStore, places: &Places) -> Result<BackupState> {
     if inner.read(&places.state, &log::restoring())?.is_some() {
-        return Err(Error::corrupt(STORE, "a restore did not finish"));
+        return Err(broken("a restore did not finish"));
     }
-    for ns in [&places.log, &places.tombstones] {
+    for ns in [&places.log, &places.dirty, &places.tombstones] {
         if !inner.list(ns, None, 1)?.is_empty() {
-            return Err(Error::corrupt(STORE, "there is a log, but no state"));
+            return Err(broken("there is a log, but no state"));
         }
     }
     let state = BackupState::new(WriterId::random().map_err(no_randomness)?);
@@ -108,14 +281,14 @@ fn begin(inner: &dyn KvStore, places: &Places) -> Result<BackupState> {
     Ok(state)
 }
 
-fn after(sequence: u64) -> Result<u64> {
-    sequence.checked_add(1).ok_or_else(|| Error::corrupt(STORE, "no sequence number is left"))
+fn broken(what: &'static str) -> Error {
+    Error::corrupt(STORE, what)
 }
 
 fn read_state(bytes: &[u8]) -> Result<BackupState> {
     let found = bytes.first_chunk().map_or(0, |version| u32::from_le_bytes(*version));
     if found == 0 {
-        return Err(Error::corrupt(STORE, "a state without a version"));
+        return Err(broken("a state without a version"));
     }
     if found > STATE_VERSION {
         return Err(Error::TooNew { store: STORE, found, newest: STATE_VERSION });

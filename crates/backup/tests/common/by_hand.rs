@@ -11,6 +11,13 @@ pub fn encode(value: &impl Serialize) -> Vec<u8> {
     bincode::serde::encode_to_vec(value, config).unwrap()
 }
 
+/// The encoding of what stays on the device: the same, but a number below 251 takes one byte, and
+/// a larger one 251, 252 or 253 and then two, four or eight.
+pub fn encode_small(value: &impl Serialize) -> Vec<u8> {
+    let config = bincode::config::standard().with_little_endian().with_variable_int_encoding();
+    bincode::serde::encode_to_vec(value, config).unwrap()
+}
+
 pub fn aad(keys: &Keys, id: &ObjectId, previous: ObjectHash) -> Aad {
     let class = match id.class {
         Class::Head => "head",

@@ -1,0 +1,73 @@
+//! The recorder as a store.
+
+use kv_core::{
+    Batch, Capabilities, Commit, CreationOrder, CreationPage, Cursor, Error, Key, KvStore,
+    Namespace, Result, Value,
+};
+
+use super::{Recorder, STORE};
+use crate::{Rule, frame};
+
+impl KvStore for Recorder {
+    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        if Self::is_own(ns) {
+            return Ok(None);
+        }
+        let value = self.inner.read(ns, key)?;
+        if self.rules.of(ns) != Rule::Mergeable {
+            return Ok(value);
+        }
+        let Some(value) = value else { return Ok(None) };
+        match frame::unwrap(value) {
+            Some((_, value)) => Ok(Some(value)),
+            None => Err(Error::corrupt(STORE, "a mergeable value has no frame")),
+        }
+    }
+
+    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        if Self::is_own(ns) {
+            return Ok(Vec::new());
+        }
+        self.inner.list(ns, after, limit)
+    }
+
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        let mut all = self.inner.namespaces()?;
+        all.retain(|ns| !Self::is_own(ns));
+        Ok(all)
+    }
+
+    fn submit(&self, batch: Batch) -> Commit {
+        if batch.is_empty() && batch.absent_keys().len() == 0 {
+            return self.inner.submit(batch);
+        }
+        self.submit_recorded(batch).0
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        let mut capabilities = self.inner.capabilities();
+        if capabilities.creation_order.is_some() {
+            capabilities.creation_order = Some(self);
+        }
+        capabilities
+    }
+
+    fn close(&self) -> Result<()> {
+        self.waiting.close();
+        self.inner.close()
+    }
+}
+
+impl CreationOrder for Recorder {
+    fn list_newest_first(
+        &self,
+        ns: &Namespace,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<CreationPage> {
+        match self.inner.capabilities().creation_order {
+            Some(inner) if !Self::is_own(ns) => inner.list_newest_first(ns, cursor, limit),
+            _ => Ok(CreationPage::default()),
+        }
+    }
+}
