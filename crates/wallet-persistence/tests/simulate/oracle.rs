@@ -17,8 +17,6 @@ pub(crate) struct Life {
     pub(crate) replicated: usize,
     /// The last change of each mergeable key that this device knows of, removals included.
     pub(crate) known: BTreeMap<MergeKey, usize>,
-    /// Every state this installation ever had: batch and mergeable data.
-    states: Vec<(usize, BTreeMap<MergeKey, usize>)>,
     /// Whether its device is gone.
     pub(crate) lost: bool,
 }
@@ -26,7 +24,10 @@ pub(crate) struct Life {
 #[derive(Debug, Default)]
 struct Submitted {
     parent: usize,
+    life: usize,
     keys: BTreeMap<u8, usize>,
+    /// How many changes there were before it, of all devices.
+    changes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +46,8 @@ struct Change {
     life: usize,
     put: bool,
     ack: Ack,
+    /// The batch that was the newest on its device.
+    batch: usize,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +71,6 @@ impl Oracle {
         let mut life = Life::default();
         (life.submitted, life.acknowledged) = (content.batch, content.batch);
         life.known = content.merge.clone();
-        life.states.push((content.batch, content.merge.clone()));
         self.lives.push(life);
         self.lives.len() - 1
     }
@@ -85,9 +87,8 @@ impl Oracle {
                 keys.remove(key);
             }
         }
-        self.batches.push(Submitted { parent, keys });
+        self.batches.push(Submitted { parent, life, keys, changes: self.changes.len() });
         self.lives[life].submitted = number;
-        self.note_state(life);
         number
     }
 
@@ -95,8 +96,8 @@ impl Oracle {
     pub(crate) fn change(&mut self, life: usize, key: MergeKey, put: bool) -> usize {
         let number = self.changes.len();
         let parent = self.lives[life].known.insert(key, number);
-        self.changes.push(Change { key, parent, life, put, ack: Ack::None });
-        self.note_state(life);
+        let batch = self.lives[life].submitted;
+        self.changes.push(Change { key, parent, life, put, ack: Ack::None, batch });
         number
     }
 
@@ -121,20 +122,9 @@ impl Oracle {
         }
     }
 
-    fn note_state(&mut self, life: usize) {
-        let state = (self.lives[life].submitted, self.visible(life));
-        self.lives[life].states.push(state);
-    }
-
     /// Whether a device knows of a value there that it could remove.
     pub(crate) fn knows(&self, life: usize, key: MergeKey) -> bool {
         self.lives[life].known.get(&key).is_some_and(|change| self.changes[*change].put)
-    }
-
-    /// What is left of what a device knows when removals are left out.
-    fn visible(&self, life: usize) -> BTreeMap<MergeKey, usize> {
-        let known = self.lives[life].known.iter();
-        known.filter(|(_, change)| self.changes[**change].put).map(|(k, c)| (*k, *c)).collect()
     }
 
     /// What a device shows while it runs or after it was reopened.
@@ -181,11 +171,10 @@ impl Oracle {
             }
         }
         self.lives[life].known.extend(content.merge.clone());
-        self.note_state(life);
     }
 
-    /// What was restored is a moment of some installation, and none before what `writer` had
-    /// replicated if `strict`.
+    /// What was restored from the chain of `writer` is one moment of it, and not before what any
+    /// installation had replicated if `strict`.
     pub(crate) fn check_restored(
         &self,
         content: &Content,
@@ -193,17 +182,52 @@ impl Oracle {
         strict: bool,
     ) -> Result<(), Broken> {
         self.check_batch(content)?;
-        let state = (content.batch, content.merge.clone());
-        if !self.lives.iter().any(|life| life.states.contains(&state)) {
-            return Err(format!("two cuts are mixed: {content:?}"));
+        let life = *self.writers.get(writer).ok_or("restored from an unknown writer")?;
+        self.check_one_moment(content, life)?;
+        if !strict {
+            return Ok(());
         }
-        let life = self.writers.get(writer).ok_or("restored from an unknown writer")?;
-        let replicated = self.lives[*life].replicated;
-        if strict && !self.descends(content.batch, replicated) {
+        let replicated = self.lives[life].replicated;
+        if !self.descends(content.batch, replicated) {
             return Err(format!("batch {replicated} was replicated, {} restored", content.batch));
         }
-        let own = self.held(|change| change.life == *life && change.ack == Ack::Replicated);
-        if strict { self.check_merge(content, &own) } else { Ok(()) }
+        self.check_merge(content, &self.held(|change| change.ack == Ack::Replicated))
+    }
+
+    /// Both classes of data are from the same moment of the chain of this installation. (What was
+    /// merged into it from other chains may be newer.)
+    fn check_one_moment(&self, content: &Content, life: usize) -> Result<(), Broken> {
+        let batch = &self.batches[content.batch];
+        if batch.life == life {
+            // What this device did before the batch is there with it.
+            let before = self.changes.iter().enumerate().take(batch.changes);
+            let before =
+                before.filter(|(_, change)| change.life == life && change.ack != Ack::Void);
+            let before: Vec<usize> = before.map(|(number, _)| number).collect();
+            self.check_merge(content, &before).map_err(|e| format!("two cuts are mixed: {e}"))?;
+        }
+        for number in content.merge.values() {
+            // And the batch with what this device did after it.
+            let change = &self.changes[*number];
+            if change.life == life && !self.descends(content.batch, change.batch) {
+                return Err(format!(
+                    "two cuts are mixed: change {number} was made after batch {}, batch {} is there",
+                    change.batch, content.batch
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// After all devices have met: nothing that a remaining device acknowledged is lost, nor
+    /// anything that was replicated.
+    pub(crate) fn check_together(&self, content: &Content) -> Result<(), Broken> {
+        let held = self.held(|change| match change.ack {
+            Ack::Void | Ack::None => false,
+            Ack::Local => !self.lives[change.life].lost,
+            Ack::Replicated => true,
+        });
+        self.check_merge(content, &held)
     }
 
     /// The single-writer data is that of one batch: no two cuts are mixed.

@@ -9,6 +9,8 @@ pub(crate) struct Tally {
     pub(crate) changes: u64,
     pub(crate) backups: u64,
     pub(crate) polls: u64,
+    /// Keys that polls brought from the other device.
+    pub(crate) merged: u64,
     pub(crate) restores: u64,
     /// Restores on the side, of what is truly in one cloud.
     pub(crate) probes: u64,
@@ -19,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) deeds: u64,
     /// Backups, polls and restores that were refused, and scrubs that reported something.
     pub(crate) refusals: u64,
+    /// Schedules in which a device stayed away for too long to be merged.
+    pub(crate) retired: u64,
     /// Objects searched for plaintext.
     pub(crate) objects: u64,
 }
@@ -28,6 +32,7 @@ impl AddAssign for Tally {
         self.schedules += other.schedules;
         self.changes += other.changes;
         self.backups += other.backups;
+        self.merged += other.merged;
         self.polls += other.polls;
         self.restores += other.restores;
         self.probes += other.probes;
@@ -35,6 +40,7 @@ impl AddAssign for Tally {
         self.losses += other.losses;
         self.deeds += other.deeds;
         self.refusals += other.refusals;
+        self.retired += other.retired;
         self.objects += other.objects;
     }
 }
@@ -43,18 +49,20 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} schedules: {} changes acknowledged, {} backups, {} polls, {} restores, {} on the side, {} crashes, \
-             {} devices lost, {} lies and faults, {} refusals and reports, {} objects searched",
+            "{} schedules: {} changes acknowledged, {} backups, {} polls, {} keys merged, {} restores, {} on the side, {} crashes, \
+             {} devices lost, {} lies and faults, {} refusals and reports, {} with a device retired, {} objects searched",
             self.schedules,
             self.changes,
             self.backups,
             self.polls,
+            self.merged,
             self.restores,
             self.probes,
             self.crashes,
             self.losses,
             self.deeds,
             self.refusals,
+            self.retired,
             self.objects
         )
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use cloud::testing::{Malice, Temper};
 use kv_core::{KvStore, testing::Random};
-use wallet_persistence::{Session, Settings};
+use wallet_persistence::{PollReport, Session, Settings};
 
 use super::{
     content::{self, Content, KEYS, MERGE_KEYS},
@@ -27,6 +27,9 @@ pub(crate) struct World {
     pub(crate) one_is_honest: bool,
     /// ... and whether both do, and fail only while they are down.
     clouds_are_honest: bool,
+    /// Whether a device stayed away for so long, by clocks that jump, that it does not count any
+    /// more: then the others are not told what it does.
+    pub(crate) one_is_retired: bool,
     pub(crate) on_fs: bool,
 }
 
@@ -76,6 +79,7 @@ impl World {
             told: String::new(),
             one_is_honest,
             clouds_are_honest,
+            one_is_retired: false,
             on_fs,
         }
     }
@@ -259,12 +263,29 @@ impl World {
         let outcome = session.poll_backups().await;
         self.tell(format_args!("device {d} polls: {outcome:?}"));
         match outcome {
-            Ok(_) => self.tally.polls += 1,
+            Ok(report) => {
+                self.tally.polls += 1;
+                self.polled(&report);
+                let failed = report.writers.iter().any(|writer| writer.failure.is_some());
+                if failed && self.is_calm() && !self.has_failed(d) {
+                    return Err(format!("device {d} cannot merge from honest clouds: {report:?}"));
+                }
+                if self.has_failed(d) {
+                    return self.crash(d).await;
+                }
+            }
             Err(error) => self.refused(d, "poll", &error).await?,
         }
         let content = self.look(d).await?;
         self.oracle.merged(self.devices[d].life, &content);
         Ok(())
+    }
+
+    /// Takes note of what a poll says.
+    pub(crate) fn polled(&mut self, report: &PollReport) {
+        self.tally.merged += report.writers.iter().map(|writer| writer.changes).sum::<u64>();
+        self.one_is_retired |= report.retired;
+        self.one_is_retired |= report.writers.iter().any(|writer| writer.retired);
     }
 
     pub(crate) async fn verify(&mut self, d: usize) -> Result<(), Broken> {
