@@ -5,7 +5,10 @@ use std::{env, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 use wallet_persistence::{AccountId, CloudUrl, ProfileField, parse_chain};
 
-use crate::exit::{self, Code, Failure};
+use crate::{
+    exit::{self, Code, Failure},
+    signature,
+};
 
 /// Keeps a wallet's data: durable, encrypted, backed up to clouds of your choice, restorable from
 /// 24 words.
@@ -27,6 +30,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Make a new wallet; prints its 24 words, once
     Init(Init),
+    /// The passphrase that opens the wallet on this device
+    #[command(subcommand)]
+    Passphrase(Passphrase),
+    /// The signature of an EVM account as the key of a wallet, instead of words
+    #[command(subcommand)]
+    Evm(Evm),
     /// Linked accounts
     #[command(subcommand)]
     Account(Account),
@@ -74,9 +83,41 @@ pub(crate) struct Init {
     /// Use the key in this file: 64 hexadecimal characters
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Use the signature of an EVM account; give two files, signed one after the other
+    #[arg(long = "evm-signature-file", value_name = "FILE",
+          conflicts_with_all = ["key_file", "mnemonic_file"])]
+    pub(crate) evm_signature_files: Vec<PathBuf>,
+    /// Also set the passphrase in this file, as `passphrase set` does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Do not ask the clouds whether they hold a backup of existing words already
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Passphrase {
+    /// Set the passphrase, or change it; a lost device still needs the words
+    Set {
+        /// The new passphrase is the one line of this file [default: asked for]
+        #[arg(long, value_name = "FILE")]
+        new_file: Option<PathBuf>,
+    },
+    /// Remove the passphrase; asks for the words (or the key), which alone open the wallet then
+    Remove,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Evm {
+    /// Print the text that the account signs; whoever has the signature has the wallet
+    Text {
+        /// The account's address
+        #[arg(long, value_name = "0x..")]
+        address: String,
+        /// The domain in the text; one of your own goes first in the signature file
+        #[arg(long, value_name = "DOMAIN", default_value = signature::DOMAIN)]
+        domain: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

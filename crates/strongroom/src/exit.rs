@@ -34,14 +34,16 @@ pub(crate) enum Code {
 /// What the help text says after the options.
 pub(crate) const HELP: &str = "\
 The words or the key are read from the file that STRONGROOM_MNEMONIC_FILE or STRONGROOM_KEY_FILE
-names (64 hexadecimal characters for a key), else asked for on the terminal. They are never given
-on the command line. STRONGROOM_LOG=info shows what happens inside.
+names (64 hexadecimal characters for a key), the passphrase of this device from that of
+STRONGROOM_PASSPHRASE_FILE, an account's address and signature from that of
+STRONGROOM_EVM_SIGNATURE_FILE; else they are asked for on the terminal. They are never given on the
+command line. STRONGROOM_LOG=info shows what happens inside.
 
 Exit codes:
    0  it is done
    1  anything that has no code of its own
    2  wrong use of the command line
-   3  wrong words or wrong key
+   3  wrong words, key, passphrase or signature
    4  damage found
    5  the wallet is in use by another process
    6  nothing here: no wallet, no backup, no such entry
@@ -170,7 +172,7 @@ fn of(reaction: Reaction, error: &dyn StdError) -> Failure {
 
 fn code(reaction: Reaction) -> Code {
     match reaction {
-        Reaction::OtherKey => Code::WrongKey,
+        Reaction::OtherKey | Reaction::OtherPassphrase => Code::WrongKey,
         Reaction::Restore | Reaction::OtherCloud => Code::Damage,
         Reaction::CloseOther => Code::InUse,
         Reaction::Upgrade => Code::TooNew,
@@ -186,6 +188,9 @@ fn code(reaction: Reaction) -> Code {
 fn help(reaction: Reaction) -> &'static str {
     match reaction {
         Reaction::OtherKey => "use the words or the key this wallet was made with",
+        Reaction::OtherPassphrase => {
+            "use the passphrase set on this device, or the words or the key, which always open it"
+        }
         Reaction::Restore => {
             "keep this folder aside and restore into another one: \
              strongroom --dir NEW restore --cloud URL"

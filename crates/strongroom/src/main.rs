@@ -7,6 +7,7 @@ mod exit;
 mod output;
 mod progress;
 mod secret;
+mod signature;
 mod time;
 
 use std::process::ExitCode;

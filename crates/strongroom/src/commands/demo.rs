@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use wallet_persistence::{
     AccountId, Batch, CloudUrl, Error, EvmTransaction, Key, Namespace, ProfileField, RootSecret,
-    Session, Words, parse_block,
+    Secret, Session, Words, parse_block,
 };
 
 use super::Context;
@@ -156,7 +156,7 @@ impl Demo {
             let listings = listings.collect::<Result<Vec<_>>>()?;
             Ok(View { digest: session.digest().await?.hex, listings })
         };
-        self.context.unlocked_with(&root(words)?, view).await
+        self.context.unlocked_with(&Secret::Root(root(words)?), view).await
     }
 
     /// Notes a step that took from the end of the one before until now.

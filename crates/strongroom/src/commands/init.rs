@@ -22,6 +22,10 @@ struct Made<'a> {
 
 pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
     let existing = existing(&args)?;
+    let passphrase = match &args.passphrase_file {
+        Some(path) => Some(secret::passphrase_file(path, "--passphrase-file")?),
+        None => None,
+    };
     let mut builder = context.wallet();
     for url in &args.clouds {
         builder = builder.cloud_url(url.clone());
@@ -45,6 +49,9 @@ pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
         }
     };
     let session = wallet.create(&root).await.map_err(|e| context.failure(e))?;
+    if let Some(passphrase) = &passphrase {
+        session.set_passphrase(&root, passphrase).await.map_err(|e| context.failure(e))?;
+    }
     session.lock().await?;
 
     let clouds: Vec<String> = args.clouds.iter().map(ToString::to_string).collect();
@@ -83,5 +90,9 @@ fn existing(args: &Init) -> Result<Option<RootSecret>> {
     if let Some(path) = &args.key_file {
         return secret::key_file(path, "--key-file").map(Some);
     }
-    secret::from_env()
+    if !args.evm_signature_files.is_empty() {
+        let paths = &args.evm_signature_files;
+        return secret::signature_files(paths, "--evm-signature-file").map(Some);
+    }
+    secret::root_from_env()
 }

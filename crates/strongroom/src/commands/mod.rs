@@ -4,9 +4,11 @@ mod account;
 mod backup;
 mod demo;
 mod digest;
+mod evm;
 mod import;
 mod init;
 mod kv;
+mod passphrase;
 mod profile;
 mod restore;
 mod tx;
@@ -15,7 +17,7 @@ mod verify;
 use std::{env, path::PathBuf};
 
 use wallet_persistence::{
-    Builder, Error, RootSecret, Session, Settings, UnlockError, WalletPersistence,
+    Builder, Error, Secret, Session, Settings, UnlockError, WalletPersistence,
 };
 
 use crate::{
@@ -30,6 +32,8 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
     let context = Context { dir: folder(cli.dir), out: Output { json: cli.json } };
     match cli.command {
         Command::Init(args) => init::run(&context, args).await,
+        Command::Passphrase(command) => passphrase::run(&context, command).await,
+        Command::Evm(command) => evm::run(&context, &command),
         Command::Account(command) => account::run(&context, command).await,
         Command::Profile(command) => profile::run(&context, command).await,
         Command::Import(command) => import::run(&context, command).await,
@@ -68,17 +72,27 @@ impl Context {
 
     /// Unlocks the wallet for `work`, and locks it again however that ends.
     async fn unlocked<T>(&self, work: impl AsyncFnOnce(&Session) -> Result<T>) -> Result<T> {
-        // The secret is asked for first: nothing is open while a person types.
-        let root = secret::unlocking()?;
-        self.unlocked_with(&root, work).await
+        let secret = self.secret().await?;
+        self.unlocked_with(&secret, work).await
+    }
+
+    /// What opens the wallet: from the file that the environment names, else from a prompt. Nothing
+    /// is open while a person types.
+    async fn secret(&self) -> Result<Secret> {
+        if let Some(secret) = secret::from_env()? {
+            return Ok(secret);
+        }
+        secret::need_terminal()?;
+        let has = self.wallet().build().has_passphrase().await.map_err(|e| self.failure(e))?;
+        secret::from_prompt(has)
     }
 
     async fn unlocked_with<T>(
         &self,
-        root: &RootSecret,
+        secret: &Secret,
         work: impl AsyncFnOnce(&Session) -> Result<T>,
     ) -> Result<T> {
-        let unlocked = self.wallet().build().unlock(root).await;
+        let unlocked = self.wallet().build().unlock(secret.clone()).await;
         let session = unlocked.map_err(|e| self.failure(e))?;
         let outcome = work(&session).await;
         let locked = session.lock().await;

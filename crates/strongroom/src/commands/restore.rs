@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, clouds: Vec<CloudUrl>) -> Result<()> {
-    let root = secret::unlocking()?;
+    let root = secret::root()?;
     let mut builder = context.wallet();
     for url in clouds {
         builder = builder.cloud_url(url);

@@ -56,7 +56,9 @@ impl Home {
     pub(crate) fn bare(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in ["KEY_FILE", "MNEMONIC_FILE", "DIR", "LOG"] {
+        for name in
+            ["KEY_FILE", "MNEMONIC_FILE", "PASSPHRASE_FILE", "EVM_SIGNATURE_FILE", "DIR", "LOG"]
+        {
             command.env_remove(format!("STRONGROOM_{name}"));
         }
         command.env("STRONGROOM_DIR", "wallet");

@@ -11,6 +11,11 @@ fn help_is_as_it_was() {
     for command in [
         "",
         "init",
+        "passphrase",
+        "passphrase set",
+        "passphrase remove",
+        "evm",
+        "evm text",
         "account",
         "account add",
         "account list",

@@ -12,5 +12,6 @@ mod help;
 mod import;
 mod json;
 mod kill;
+mod passphrase;
 mod secrecy;
 mod walk;

@@ -141,7 +141,15 @@ fn the_log_tells_no_secret() {
 fn no_option_takes_a_secret() {
     let home = Home::empty();
     let help = String::from_utf8(home.bare(&["init", "--help"]).output().unwrap().stdout).unwrap();
-    for secret in ["--mnemonic <", "--mnemonic ", "--key <", "--words", "--seed", "--passphrase"] {
+    for secret in [
+        "--mnemonic <",
+        "--mnemonic ",
+        "--key <",
+        "--words",
+        "--seed",
+        "--passphrase <",
+        "--passphrase ",
+    ] {
         assert!(!help.contains(secret), "{secret}");
     }
     for args in
