@@ -11,6 +11,7 @@ mod crash;
 mod kernels;
 mod kill_loop;
 mod metadata;
+mod reader;
 mod run;
 mod simulate;
 mod test_all;
@@ -34,6 +35,7 @@ The checks of this repository, the same at home and in CI.
   cargo xtask simulate [--schedules N] [--seed S]
                                    two devices and two clouds that crash, fail and lie, by N schedules
                                    (20,000); with a seed alone that one, and all that happens in it
+  cargo xtask reader               reads a backup with the script written from the format pages
   cargo xtask kill-loop [--rounds N]
                                    kills the released program N times (200) during an import
 
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["test-all"] => test_all::run(false),
         ["test-all", "--quick"] => test_all::run(true),
         ["tidy"] => report(tidy::run()),
+        ["reader"] => report(reader::why_not().map_or_else(reader::run, Err)),
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
         ["crash", options @ ..] => report(crash::run(options)),

@@ -9,7 +9,7 @@ use std::{env, time::Instant};
 use report::{Report, Stop};
 
 use crate::{
-    kernels,
+    kernels, reader,
     run::{Step, Stream},
     tidy,
     tools::Tool,
@@ -28,12 +28,13 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 12] = [
+const SECTIONS: [(&str, bool, Section); 13] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
     ("tests", false, suites::run),
     ("doc tests", false, suites::run_doc_tests),
+    ("reader", false, |_| in_another_language()),
     ("beside LDK", true, suites::run_beside_ldk),
     ("kernels", true, on_kernels),
     ("each crate alone", true, |_| alone::run()),
@@ -96,6 +97,14 @@ fn on_kernels(_: &mut Context) -> Result<(), Stop> {
     match kernels::why_not() {
         Some(why) => Err(Stop::Skipped(why)),
         None => Ok(kernels::run(kernels::Size::SHORT, None)?),
+    }
+}
+
+/// The format pages are enough to write a reader: a script made from them alone reads a backup.
+fn in_another_language() -> Result<(), Stop> {
+    match reader::why_not() {
+        Some(why) => Err(Stop::Skipped(why)),
+        None => Ok(reader::run()?),
     }
 }
 

@@ -99,7 +99,7 @@ fn a_killed_change_leaves_the_old_or_the_new_passphrase() {
     let usual = begun.elapsed() * 2;
     let mut random = Random::new();
     let (mut current, mut other) = ("old", "new");
-    for _ in 0..8 {
+    for _ in 0..5 {
         let mut change = home.bare(&["passphrase", "set", "--new-file", other]);
         change.env("STRONGROOM_PASSPHRASE_FILE", current);
         let mut child = change.spawn().unwrap();
@@ -114,8 +114,8 @@ fn a_killed_change_leaves_the_old_or_the_new_passphrase() {
             }
             neither => panic!("{neither:?}, acknowledged: {done}"),
         }
-        assert_eq!(home.digest(), digest, "the words open it in any case");
     }
+    assert_eq!(home.digest(), digest, "the words open it in any case");
 }
 
 /// The account of the private key 32 times 7, and what it signs, as any wallet does that follows
