@@ -92,6 +92,11 @@ impl Oracle {
         number
     }
 
+    /// The batch was refused, and surely changed nothing.
+    pub(crate) fn withdraw(&mut self, life: usize, batch: usize) {
+        self.lives[life].submitted = self.batches[batch].parent;
+    }
+
     /// Numbers a mergeable change that is about to be submitted.
     pub(crate) fn change(&mut self, life: usize, key: MergeKey, put: bool) -> usize {
         let number = self.changes.len();

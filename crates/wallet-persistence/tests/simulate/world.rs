@@ -206,14 +206,18 @@ impl World {
         self.tell(format_args!("device {d} writes batch {number}, lazy {lazy}: {changes:?}"));
         let batch = content::batch(number, &changes);
         let kv = session.kv().map_err(|e| format!("kv: {e:?}"))?;
-        if lazy {
-            return match kv.submit(batch.lazy()).await {
-                Ok(()) => Ok(()),
-                Err(error) => self.failed(d, &error).await,
-            };
+        let outcome = kv.submit(if lazy { batch.lazy() } else { batch }).await;
+        match outcome {
+            Err(kv_core::Error::Refused { source, .. }) => {
+                self.tell(format_args!("refused: {source}"));
+                self.oracle.withdraw(life, number);
+                self.tally.refusals += 1;
+                Ok(())
+            }
+            // Only its place in the order is known.
+            Ok(()) if lazy => Ok(()),
+            outcome => self.changed(d, outcome).await,
         }
-        let outcome = kv.submit(batch).await;
-        self.changed(d, outcome).await
     }
 
     pub(crate) async fn write_merge(&mut self, d: usize) -> Result<(), Broken> {
