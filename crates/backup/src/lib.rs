@@ -56,7 +56,7 @@ pub use object::{
 };
 pub use others::Retired;
 pub use recorder::{
-    Cut, DumpChunk, DumpReader, Lag, Merger, NotYetReplicated, Recorder, RecorderSettings,
+    Cut, DumpChunk, DumpReader, Lag, Merger, NotYetReplicated, Recorder, RecorderSettings, Rejoin,
     WaitForCloud,
 };
 pub use restore::{Applied, NameSet, RestoreWorker, Restored, Restorer};

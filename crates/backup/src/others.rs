@@ -22,8 +22,9 @@ pub(crate) struct Others {
     /// Whole heads whose mergeable changes are here, oldest first; of each writer as many as it
     /// takes to know the newest one of every restore point of ours that is still to be made.
     applied: Vec<Applied>,
-    /// Per writer the greatest stamp of which everything before is here.
-    known: Vec<(WriterId, (u64, u32))>,
+    /// From which sequence number of ours on what is known, oldest first: per writer the greatest
+    /// stamp of which everything before is here.
+    known: Vec<(u64, Vec<(WriterId, (u64, u32))>)>,
     /// Writers whose chains no longer count.
     retired: Vec<Retired>,
     /// Tombstones are forgotten up to this one, by the numbers of this writer: whoever has merged
@@ -142,7 +143,7 @@ impl Others {
         others.applied.retain(|applied| applied.head.id.writer != base.id.writer);
         others.applied.push(merged(base, head.time));
         let told = HeadOthers::of(head);
-        others.known = told.known;
+        others.known = vec![(0, told.known)];
         others.retired = told.retired;
         others.trimmed = told.trimmed;
         others
@@ -154,17 +155,21 @@ impl Others {
             // Of the new writer nobody has anything yet.
             (applied.at, applied.has_ours_to) = (0, 0);
         }
+        self.known.iter_mut().for_each(|(at, _)| *at = 0);
         if let Some(head) = head {
             self.applied.push(Applied { head, at: 0, time, has_ours_to: 0 });
         }
     }
 
     pub(crate) fn known(&self) -> Known {
-        Known(self.known.iter().copied().collect())
+        Known(self.known.last().into_iter().flat_map(|(_, known)| known).copied().collect())
     }
 
-    pub(crate) fn set_known(&mut self, known: &Known) {
-        self.known = known.0.iter().map(|(writer, seen)| (*writer, *seen)).collect();
+    /// Notes what is known from our sequence number `at` on; see [`Others::applied`].
+    pub(crate) fn set_known(&mut self, known: &Known, at: u64, backed_up: u64) {
+        self.known.push((at, known.0.iter().map(|(writer, seen)| (*writer, *seen)).collect()));
+        let kept = self.known.iter().rposition(|(at, _)| *at <= backed_up).unwrap_or(0);
+        self.known.drain(..kept);
     }
 
     pub(crate) fn retired(&self) -> &[Retired] {
@@ -196,9 +201,11 @@ impl Others {
         seen.is_some_and(|seen| seen.id.to >= number)
     }
 
-    /// What a head tells of it.
-    pub(crate) fn extension(&self) -> (u32, Vec<u8>) {
-        let (known, retired) = (self.known.clone(), self.retired.clone());
+    /// What a head tells of it whose restore point has our sequence number `sequence`.
+    pub(crate) fn extension(&self, sequence: u64) -> (u32, Vec<u8>) {
+        let known = self.known.iter().rfind(|(at, _)| *at <= sequence);
+        let known = known.map(|(_, known)| known.clone()).unwrap_or_default();
+        let retired = self.retired.clone();
         (EXTENSION, codec::encode(&HeadOthers { known, retired, trimmed: self.trimmed }))
     }
 

@@ -10,6 +10,7 @@ mod lag;
 mod memory;
 mod open;
 mod record;
+mod rejoin;
 mod store;
 mod waiting;
 mod writers;
@@ -28,6 +29,7 @@ pub use self::{
     dump::{DumpChunk, DumpReader},
     lag::{Lag, NotYetReplicated},
     open::RecorderSettings,
+    rejoin::Rejoin,
     waiting::WaitForCloud,
 };
 use self::{fence::FenceKeeper, journal::Journal, memory::Memory, waiting::Waiting};

@@ -238,6 +238,8 @@ pub(crate) enum Backup {
     Now,
     /// Merge what the other devices of this wallet have put into the clouds
     Poll,
+    /// Take the state of the other devices, on one that they no longer count; unsent changes stay
+    Rejoin,
     /// Tell what is not yet in the clouds, without asking them
     Status,
     /// List the restore points and objects in the clouds

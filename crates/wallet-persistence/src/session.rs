@@ -19,8 +19,8 @@ use tokio::{
 
 use crate::{
     Account, AccountId, BackupListing, BackupReport, Digest, Error, Event, EvmTransaction,
-    Imported, PollReport, ProfileField, Result, Status, VerifyReport, chain_data, digest,
-    error::chain, replicate, tower::Tower, verify, wallet::blocking,
+    Imported, PollReport, ProfileField, RejoinReport, Result, Status, VerifyReport, chain_data,
+    digest, error::chain, replicate, tower::Tower, verify, wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
@@ -206,6 +206,7 @@ impl Session {
             lag_bytes: 0,
             lag_age_ms: None,
             last_backup: state.last_backup,
+            retired: tower.recorder.is_retired().is_some(),
         };
         status.set_lag(tower.recorder.lag(), tower.clock.now().0);
         Ok(status)
@@ -222,6 +223,14 @@ impl Session {
     pub async fn poll_backups(&self) -> Result<PollReport> {
         self.tower()?;
         replicate::poll(&self.inner).await
+    }
+
+    /// For a device that was unseen for so long that the others no longer count it: takes their
+    /// state, keeps what they have never merged, and goes on under a new writer id. `None`: this
+    /// device counts, and nothing was done. What has a single writer stays as it is here.
+    pub async fn rejoin(&self) -> Result<Option<RejoinReport>> {
+        self.tower()?;
+        replicate::rejoin(&self.inner).await
     }
 
     /// What the clouds hold for this wallet: restore points, objects, sizes.

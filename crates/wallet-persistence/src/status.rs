@@ -27,6 +27,9 @@ pub struct Status {
     pub lag_age_ms: Option<u64>,
     /// When the last backup ended, in milliseconds since the Unix epoch.
     pub last_backup: Option<u64>,
+    /// Whether this device was unseen for so long that the others no longer count it, as far as it
+    /// knows: see [`crate::Session::rejoin`].
+    pub retired: bool,
 }
 
 impl Status {

@@ -45,6 +45,10 @@ impl Recorder {
     /// [`Error::Retired`] if its writer, or this one, no longer counts.
     pub fn merger(self: &Arc<Self>, object: ObjectRef, head: Head) -> Result<Merger> {
         self.check_counts(&object, &head)?;
+        Ok(self.unchecked_merger(object, head))
+    }
+
+    pub(super) fn unchecked_merger(self: &Arc<Self>, object: ObjectRef, head: Head) -> Merger {
         let mut order = self.order();
         // Our heads come after all that were seen, whatever our clock says.
         order.stamps.saw_time(head.time);
@@ -53,7 +57,7 @@ impl Recorder {
         let theirs = head.known();
         let mut learned = ours.clone();
         learned.extend(&theirs);
-        Ok(Merger {
+        Merger {
             recorder: Arc::clone(self),
             object,
             head,
@@ -63,7 +67,7 @@ impl Recorder {
             pieces: Pieces::default(),
             waiting: Vec::new(),
             waiting_bytes: 0,
-        })
+        }
     }
 }
 
@@ -226,7 +230,7 @@ impl Recorder {
             let at = if recorded.is_empty() { order.next - 1 } else { order.next };
             let (us, backed_up) = (order.state.writer, order.state.backed_up);
             others.applied(merger.object, &merger.head, us, at, backed_up);
-            others.set_known(&merger.learned);
+            others.set_known(&merger.learned, at, backed_up);
             let put = Change::Put(log::write(&others));
             recorded.batch.insert(self.places.state.clone(), log::others(), put);
         }

@@ -5,6 +5,7 @@ use kv_core::{Batch, Change, Key, KvStore};
 use super::{Order, Recorder, open::no_randomness};
 use crate::{
     Error, Head, ObjectRef, Result, Retired, WriterId, log, others::Others, stamp::StampClock,
+    state::Dumps,
 };
 
 impl Recorder {
@@ -14,9 +15,9 @@ impl Recorder {
         self.order().others.seen_at(sequence)
     }
 
-    /// What a head tells of the others beside [`Recorder::seen_at`].
-    pub fn head_extensions(&self) -> Vec<(u32, Vec<u8>)> {
-        vec![self.order().others.extension()]
+    /// What a head at `sequence` tells of the others beside [`Recorder::seen_at`].
+    pub fn head_extensions(&self, sequence: u64) -> Vec<(u32, Vec<u8>)> {
+        vec![self.order().others.extension(sequence)]
     }
 
     /// The newest head of a writer whose changes are all here.
@@ -130,14 +131,21 @@ impl Recorder {
     /// Resolved when it is durable. No backup may be under way: what it acknowledges later belongs
     /// to the chain that was left and is passed over.
     pub fn continue_as_new_writer(&self) -> Result<WriterId> {
+        let order = self.order();
+        let mut others = order.others.clone();
+        others.left(order.state.head, order.state.last_backup.unwrap_or(0));
+        drop(order);
+        self.continue_with(others)
+    }
+
+    pub(super) fn continue_with(&self, others: Others) -> Result<WriterId> {
         let writer = WriterId::random().map_err(no_randomness)?;
         let mut order = self.order();
         let mut state = order.state.clone();
-        let mut others = order.others.clone();
-        others.left(state.head, state.last_backup.unwrap_or(0));
         state.writer = writer;
         (state.newest, state.dump, state.head, state.last_backup) = (None, None, None, None);
         (state.dump_bytes, state.segments_since_dump) = (0, (0, 0));
+        state.dumps = Dumps::default();
         state.last_stamp = order.stamps.last();
         let batch = Batch::new().put(&self.places.state, &log::state(), log::write(&state)).put(
             &self.places.state,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use backup::{
     Body, ChainWalk, Class, DumpIndex, DumpPart, DumpWriter, Entry, EntryDigest, Error, Head,
     Merged, ObjectHash, ObjectId, ObjectName, ObjectRef, ObjectSealer, Recorder, Restored,
-    Restorer, Result, Sealed, SegmentBody, check_dump, class_prefix,
+    Restorer, Result, Sealed, SegmentBody, WriterId, check_dump, class_prefix, newest_head,
 };
 use bytes::Bytes;
 use kv_core::KvStore;
@@ -90,7 +90,7 @@ pub fn back_up_while(
         newest: state.newest.clone(),
         previous: state.head,
         seen: recorder.seen_at(sequence),
-        extensions: recorder.head_extensions(),
+        extensions: recorder.head_extensions(sequence),
     };
     let class = Class::Head;
     let id =
@@ -212,4 +212,18 @@ fn missing(
     }
     steps.reverse();
     Ok(steps)
+}
+
+/// Takes the state of the newest head that counts, as a writer that does not.
+pub fn rejoin(recorder: &Arc<Recorder>, cloud: &Cloud) -> Result<WriterId> {
+    let sealer = super::sealer();
+    let us = recorder.state().writer;
+    let heads = newest_heads(cloud, &sealer)?;
+    let (object, head) = newest_head(&heads).filter(|(o, _)| o.id.writer != us).unwrap().clone();
+    let mut rejoin = recorder.rejoin(object, head.clone());
+    for entries in missing(cloud, &sealer, &head, 0)?.into_iter().rev() {
+        rejoin.apply(entries)?;
+        rejoin.end_layer();
+    }
+    Ok(rejoin.finish()?.0)
 }

@@ -31,6 +31,15 @@ impl Device {
         Self::over(store, Arc::new(ManualClock::at(Timestamp(time))))
     }
 
+    /// The same folder, copied while nothing is under way.
+    pub fn copy(&self, time: u64) -> Self {
+        let store = Slow::default();
+        for ((ns, key), value) in super::contents(&self.store) {
+            store.write(&ns, &key, value).unwrap();
+        }
+        Self::over(store, Arc::new(ManualClock::at(Timestamp(time))))
+    }
+
     fn over(store: Slow, clock: Arc<ManualClock>) -> Self {
         let recorder = recorder_with(Arc::new(store.clone()), clock.clone(), 64);
         Self { store, clock, recorder }

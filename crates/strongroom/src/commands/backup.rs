@@ -1,6 +1,6 @@
 //! `backup`: put changes into the clouds, and see what is there.
 
-use wallet_persistence::{BackupListing, BackupReport, PollReport, Status};
+use wallet_persistence::{BackupListing, BackupReport, PollReport, RejoinReport, Status};
 
 use super::Context;
 use crate::{
@@ -25,6 +25,12 @@ pub(super) async fn run(context: &Context, command: Backup) -> Result<()> {
                 let report = session.poll_backups().await?;
                 drop(progress);
                 context.out.result(&report, || polled(&report))
+            }
+            Backup::Rejoin => {
+                let progress = Progress::spinner("taking the state of the others");
+                let report = session.rejoin().await?;
+                drop(progress);
+                context.out.result(&report, || rejoined(report.as_ref()))
             }
             Backup::Status => {
                 let status = session.status()?;
@@ -65,7 +71,7 @@ fn polled(report: &PollReport) -> String {
     if report.retired {
         lines.push(
             "this device was unseen for so long that the others no longer wait for it:\n\
-             restore from the clouds into another folder"
+             \"strongroom backup rejoin\" takes their state and keeps what was never sent"
                 .to_owned(),
         );
     }
@@ -95,12 +101,26 @@ fn polled(report: &PollReport) -> String {
     lines.join("\n")
 }
 
+fn rejoined(report: Option<&RejoinReport>) -> String {
+    match report {
+        None => "nothing to do: the other devices count this one".to_owned(),
+        Some(report) => format!(
+            "took the state of device {}: {} changes\nthis device is now {}; back up next",
+            report.from, report.changes, report.writer
+        ),
+    }
+}
+
 fn described(status: &Status) -> String {
     let mut rows = vec![
         row([&"device", &status.writer]),
         row([&"accounts", &status.accounts]),
         row([&"transactions", &status.transactions]),
     ];
+    if status.retired {
+        let what = "no longer counted by the others: run \"strongroom backup rejoin\"";
+        rows.push(row([&"this device is", &what]));
+    }
     if status.clouds.is_empty() {
         rows.push(row([&"cloud", &"none: nothing is backed up"]));
     }

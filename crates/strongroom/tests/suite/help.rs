@@ -37,6 +37,7 @@ fn help_is_as_it_was() {
         "backup",
         "backup now",
         "backup poll",
+        "backup rejoin",
         "backup status",
         "backup list",
         "restore",

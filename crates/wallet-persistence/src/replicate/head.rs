@@ -23,7 +23,7 @@ impl Post<'_> {
             newest,
             previous,
             seen: self.tower.recorder.seen_at(sequence),
-            extensions: self.tower.recorder.head_extensions(),
+            extensions: self.tower.recorder.head_extensions(sequence),
         };
         let id = ObjectId {
             class: Class::Head,

@@ -7,6 +7,7 @@ mod head;
 mod list;
 mod poll;
 mod post;
+mod rejoin;
 
 pub(crate) use self::{
     catch_up::CatchUp,
@@ -15,9 +16,11 @@ pub(crate) use self::{
     list::list,
     poll::{merge_writer, poll},
     post::post,
+    rejoin::rejoin,
 };
 pub use self::{
     list::{BackupListing, HeadSummary, ObjectSummary},
     poll::{PollReport, WriterReport},
     post::BackupReport,
+    rejoin::RejoinReport,
 };

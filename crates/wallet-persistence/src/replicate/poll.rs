@@ -159,7 +159,7 @@ pub(crate) async fn merge_writer(
 }
 
 /// The newest head of each writer. A cloud that does not answer is passed over while another one does.
-async fn newest(
+pub(super) async fn newest(
     tower: &Tower,
     clouds: &[Arc<dyn CloudBackend>],
     report: &mut PollReport,

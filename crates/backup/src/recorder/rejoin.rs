@@ -1,0 +1,140 @@
+//! A writer that no longer counts takes the state of another one, and goes on under a new id.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
+
+use kv_core::{Batch, Error as StoreError, Key, KvStore, Namespace};
+
+use super::{Merger, Recorder, STORE, record::Recorded};
+use crate::{
+    Content, Entry, EntryName, Head, Merged, NameSet, ObjectRef, Replaced, Result, Rule, Stamp,
+    WriterId, frame, others::Others,
+};
+
+/// How many keys to look at, or to remove, at once.
+const PAGE: usize = 1000;
+
+/// Takes the whole state of a head, newest layer first: [`Rejoin::apply`] for the entries of each
+/// segment and dump, [`Rejoin::end_layer`] between them, and [`Rejoin::finish`].
+///
+/// What the others have removed and forgotten goes; what this device wrote and they never merged
+/// stays, with the stamps it was written with. Dropping it half way harms nothing: begin again.
+#[derive(Debug)]
+pub struct Rejoin {
+    merger: Merger,
+    object: ObjectRef,
+    head: Head,
+    recorder: Arc<Recorder>,
+    /// Keys that have a value in the head's state.
+    live: NameSet,
+    /// Keys that newer layers have decided.
+    newer: NameSet,
+    layer: Vec<EntryName>,
+}
+
+impl Recorder {
+    /// Begins to take the state of another writer's newest head.
+    pub fn rejoin(self: &Arc<Self>, object: ObjectRef, head: Head) -> Rejoin {
+        Rejoin {
+            merger: self.unchecked_merger(object, head.clone()),
+            object,
+            head,
+            recorder: Arc::clone(self),
+            live: NameSet::default(),
+            newer: NameSet::default(),
+            layer: Vec::new(),
+        }
+    }
+}
+
+impl Rejoin {
+    /// Merges entries of the present layer.
+    pub fn apply(&mut self, mut entries: Vec<Entry>) -> Result<Merged> {
+        entries.retain(|entry| !self.newer.contains(&entry.name));
+        for entry in &entries {
+            // In a dump removals come first, so a value of the same layer is the later one.
+            if !matches!(entry.content, Content::Removed(_)) {
+                self.live.insert(&entry.name);
+            }
+            self.layer.push(entry.name.clone());
+        }
+        self.merger.apply(entries)
+    }
+
+    /// Ends a layer: what follows is older.
+    pub fn end_layer(&mut self) {
+        self.layer.drain(..).for_each(|name| _ = self.newer.insert(&name));
+    }
+
+    /// Removes what the others have removed, and goes on under a new writer id. What this device
+    /// wrote behind what the head's writer has seen of it stays: nobody has merged it.
+    pub fn finish(self) -> Result<(WriterId, Merged)> {
+        let Self { merger, object, head, recorder, live, .. } = self;
+        let mut merged = merger.finish()?;
+        let (us, seen) = (recorder.state().writer, head.known());
+        let is_unsent = |stamp: &Stamp| stamp.writer == us && !seen.includes(stamp);
+        for ns in recorder.inner.namespaces()? {
+            if recorder.rules.of(&ns) == Rule::Mergeable {
+                recorder.drop_unless(&ns, &live, is_unsent, &mut merged)?;
+            }
+        }
+        let others = Others::restored(object, &head);
+        Ok((recorder.continue_with(others)?, merged))
+    }
+}
+
+impl Recorder {
+    /// Removes the keys of a namespace that are neither live nor unsent.
+    ///
+    /// A removal has the stamp of the value it removes, so it undoes nothing that is newer.
+    fn drop_unless(
+        &self,
+        ns: &Namespace,
+        live: &NameSet,
+        is_unsent: impl Fn(&Stamp) -> bool,
+        merged: &mut Merged,
+    ) -> Result<()> {
+        let _one_at_a_time = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut after: Option<Key> = None;
+        loop {
+            let page = self.inner.list(ns, after.as_ref(), PAGE)?;
+            // What is written from here on is no longer what was read.
+            self.order().touched = Some(BTreeSet::new());
+            self.inner.submit(Batch::new()).wait()?;
+            let mut dropped = Vec::new();
+            for key in &page {
+                let name = EntryName::new(ns, key);
+                if live.contains(&name) {
+                    continue;
+                }
+                let Some(value) = self.inner.read(ns, key)? else { continue };
+                let (stamp, before) = frame::unwrap(value)
+                    .ok_or_else(|| StoreError::corrupt(STORE, "a mergeable value has no frame"))?;
+                if !is_unsent(&stamp) {
+                    dropped.push((name, key, stamp, before));
+                }
+            }
+            let mut order = self.order();
+            let touched = order.touched.take().unwrap_or_default();
+            let mut recorded = Recorded::default();
+            for (name, key, stamp, before) in dropped {
+                if !touched.contains(&name) {
+                    recorded.merge((ns.clone(), key.clone()), None, &stamp);
+                    let (ns, key, before) = (ns.clone(), key.clone(), Some(before));
+                    merged.changes.push(Replaced { ns, key, before, after: None });
+                }
+            }
+            if !recorded.is_empty() {
+                let commit = order.append(self, recorded).0;
+                drop(order);
+                commit.wait()?;
+            }
+            after = page.last().cloned();
+            if page.len() < PAGE {
+                return Ok(());
+            }
+        }
+    }
+}
