@@ -15,6 +15,9 @@ const OTHERS_VERSION: u32 = 1;
 /// The extension of a head that holds [`HeadOthers`].
 const EXTENSION: u32 = 16;
 
+/// Per writer a time and counter of its stamps.
+type Seen = Vec<(WriterId, (u64, u32))>;
+
 /// What was merged from whom. Written in the batch that merges.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Others {
@@ -24,7 +27,7 @@ pub(crate) struct Others {
     applied: Vec<Applied>,
     /// From which sequence number of ours on what is known, oldest first: per writer the greatest
     /// stamp of which everything before is here.
-    known: Vec<(u64, Vec<(WriterId, (u64, u32))>)>,
+    known: Vec<(u64, Seen)>,
     /// Writers whose chains no longer count.
     retired: Vec<Retired>,
     /// Tombstones are forgotten up to this one, by the numbers of this writer: whoever has merged
@@ -61,7 +64,7 @@ pub struct Retired {
 /// What a head tells beside the heads it has seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct HeadOthers {
-    known: Vec<(WriterId, (u64, u32))>,
+    known: Seen,
     retired: Vec<Retired>,
     trimmed: Option<(WriterId, u64)>,
 }
