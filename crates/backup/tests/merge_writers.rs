@@ -1,6 +1,6 @@
 //! Who is waited for: tombstones, writers that were unseen for long, and old copies of a device.
 
-#![expect(clippy::indexing_slicing, reason = "a test panics")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
 
 mod common;
 
