@@ -233,17 +233,27 @@ mod tests {
     }
 
     /// Everything that can be told of a table, but for the sequences of its values.
-    fn contents(mut table: Table) -> (Vec<(Name, Option<(u64, u64, Place)>)>, Vec<Vec<Key>>, u64) {
+    #[derive(Debug, Clone, PartialEq)]
+    struct Contents {
+        entries: Vec<(Name, Option<(u64, u64, Place)>)>,
+        dirty: Vec<(Name, Option<(u64, u64, Place)>)>,
+        order: Vec<Vec<Key>>,
+        value_bytes: u64,
+    }
+
+    fn contents(mut table: Table) -> Contents {
         let keys = |ns: Namespace| table.newest_first(&ns, None, 99).keys;
         let order = table.namespaces().into_iter().map(keys).collect();
-        let size = table.value_bytes();
+        let value_bytes = table.value_bytes();
         let entry = |Entry { created, modified, place, .. }| (created, modified, place);
-        let mut all: Vec<_> = table
-            .names()
-            .map(|(ns, key)| ((ns.clone(), key.clone()), table.get(ns, key).map(entry)))
-            .collect();
-        all.extend(table.take_dirty().into_iter().map(|(name, found)| (name, found.map(entry))));
-        (all, order, size)
+        let names = table.names().map(|(ns, key)| (ns.clone(), key.clone()));
+        let entries = names.map(|(ns, key)| {
+            let found = table.get(&ns, &key).map(entry);
+            ((ns, key), found)
+        });
+        let entries = entries.collect();
+        let dirty = table.take_dirty().into_iter().map(|(name, found)| (name, found.map(entry)));
+        Contents { entries, dirty: dirty.collect(), order, value_bytes }
     }
 
     fn as_they_are(batches: &[Replayed<'_>], table: &mut Table) -> u64 {

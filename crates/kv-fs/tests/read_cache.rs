@@ -221,3 +221,25 @@ fn readers_never_see_an_older_value_after_a_newer_one() {
         });
     }
 }
+
+/// A file of known size is read in one call. That call must see what is beyond and what is missing.
+#[test]
+fn a_file_that_is_longer_or_shorter_than_it_was_is_damage() {
+    for len in [0, 1, 300, 5000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1] {
+        let dir = TempDir::new().unwrap();
+        let (file, value) = (dir.path().join("a/[empty]/k"), vec![7; len]);
+        let store = FsStore::open(dir.path(), with_cache(0)).unwrap();
+        store.write(&ns("a"), &key("k"), value.clone()).unwrap();
+        store.checkpoint_now().unwrap();
+        assert_eq!(&*read(&store, "k").unwrap().unwrap(), &*value, "{len}");
+        for other in [[&*value, b"x"].concat(), value[..len.saturating_sub(1)].to_vec()] {
+            fs::write(&file, &other).unwrap();
+            let damaged = matches!(read(&store, "k"), Err(Error::Corrupt { .. }));
+            assert_eq!(damaged, other != value, "{len} bytes, now {}", other.len());
+        }
+        fs::write(&file, &value).unwrap();
+        assert_eq!(&*read(&store, "k").unwrap().unwrap(), &*value, "{len}");
+        fs::remove_file(&file).unwrap();
+        assert!(matches!(read(&store, "k"), Err(Error::Corrupt { .. })));
+    }
+}
