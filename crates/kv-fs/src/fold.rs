@@ -232,11 +232,14 @@ mod tests {
         Table::new(rows)
     }
 
+    /// Creation number, time and place.
+    type Seen = (u64, u64, Place);
+
     /// Everything that can be told of a table, but for the sequences of its values.
     #[derive(Debug, Clone, PartialEq)]
     struct Contents {
-        entries: Vec<(Name, Option<(u64, u64, Place)>)>,
-        dirty: Vec<(Name, Option<(u64, u64, Place)>)>,
+        entries: Vec<(Name, Option<Seen>)>,
+        dirty: Vec<(Name, Option<Seen>)>,
         order: Vec<Vec<Key>>,
         value_bytes: u64,
     }

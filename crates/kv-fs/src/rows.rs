@@ -6,19 +6,13 @@ use kv_core::{Key, Namespace};
 
 use crate::{
     index::{Kept, Row},
-    sorted::{Rank, Ranked, Sorted},
-    space::rank,
+    sorted::Sorted,
+    space::{Front, front},
 };
 
 /// The keys with a value in a file.
 #[derive(Debug, Default)]
-pub(crate) struct Rows(BTreeMap<Namespace, Sorted<(Key, Kept)>>);
-
-impl Ranked for (Key, Kept) {
-    fn rank(&self) -> Rank {
-        rank(&self.0)
-    }
-}
+pub(crate) struct Rows(BTreeMap<Namespace, Sorted<Front, (Key, Kept)>>);
 
 impl Rows {
     pub(crate) fn insert(&mut self, ns: &Namespace, key: Key, kept: Kept) {
@@ -26,8 +20,9 @@ impl Rows {
             Some(space) => space,
             None => self.0.entry(ns.clone()).or_default(),
         };
-        match space.find(rank(&key), |(other, _)| other.cmp(&key)) {
-            Err(at) => space.insert(at, (key, kept)),
+        let front = front(&key);
+        match space.find(front, |(other, _)| other.cmp(&key)) {
+            Err(at) => space.insert(at, front, (key, kept)),
             Ok(at) => {
                 if let Some(row) = space.get_mut(at) {
                     row.1 = kept;
@@ -38,7 +33,7 @@ impl Rows {
 
     fn remove(&mut self, ns: &Namespace, key: &Key) {
         let Some(space) = self.0.get_mut(ns) else { return };
-        if let Ok(at) = space.find(rank(key), |(other, _)| other.cmp(key)) {
+        if let Ok(at) = space.find(front(key), |(other, _)| other.cmp(key)) {
             space.remove(at);
         }
         if space.is_empty() {
@@ -65,17 +60,22 @@ impl Rows {
 
     /// The rows of a namespace.
     pub(crate) fn of(&self, ns: &Namespace) -> impl Iterator<Item = (&Key, &Kept)> {
-        self.0.get(ns).into_iter().flat_map(|space| space.iter().map(|(key, kept)| (key, kept)))
+        self.0
+            .get(ns)
+            .into_iter()
+            .flat_map(|space| space.iter().map(|(_, (key, kept))| (key, kept)))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Namespace, &Key, Kept)> {
-        self.0.iter().flat_map(|(ns, space)| space.iter().map(move |(key, kept)| (ns, key, *kept)))
+        self.0
+            .iter()
+            .flat_map(|(ns, space)| space.iter().map(move |(_, (key, kept))| (ns, key, *kept)))
     }
 
     /// Everything, by namespace.
     pub(crate) fn into_spaces(
         self,
     ) -> impl Iterator<Item = (Namespace, impl Iterator<Item = (Key, Kept)>)> {
-        self.0.into_iter().map(|(ns, space)| (ns, space.drain()))
+        self.0.into_iter().map(|(ns, space)| (ns, space.drain().map(|(_, row)| row)))
     }
 }

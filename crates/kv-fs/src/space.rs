@@ -6,20 +6,19 @@ use kv_core::{CreationPage, Cursor, Key};
 
 use crate::{
     index::Kept,
-    sorted::{At, Rank, Ranked, Sorted},
+    sorted::{At, Sorted},
     table::{Entry, Place, Stamp},
 };
 
 #[derive(Debug, Default)]
 pub(crate) struct Space {
-    keys: Sorted<Slot>,
-    by_creation: Sorted<(u64, Key)>,
+    keys: Sorted<Front, Slot>,
+    by_creation: Sorted<u64, Key>,
 }
 
 /// A key and its [`Entry`].
 #[derive(Debug)]
 pub(crate) struct Slot {
-    rank: Rank,
     key: Key,
     created: u64,
     pub(crate) modified: u64,
@@ -27,27 +26,15 @@ pub(crate) struct Slot {
     spot: Spot,
 }
 
-/// The first 16 bytes of a key.
-pub(crate) fn rank(key: &Key) -> Rank {
+/// The first 16 bytes of a key: most comparisons need to look no further.
+pub(crate) type Front = u128;
+
+pub(crate) fn front(key: &Key) -> Front {
     let mut front = [0; 16];
     for (byte, letter) in front.iter_mut().zip(key.as_str().bytes()) {
         *byte = letter;
     }
-    let front = u128::from_be_bytes(front);
-    [(front >> 64) as u64, front as u64]
-}
-
-impl Ranked for Slot {
-    fn rank(&self) -> Rank {
-        self.rank
-    }
-}
-
-/// By number, which no two have in common.
-impl Ranked for (u64, Key) {
-    fn rank(&self) -> Rank {
-        [self.0, 0]
-    }
+    u128::from_be_bytes(front)
 }
 
 /// A [`Place`] in less room.
@@ -74,7 +61,7 @@ impl From<Place> for Spot {
 
 impl Slot {
     pub(crate) fn new(key: Key, created: u64, version: u64, place: Place) -> Self {
-        Self { rank: rank(&key), key, created, modified: 0, version, spot: Spot::from(place) }
+        Self { key, created, modified: 0, version, spot: Spot::from(place) }
     }
 
     pub(crate) fn key(&self) -> &Key {
@@ -128,12 +115,13 @@ impl Slot {
 impl Space {
     /// From what the index says, in the order of names.
     pub(crate) fn new(rows: impl Iterator<Item = (Key, Kept)>) -> Self {
-        let slot = |(key, Kept { created, modified, stamp })| Slot {
-            modified,
-            ..Slot::new(key, created, 0, Place::File(stamp))
+        let slot = |(key, Kept { created, modified, stamp })| {
+            let front = front(&key);
+            (front, Slot { modified, ..Slot::new(key, created, 0, Place::File(stamp)) })
         };
-        let keys: Sorted<Slot> = rows.map(slot).collect();
-        let mut order: Vec<_> = keys.iter().map(|slot| (slot.created, slot.key.clone())).collect();
+        let keys: Sorted<Front, Slot> = rows.map(slot).collect();
+        let mut order: Vec<_> =
+            keys.iter().map(|(_, slot)| (slot.created, slot.key.clone())).collect();
         order.sort_by_key(|(created, _)| *created);
         Self { keys, by_creation: order.into_iter().collect() }
     }
@@ -144,11 +132,11 @@ impl Space {
 
     /// Every key, by name.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.keys.iter()
+        self.keys.iter().map(|(_, slot)| slot)
     }
 
     fn find(&self, key: &Key) -> Result<At, At> {
-        self.keys.find(rank(key), |slot| slot.key.cmp(key))
+        self.keys.find(front(key), |slot| slot.key.cmp(key))
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Slot> {
@@ -163,16 +151,16 @@ impl Space {
     /// Adds a key that is not there yet, with a number that no key has.
     pub(crate) fn insert(&mut self, slot: Slot) {
         let created = slot.created;
-        let at = self.by_creation.find([created, 0], |_| Ordering::Equal);
-        self.by_creation.insert(at.unwrap_or_else(|at| at), (created, slot.key.clone()));
+        let at = self.by_creation.find(created, |_| Ordering::Equal);
+        self.by_creation.insert(at.unwrap_or_else(|at| at), created, slot.key.clone());
         let at = self.find(&slot.key);
-        self.keys.insert(at.unwrap_or_else(|at| at), slot);
+        self.keys.insert(at.unwrap_or_else(|at| at), front(&slot.key), slot);
     }
 
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Slot> {
         let at = self.find(key).ok()?;
         let slot = self.keys.remove(at)?;
-        if let Ok(at) = self.by_creation.find([slot.created, 0], |_| Ordering::Equal) {
+        if let Ok(at) = self.by_creation.find(slot.created, |_| Ordering::Equal) {
             self.by_creation.remove(at);
         }
         Some(slot)
@@ -184,13 +172,13 @@ impl Space {
             after.map_or(Ordering::Greater, |after| slot.key.cmp(after).then(Ordering::Less))
         };
         let from =
-            self.keys.find(after.map(rank).unwrap_or_default(), above).unwrap_or_else(|at| at);
-        self.keys.iter_from(from).map(|slot| slot.key.clone()).take(limit).collect()
+            self.keys.find(after.map(front).unwrap_or_default(), above).unwrap_or_else(|at| at);
+        self.keys.iter_from(from).map(|(_, slot)| slot.key.clone()).take(limit).collect()
     }
 
     pub(crate) fn newest_first(&self, cursor: Option<&Cursor>, limit: usize) -> CreationPage {
         let before = cursor.map_or(u64::MAX, Cursor::sequence);
-        let at = self.by_creation.find([before, 0], |_| Ordering::Equal);
+        let at = self.by_creation.find(before, |_| Ordering::Equal);
         let mut rest = self.by_creation.iter_before(at.unwrap_or_else(|at| at));
         let page: Vec<_> = rest.by_ref().take(limit).collect();
         let next = match page.last() {
