@@ -236,7 +236,7 @@ fn damaged(what: &'static str) -> UnlockError {
     UnlockError::Damaged { source }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl Header {
     /// What one good copy says.
     pub(crate) fn decode_good(bytes: &[u8]) -> Option<Self> {

@@ -7,6 +7,8 @@ mod directory;
 mod envelope;
 mod error;
 mod evm;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 #[cfg(test)]
 mod golden;
 mod header;

@@ -200,5 +200,13 @@ fn aad(keys: &Keys, class: &'static str, number: u64) -> Aad {
     Aad::new(class).bytes(&keys.wallet_id()).number(number)
 }
 
+/// What these bytes are as a small entry and as a page, written back.
+#[cfg(feature = "testing")]
+pub(crate) fn decode_directory(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let entry = Entry::decode(bytes).map(|entry| entry.encode());
+    let page = PageRecord::decode(bytes).map(|page| page.encode());
+    [entry, page].into_iter().flatten()
+}
+
 #[cfg(test)]
 mod tests;

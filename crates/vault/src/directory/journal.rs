@@ -20,6 +20,9 @@ const FOLD_AT: usize = 500;
 /// One fold takes in at most so many old pages, so that no batch grows beyond about 1 MiB by it.
 const MERGED_AT_ONCE: usize = 16;
 
+/// No history reaches a number above this; beyond it sums would overflow.
+const LAST: u64 = u64::MAX / 2;
+
 /// What lies on disk. Only changed under the ordering lock.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -180,6 +183,9 @@ impl Journal {
         names: &mut Names,
     ) -> Result<(), Error> {
         let number = NonZeroU64::new(number).ok_or_else(|| broken("a page is numbered 0"))?;
+        if number.get().max(record.through) > LAST {
+            return Err(broken("a number that no history reaches"));
+        }
         for tomb in &record.tombs {
             let Some(page) = self.pages.get(&tomb.page) else {
                 continue; // Merged meanwhile.
@@ -210,6 +216,9 @@ impl Journal {
         entry: &Entry,
         names: &mut Names,
     ) -> Result<(), Error> {
+        if number > LAST {
+            return Err(broken("a number that no history reaches"));
+        }
         if number != self.newest + 1 {
             return Err(broken("a part of the name directory is missing"));
         }

@@ -14,6 +14,8 @@ use std::num::NonZeroU64;
 
 use kv_core::{Key, Namespace};
 
+#[cfg(feature = "testing")]
+pub(crate) use format::decode_directory;
 pub(crate) use format::{ENTRIES, PAGES, namespace_of, open_entry, open_page};
 pub(crate) use journal::Journal;
 pub(crate) use load::load;
