@@ -13,6 +13,8 @@ mod fence_machine;
 mod fence_plan;
 mod fence_state;
 mod frame;
+#[cfg(feature = "testing")]
+pub mod fuzz;
 mod head;
 mod log;
 mod merge;

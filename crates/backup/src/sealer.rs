@@ -111,6 +111,14 @@ impl ObjectSealer {
         codec::decode(kind, &plain).map_err(|_| damaged())
     }
 
+    /// Seals bytes that nothing has packed.
+    #[cfg(feature = "testing")]
+    pub(crate) fn seal_raw(&self, id: &ObjectId, packed: &[u8]) -> Result<Bytes> {
+        let keys = self.keys()?;
+        let aad = aad(&keys, id, ObjectHash::NONE);
+        vault::seal(keys.backup_content(), &aad, packed).map(Bytes::from).map_err(seal_error)
+    }
+
     /// The keys, while they are there.
     pub(crate) fn keys(&self) -> Result<Keys> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -162,7 +170,7 @@ fn open_error(error: EnvelopeError, name: ObjectName) -> Error {
     }
 }
 
-fn pack(plain: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn pack(plain: &[u8]) -> Option<Vec<u8>> {
     if plain.len() > MAX_PLAIN {
         return None;
     }
@@ -174,6 +182,12 @@ fn pack(plain: &[u8]) -> Option<Vec<u8>> {
     packed.extend_from_slice(&compressed);
     packed.resize(len as usize, 0);
     Some(packed)
+}
+
+/// What [`pack`] packed, for the fuzzers.
+#[cfg(feature = "testing")]
+pub(crate) fn open_packed(packed: &[u8]) -> Option<Vec<u8>> {
+    unpack(packed)
 }
 
 fn unpack(packed: &[u8]) -> Option<Vec<u8>> {

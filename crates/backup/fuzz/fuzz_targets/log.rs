@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    backup::fuzz::log(data, std::sync::Arc::new(kv_mem::MemStore::new()))
+    backup::fuzz::log(data, std::sync::Arc::new(kv_mem::MemStore::new()));
 });

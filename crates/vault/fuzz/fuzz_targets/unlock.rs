@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    vault::fuzz::unlock(data, std::sync::Arc::new(kv_mem::MemStore::new()))
+    vault::fuzz::unlock(data, std::sync::Arc::new(kv_mem::MemStore::new()));
 });
