@@ -81,9 +81,9 @@ impl World {
         }
     }
 
-    /// A clock jumps by some hours, forward or back.
+    /// A clock jumps by up to a day, forward or back.
     fn jump(&mut self, d: usize) {
-        let (clock, by) = (&self.devices[d].clock, self.random.below(20_000_000));
+        let (clock, by) = (&self.devices[d].clock, self.random.below(86_400_000));
         let now = kv_core::Clock::now(&**clock).0;
         let to = if self.random.below(2) == 0 { now + by } else { now.saturating_sub(by) };
         clock.set(kv_core::Timestamp(to));
@@ -119,14 +119,17 @@ impl World {
                 self.open(d).await?;
             }
         }
-        for d in [0, 1, 0, 1, 0] {
-            self.meet(d).await?;
-        }
+        self.all_meet().await?;
         if self.one_is_retired {
+            // It learns of it, rejoins, and the others learn of that.
+            for d in [0, 1, 0, 1, 0, 1] {
+                self.write_merge(d).await?;
+                self.meet(d).await?;
+            }
+            self.all_meet().await?;
             self.tally.retired += 1;
-        } else {
-            self.all_agree().await?;
         }
+        self.all_agree().await?;
         for at in 0..self.clouds.len() {
             let damaged = self.clouds[at].was_damaged();
             if let Err(broken) = self.restore_from(at).await
@@ -144,6 +147,13 @@ impl World {
         Ok(())
     }
 
+    async fn all_meet(&mut self) -> Result<(), Broken> {
+        for d in [0, 1, 0, 1, 0] {
+            self.meet(d).await?;
+        }
+        Ok(())
+    }
+
     /// A device posts and polls, which must succeed now.
     async fn meet(&mut self, d: usize) -> Result<(), Broken> {
         let Some(session) = self.devices[d].running() else { return Ok(()) };
@@ -155,6 +165,9 @@ impl World {
         self.tell(format_args!("device {d} polls at the end: {report:?}"));
         let report = report.map_err(|e| format!("device {d} cannot poll honest clouds: {e:?}"))?;
         self.polled(&report);
+        if report.retired {
+            self.rejoin(d).await?;
+        }
         let content = self.look(d).await?;
         self.oracle.merged(self.devices[d].life, &content);
         Ok(())

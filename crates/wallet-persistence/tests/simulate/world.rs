@@ -28,7 +28,7 @@ pub(crate) struct World {
     /// ... and whether both do, and fail only while they are down.
     clouds_are_honest: bool,
     /// Whether a device stayed away for so long, by clocks that jump, that it does not count any
-    /// more: then the others are not told what it does.
+    /// more until it has rejoined.
     pub(crate) one_is_retired: bool,
     pub(crate) on_fs: bool,
 }
@@ -270,6 +270,9 @@ impl World {
             Ok(report) => {
                 self.tally.polls += 1;
                 self.polled(&report);
+                if report.retired {
+                    self.rejoin(d).await?;
+                }
                 let failed = report.writers.iter().any(|writer| writer.failure.is_some());
                 if failed && self.is_calm() && !self.has_failed(d) {
                     return Err(format!("device {d} cannot merge from honest clouds: {report:?}"));
@@ -290,6 +293,22 @@ impl World {
         self.tally.merged += report.writers.iter().map(|writer| writer.changes).sum::<u64>();
         self.one_is_retired |= report.retired;
         self.one_is_retired |= report.writers.iter().any(|writer| writer.retired);
+    }
+
+    /// The others do not count this device any more: it takes what they have and offers its own
+    /// under a new name.
+    pub(crate) async fn rejoin(&mut self, d: usize) -> Result<(), Broken> {
+        let Some(session) = self.devices[d].running() else { return Ok(()) };
+        let outcome = session.rejoin().await;
+        self.tell(format_args!("device {d} rejoins: {outcome:?}"));
+        match outcome {
+            Ok(_) => {
+                let status = session.status().map_err(|e| format!("status: {e:?}"))?;
+                self.oracle.writers.insert(status.writer, self.devices[d].life);
+                Ok(())
+            }
+            Err(error) => self.refused(d, "rejoin", &error).await,
+        }
     }
 
     pub(crate) async fn verify(&mut self, d: usize) -> Result<(), Broken> {
