@@ -236,3 +236,95 @@ impl Head {
         Known(HeadOthers::of(self).known.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Class, ObjectHash, ObjectId, Stamp};
+
+    const US: WriterId = WriterId::from_bytes([0; 16]);
+
+    fn object(writer: u8, number: u64) -> ObjectRef {
+        let writer = WriterId::from_bytes([writer; 16]);
+        let id =
+            ObjectId { class: Class::Head, writer, epoch: 0, from: number, to: number, part: 0 };
+        ObjectRef { id, hash: ObjectHash::of(&number.to_le_bytes()) }
+    }
+
+    fn head(seen: Vec<ObjectRef>, extensions: Vec<(u32, Vec<u8>)>) -> Head {
+        let dump = object(9, 1);
+        Head { time: 5, sequence: 1, dump, newest: None, previous: None, seen, extensions }
+    }
+
+    fn ours(number: u64) -> ObjectRef {
+        let mut ours = object(0, number);
+        ours.id.writer = US;
+        ours
+    }
+
+    #[test]
+    fn a_head_names_only_what_its_restore_point_holds() {
+        let mut others = Others::new();
+        for (number, at) in [(1, 10), (2, 20), (3, 30)] {
+            others.applied(object(7, number), &head(Vec::new(), Vec::new()), US, at, 0);
+            let mut known = Known::default();
+            known.add(&Stamp { time: number, counter: 0, writer: object(7, 0).id.writer });
+            others.set_known(&known, at, 0);
+        }
+        let known = |others: &Others, sequence| {
+            let told = head(Vec::new(), vec![others.extension(sequence)]);
+            told.known().0.into_values().next()
+        };
+        for (sequence, seen, time) in [
+            (9, vec![], None),
+            (10, vec![object(7, 1)], Some((1, 0))),
+            (29, vec![object(7, 2)], Some((2, 0))),
+            (30, vec![object(7, 3)], Some((3, 0))),
+        ] {
+            assert_eq!(others.seen_at(sequence), seen, "at {sequence}");
+            assert_eq!(known(&others, sequence), time, "at {sequence}");
+        }
+        assert_eq!(others.newest(object(7, 0).id.writer).unwrap().head, object(7, 3));
+        // What only restore points need that are made already is forgotten, and nothing else.
+        let mut backed_up = others.clone();
+        backed_up.applied(object(8, 1), &head(Vec::new(), Vec::new()), US, 31, 25);
+        backed_up.applied(object(7, 4), &head(Vec::new(), Vec::new()), US, 40, 25);
+        backed_up.set_known(&Known::default(), 40, 25);
+        for sequence in [25, 30, 35, 40] {
+            let mut expected = others.seen_at(sequence);
+            if sequence >= 31 {
+                expected.push(object(8, 1));
+            }
+            if sequence >= 40 {
+                expected.retain(|seen| seen.id.writer != object(7, 0).id.writer);
+                expected.insert(0, object(7, 4));
+            }
+            assert_eq!(backed_up.seen_at(sequence), expected, "at {sequence}");
+        }
+        assert!(backed_up.seen_at(19).is_empty(), "a restore point that is made");
+        assert_eq!(known(&backed_up, 25), known(&others, 25));
+    }
+
+    #[test]
+    fn what_others_have_of_ours_only_grows() {
+        let mut others = Others::new();
+        let has = |others: &Others| others.waiting_for().map(|a| a.has_ours_to).collect::<Vec<_>>();
+        others.applied(object(7, 1), &head(vec![ours(12)], Vec::new()), US, 1, 0);
+        assert_eq!(has(&others), [12]);
+        others.applied(object(7, 2), &head(vec![ours(3)], Vec::new()), US, 2, 0);
+        others.applied(object(7, 3), &head(Vec::new(), Vec::new()), US, 3, 0);
+        assert_eq!(has(&others), [12]);
+        others.applied(object(8, 1), &head(vec![object(7, 3)], Vec::new()), US, 4, 0);
+        assert_eq!(has(&others), [12, 0], "of us it has nothing");
+        let writer = object(8, 0).id.writer;
+        assert!(others.retire(Retired { writer, sequence: 1, since: 0 }));
+        assert!(!others.retire(Retired { writer, sequence: 2, since: 9 }), "once");
+        assert_eq!(has(&others), [12]);
+    }
+
+    #[test]
+    fn a_head_of_another_version_tells_nothing_and_is_no_error() {
+        let told = head(Vec::new(), vec![(EXTENSION, b"?".to_vec()), (3, Vec::new())]);
+        assert_eq!((told.retired(), told.known()), (Vec::new(), Known::default()));
+    }
+}
