@@ -283,10 +283,11 @@ fn what_is_written_while_merging_wins() {
     let b = recorder_with(Arc::new(store), clock, u64::MAX);
     let writer = b.clone();
     *hook.lock().unwrap() = Some(Arc::new(move |ns, key| {
-        if ns.primary() == "m" && key.as_str() == "k" && writer.sequence() == 0 {
-            // After the merge has begun, before it has read what is here.
-            writer.submit(Batch::new().put(ns, key, b"local")).wait().unwrap();
-            let refused = Batch::new().put(ns, &common::key("other"), b"x").require_absent(ns, key);
+        if ns.primary() == "m" && key.as_str() == "other" && writer.sequence() == 0 {
+            // After the merge has read what is here of "k", before it submits.
+            let k = common::key("k");
+            writer.submit(Batch::new().put(ns, &k, b"local")).wait().unwrap();
+            let refused = Batch::new().put(ns, key, b"x").require_absent(ns, &k);
             assert!(writer.submit(refused).wait().is_err());
         }
     }));

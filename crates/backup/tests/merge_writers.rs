@@ -312,3 +312,24 @@ fn a_new_writer_id_survives_a_crash() {
     let c = Device::restored(&cloud, NOW);
     assert_eq!(c.get("more").as_deref(), Some("later"), "stamps go on behind the old ones");
 }
+
+#[test]
+fn what_a_retired_writer_puts_is_passed_over() {
+    let (d, mut cloud) = devices(2);
+    let (a, late) = (&d[0], &d[1]);
+    a.clock.advance(200 * DAY);
+    assert_eq!(a.recorder.retire_unseen(180 * DAY).unwrap().len(), 1);
+    late.set("late", "v");
+    late.back_up(&mut cloud);
+    let refused = a.try_poll(&cloud);
+    assert!(matches!(refused, Err(Error::Retired(r)) if r.writer == late.writer()), "{refused:?}");
+    assert_eq!(a.get("late"), None);
+    // Nor is it restored, although its head is the newest.
+    late.clock.advance(400 * DAY);
+    a.set("a", "v");
+    a.back_up(&mut cloud);
+    late.set("late", "later");
+    late.back_up(&mut cloud);
+    let restored = Device::restored(&cloud, NOW);
+    assert_eq!((restored.get("late"), restored.get("a").as_deref()), (None, Some("v")));
+}

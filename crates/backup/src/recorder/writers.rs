@@ -146,7 +146,8 @@ impl Recorder {
         (state.newest, state.dump, state.head, state.last_backup) = (None, None, None, None);
         (state.dump_bytes, state.segments_since_dump) = (0, (0, 0));
         state.dumps = Dumps::default();
-        state.last_stamp = order.stamps.last();
+        // A head has a time and no counter: those to come are later than those of the old id.
+        state.last_stamp = (order.stamps.last().0, u32::MAX);
         let batch = Batch::new().put(&self.places.state, &log::state(), log::write(&state)).put(
             &self.places.state,
             &log::others(),
@@ -156,7 +157,7 @@ impl Recorder {
         if let Some(Err(error)) = commit.receipt().outcome() {
             return Err(error.into());
         }
-        order.stamps = StampClock::after(writer, order.stamps.last());
+        order.stamps = StampClock::after(writer, state.last_stamp);
         order.state = state;
         order.others = others;
         drop(order);
