@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Bytes of memory a key costs beside its value, roughly.
-const KEY_MEMORY: u64 = 130;
+const KEY_MEMORY: u64 = 140;
 
 impl CreationOrder for FsStore {
     fn list_newest_first(
