@@ -1,8 +1,9 @@
 //! Lies about time: what is old is served as the newest.
 
 use cloud::testing::Lie;
+use wallet_persistence::{ProfileField, Session};
 
-use crate::bed::{Bed, is_damage, scrubbed};
+use crate::bed::{Bed, is_damage, root, scrubbed, set};
 
 #[tokio::test]
 async fn one_object_rolled_back_is_missed_by_name() {
@@ -88,4 +89,36 @@ async fn an_empty_listing_is_found_by_the_device_and_by_a_second_cloud() {
     let (value, report) = bed.restore(&[0, 1]).await.unwrap();
     assert_eq!(value.as_deref(), Some("new"));
     assert_eq!(report.clouds_agreeing, 1);
+}
+
+/// Two devices are each shown their own history. Nothing of either is lost: when the fork ends, both
+/// hold both.
+#[tokio::test]
+async fn a_fork_between_two_devices_delays_and_loses_nothing() {
+    let bed = Bed::new();
+    let one = bed.old(&[0]).await;
+    let wallet = bed.device(&[0]);
+    wallet.restore(&root(), |_| ()).await.unwrap();
+    let two = wallet.unlock(&root()).await.unwrap();
+    let both = [&one, &two];
+    let seen = |session: &Session| {
+        let name = session.profile(ProfileField::GivenName).unwrap();
+        (name, session.profile(ProfileField::Gender).unwrap())
+    };
+    bed.malice[0].lie(Lie::Fork { from: bed.malice[0].now() });
+    set(&one, "new").await;
+    two.set_profile(ProfileField::Gender, "set").await.unwrap();
+    for session in both {
+        session.post_backup().await.unwrap();
+        session.poll_backups().await.unwrap();
+    }
+    assert_eq!(seen(&one), (Some("new".to_owned()), None));
+    assert_eq!(seen(&two), (Some("old".to_owned()), Some("set".to_owned())));
+    bed.malice[0].be_honest();
+    for session in both {
+        session.poll_backups().await.unwrap();
+    }
+    for session in both {
+        assert_eq!(seen(session), (Some("new".to_owned()), Some("set".to_owned())));
+    }
 }
