@@ -16,6 +16,8 @@ pub struct ChainWalk {
     left: u64,
     /// The segment that ends there.
     next: Option<Link>,
+    /// Other dumps hold everything up to these.
+    covered: Vec<u64>,
 }
 
 /// A segment that was opened and belongs where it stands.
@@ -46,25 +48,27 @@ impl ChainWalk {
             });
         }
         let (writer, dump_from) = (dump.writer, dump.from);
-        Ok(Self { writer, dump_from, left: head.sequence, next: head.newest.clone() })
+        Ok(Self {
+            writer,
+            dump_from,
+            left: head.sequence,
+            next: head.newest.clone(),
+            covered: Vec::new(),
+        })
     }
 
     /// Begins at the segment `newest` of a writer and goes back to `floor`: what a dump holds that
     /// surely has everything up to there, or where somebody stops reading.
     pub fn back_to(writer: WriterId, newest: Option<Link>, floor: u64) -> Self {
         let left = newest.as_ref().map_or(floor, |link| link.range().1);
-        Self { writer, dump_from: floor, left, next: newest }
+        Self { writer, dump_from: floor, left, next: newest, covered: Vec::new() }
     }
 
-    /// The same walk with another end: a dump that was found on the way.
+    /// The same walk over older dumps, which hold everything up to these sequence numbers. Where a
+    /// device had to drop its log, a dump takes the place of segments that were never made.
     #[must_use]
-    pub fn down_to(self, floor: u64) -> Self {
-        Self { dump_from: floor, ..self }
-    }
-
-    /// What was not walked yet ends with this sequence number.
-    pub fn left(&self) -> u64 {
-        self.left
+    pub fn over(self, covered: impl IntoIterator<Item = u64>) -> Self {
+        Self { covered: covered.into_iter().collect(), ..self }
     }
 
     /// The segment to fetch next; `None` when the dump covers the rest.
@@ -73,9 +77,16 @@ impl ChainWalk {
             return Ok(None);
         }
         let missing = Error::BrokenChain { what: "a segment is missing between dump and head" };
-        let link = self.next.as_ref().ok_or(missing)?;
+        let is_covered = self.covered.contains(&self.left);
+        let Some(link) = &self.next else {
+            return if is_covered { Ok(None) } else { Err(missing) };
+        };
         link.check(self.writer)?;
-        if link.range().1 != self.left {
+        let end = link.range().1;
+        if is_covered && end <= self.dump_from {
+            return Ok(None);
+        }
+        if end != self.left && !(is_covered && end < self.left) {
             return Err(Error::BrokenChain { what: "two segments do not follow each other" });
         }
         Ok(Some(link))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{KeptDump, Link, ObjectRef, WriterId};
+use crate::{KeptDump, Link, ObjectRef, WriterId, dump};
 
 /// The newest version of [`BackupState`] this program reads.
 pub(crate) const STATE_VERSION: u32 = 1;
@@ -46,9 +46,19 @@ pub struct Dumps {
     /// All that are kept, newest first; [`BackupState::dump`] is the first.
     pub kept: Vec<KeptDump>,
     /// For each verified dump, oldest first, until it has had its effect: when it was verified, in
-    /// milliseconds since the Unix epoch, and from which sequence number on it stands. What is
-    /// older than that and not kept may go after a grace.
-    pub sweeps: Vec<(u64, u64)>,
+    /// milliseconds since the Unix epoch, and its index. What is older than the dump, and neither it
+    /// nor a later one keeps, may go after a grace.
+    pub sweeps: Vec<(u64, ObjectRef)>,
+}
+
+impl Dumps {
+    /// Whether a dump made at `now` would let older ones go that hold something else: no restore point
+    /// of the last `window` milliseconds needs them.
+    pub fn can_drop(&self, now: u64, window: u64) -> bool {
+        let kept = dump::keep(self.kept.clone(), now, window).len();
+        let newest = self.kept.first().map_or(0, |dump| dump.index.id.from);
+        self.kept.iter().skip(kept).any(|dump| dump.index.id.from < newest)
+    }
 }
 
 impl BackupState {

@@ -258,7 +258,7 @@ fn state_log_entry_tombstones_and_frame_v1() {
         let head = Some(object(Class::Head, WRITER, 4, 4, 0));
         let rest = (Some(1_700_000_000_000u64), 1000u64, (200u64, 3u64));
         let seen = vec![object(Class::Head, OTHER, 1, 1, 0)];
-        let dumps = (None::<KeptDump>, vec![kept()], vec![(1_650_000_000_000u64, 3u64)]);
+        let dumps = (None::<KeptDump>, vec![kept()], vec![(1_650_000_000_000u64, kept().index)]);
         by_hand::encode(&(first, dump, head, rest, seen, dumps, Some((7u64, 8u64, 9u64))))
     });
     let store = Arc::new(MemStore::new());

@@ -3,11 +3,11 @@
 use std::{env, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
-use wallet_persistence::{AccountId, CloudUrl, ProfileField, parse_chain};
+use wallet_persistence::{AccountId, CloudUrl, ProfileField, RestoreAt, parse_chain};
 
 use crate::{
     exit::{self, Code, Failure},
-    signature,
+    signature, time,
 };
 
 /// Keeps a wallet's data: durable, encrypted, backed up to clouds of your choice, restorable from
@@ -59,10 +59,15 @@ pub(crate) enum Command {
         /// The cloud that has the backup, dir:PATH; several are compared
         #[arg(long = "cloud", value_name = "URL", required = true, value_parser = cloud)]
         clouds: Vec<CloudUrl>,
+        /// The newest restore point at or before: a time such as 2026-01-31T18:00:00Z or
+        /// 2026-01-31, or the number of a change [default: the newest there is]
+        #[arg(long, value_name = "TIME|SEQUENCE", value_parser = at, default_value = "newest",
+            hide_default_value = true)]
+        at: RestoreAt,
     },
     /// Read everything and report damage; exit code 4 if there is any
     Verify {
-        /// Also read everything in the clouds
+        /// Also read everything in the clouds, and compare this device with its newest backup
         #[arg(long)]
         cloud: bool,
     },
@@ -244,6 +249,13 @@ pub(crate) enum Backup {
     Status,
     /// List the restore points and objects in the clouds
     List,
+    /// Put what has changed since the last full dump up anew, in one place, whether that is due or
+    /// not; it is read back before it counts
+    Dump {
+        /// Put everything up anew: needs nothing that is in the clouds already
+        #[arg(long)]
+        full: bool,
+    },
 }
 
 /// Reads the command line. What is left to do after help or wrong use is to exit.
@@ -264,6 +276,18 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 
 fn cloud(text: &str) -> Result<CloudUrl, String> {
     CloudUrl::parse(text).map_err(|error| error.to_string())
+}
+
+fn at(text: &str) -> Result<RestoreAt, String> {
+    if text == "newest" {
+        return Ok(RestoreAt::Newest);
+    }
+    if let Ok(sequence) = text.parse() {
+        return Ok(RestoreAt::Sequence(sequence));
+    }
+    time::parse(text).map(RestoreAt::Time).ok_or_else(|| {
+        "neither the number of a change nor a time such as 2026-01-31T18:00:00Z".to_owned()
+    })
 }
 
 fn chain(text: &str) -> Result<u64, String> {

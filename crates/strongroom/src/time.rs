@@ -14,6 +14,42 @@ pub(crate) fn iso(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// Reads `2022-09-20T09:31:23Z`, `2022-09-20T09:31Z` or `2022-09-20` (its beginning), all in UTC:
+/// milliseconds since the Unix epoch.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    let (date, time) = match text.split_once('T') {
+        Some((date, time)) => (date, time.strip_suffix('Z')?),
+        None => (text, "00:00:00"),
+    };
+    let number = |digits: &str, len: usize| {
+        let all_digits = digits.len() == len && digits.bytes().all(|b| b.is_ascii_digit());
+        all_digits.then(|| digits.parse::<u64>().ok())?
+    };
+    let mut parts = date.split('-');
+    let (year, month, day) =
+        (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    let mut clock = time.split(':');
+    let (hour, minute) = (number(clock.next()?, 2)?, number(clock.next()?, 2)?);
+    let second = clock.next().map_or(Some(0), |second| number(second, 2))?;
+    if parts.next().is_some() || clock.next().is_some() || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let days = days(year, month, day)?;
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
+}
+
+/// The number of days from 1970-01-01 to a date that exists: `days_from_civil`, the inverse of [`civil`].
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let shifted_year = year - u64::from((1..=2).contains(&month) && year > 0);
+    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
+    let shifted_month = (month + 9) % 12;
+    let day_of_year = (153 * shifted_month + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    // What does not come out as it went in is no date.
+    (civil(days) == (year, month, day)).then_some(days)
+}
+
 /// A moment, in milliseconds since the Unix epoch, with its age.
 pub(crate) fn with_age(ms: u64) -> String {
     format!("{} ({})", iso(ms / 1000), ago(now().saturating_sub(ms)))
@@ -61,6 +97,34 @@ mod tests {
         assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(iso(1_663_666_283), "2022-09-20T09:31:23Z");
         assert_eq!(iso(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn moments_are_read_back() {
+        for seconds in [0, 951_782_399, 951_782_400, 1_663_666_283, 4_107_542_400] {
+            assert_eq!(parse(&iso(seconds)), Some(seconds * 1000));
+        }
+        assert_eq!(parse("2022-09-20"), parse("2022-09-20T00:00:00Z"));
+        assert_eq!(parse("2022-09-20T09:31Z"), parse("2022-09-20T09:31:00Z"));
+        for bad in [
+            "",
+            "2022",
+            "2022-9-20",
+            "2022-02-30",
+            "2022-13-01",
+            "2022-00-10",
+            "2022-01-00",
+            "2022-09-20T09:31:23",
+            "2022-09-20T24:00Z",
+            "2022-09-20T09Z",
+            "1969-12-31",
+            "x",
+            "2022-09-20-01",
+            "2022-09-20T09:60Z",
+            "2022-09-20T+9:31Z",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

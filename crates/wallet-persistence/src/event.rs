@@ -45,6 +45,12 @@ pub enum Event {
         /// Whether that is this device.
         mine: bool,
     },
+    /// A dump failed, or the deleting of what is no longer needed; it is tried again later. Backups
+    /// go on.
+    DumpFailed {
+        /// Why, as a chain of messages.
+        reason: String,
+    },
     /// The session is locked; nothing follows.
     Locked,
 }

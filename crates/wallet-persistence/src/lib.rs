@@ -40,7 +40,8 @@ pub use event::Event;
 pub use profile::{BadProfileValue, ProfileField};
 pub use registry::{KINDS, Kind};
 pub use replicate::{
-    BackupListing, BackupReport, HeadSummary, ObjectSummary, PollReport, RejoinReport, WriterReport,
+    BackupListing, BackupReport, DumpKind, DumpReport, HeadSummary, ObjectSummary, PollReport,
+    RejoinReport, WriterReport,
 };
 pub use restore::{RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;

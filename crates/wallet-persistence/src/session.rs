@@ -18,8 +18,9 @@ use tokio::{
 };
 
 use crate::{
-    Account, AccountId, BackupListing, BackupReport, Digest, Error, Event, EvmTransaction,
-    Imported, PollReport, ProfileField, RejoinReport, Result, Status, VerifyReport, chain_data,
+    Account, AccountId, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
+    EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, Result, Status,
+    VerifyReport, chain_data,
     digest, error::chain, replicate, tower::Tower, verify, wallet::blocking,
 };
 
@@ -41,12 +42,27 @@ pub(crate) struct Inner {
     pub(crate) posting: tokio::sync::Mutex<()>,
     /// One poll at a time.
     pub(crate) polling: tokio::sync::Mutex<()>,
+    /// One dump or sweep at a time. Taken before `posting`.
+    pub(crate) dumping: tokio::sync::Mutex<()>,
+    /// Who compares the store with an older moment.
+    pub(crate) watches: replicate::Watches,
+    /// Heads of this process that will be replaced.
+    pub(crate) old_heads: replicate::OldHeads,
     /// The newest heads of other writers.
     pub(crate) seen: Mutex<Vec<ObjectRef>>,
     events: broadcast::Sender<Event>,
     locked: AtomicBool,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// The dump or sweep that goes on behind the backups.
+    upkeep: Mutex<Upkeep>,
+}
+
+#[derive(Debug, Default)]
+struct Upkeep {
+    task: Option<JoinHandle<()>>,
+    /// After a failure it is not tried again before this time.
+    not_before: u64,
 }
 
 /// How many events a slow listener may miss before it is told that it did.
@@ -64,11 +80,15 @@ impl Session {
             clouds: OnceCell::new(),
             posting: tokio::sync::Mutex::new(()),
             polling: tokio::sync::Mutex::new(()),
+            dumping: tokio::sync::Mutex::new(()),
+            watches: replicate::Watches::default(),
+            old_heads: replicate::OldHeads::default(),
             seen,
             events: broadcast::channel(EVENTS).0,
             locked: AtomicBool::new(false),
             stop,
             task: Mutex::new(None),
+            upkeep: Mutex::default(),
         });
         if let Some(every) = every.filter(|_| has_cloud) {
             let task =
@@ -212,10 +232,26 @@ impl Session {
         Ok(status)
     }
 
-    /// Puts everything that is not yet in the clouds there; a dump first where one is due.
+    /// Puts everything that is not yet in the clouds there. Where a dump is due it is made, too, and
+    /// what no restore point needs any more is deleted.
     pub async fn post_backup(&self) -> Result<BackupReport> {
         self.tower()?;
-        self.inner.post().await
+        let mut report = self.inner.post().await?;
+        if let Some(dump) = self.inner.keep_up().await? {
+            report.dumped = Some(dump.entries);
+            report.objects += dump.objects;
+            report.bytes += dump.bytes;
+        }
+        Ok(report)
+    }
+
+    /// Makes a dump now, whether one is due or not: a full one does not need anything that was put
+    /// before it. It is read back from every cloud before it counts.
+    pub async fn dump(&self, kind: DumpKind) -> Result<DumpReport> {
+        self.tower()?;
+        let clouds = self.inner.clouds().await?;
+        let made = replicate::dump(&self.inner, clouds, Some(kind)).await?;
+        made.ok_or(Error::Task)
     }
 
     /// Looks what the other devices of this wallet have put into the clouds, and merges it: records
@@ -273,7 +309,15 @@ impl Session {
             Some(task) => task.await.map_err(|_| Error::Task),
             None => Ok(()),
         };
-        // A backup or a poll that somebody asked for may still be under way.
+        let upkeep =
+            std::mem::take(&mut *self.inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(task) = upkeep.task {
+            // A dump that does not come to its end leaves nothing that counts.
+            task.abort();
+            let _ = task.await;
+        }
+        // A backup, a dump or a poll that somebody asked for may still be under way.
+        let _last_dump = self.inner.dumping.lock().await;
         let _last = self.inner.posting.lock().await;
         let _last_poll = self.inner.polling.lock().await;
         let inner = self.inner.clone();
@@ -320,6 +364,48 @@ impl Inner {
         outcome
     }
 }
+
+impl Inner {
+    /// Makes the dump that is due, and deletes what is no longer needed.
+    async fn keep_up(&self) -> Result<Option<DumpReport>> {
+        let clouds = self.clouds().await?;
+        let (state, settings) = (self.tower.recorder.state(), &self.tower.settings);
+        let now = self.tower.clock.now().0;
+        let made = match replicate::due(&state, settings, now) {
+            Some(_) => replicate::dump(self, clouds, None).await?,
+            None => None,
+        };
+        if replicate::sweep_is_due(&state, settings, now) {
+            replicate::sweep(self, clouds).await?;
+        }
+        Ok(made)
+    }
+
+    /// The same behind the backups that go on, if there is something to do.
+    fn keep_up_in_background(self: &Arc<Self>) {
+        let (state, settings) = (self.tower.recorder.state(), &self.tower.settings);
+        let now = self.tower.clock.now().0;
+        let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = upkeep.task.as_ref().is_none_or(JoinHandle::is_finished);
+        let wanted = (state.dump.is_some() && replicate::due(&state, settings, now).is_some())
+            || replicate::sweep_is_due(&state, settings, now);
+        if !idle || !wanted || now < upkeep.not_before || self.locked.load(Ordering::SeqCst) {
+            return;
+        }
+        let inner = self.clone();
+        upkeep.task = Some(tokio::spawn(async move {
+            if let Err(error) = inner.keep_up().await {
+                tracing::warn!(error = chain(&error), "a dump failed, trying again later");
+                inner.tell(Event::DumpFailed { reason: chain(&error) });
+                let mut upkeep = inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+                upkeep.not_before = now.saturating_add(UPKEEP_PATIENCE);
+            }
+        }));
+    }
+}
+
+/// How long to wait after a failed dump, in milliseconds.
+const UPKEEP_PATIENCE: u64 = 10 * 60 * 1000;
 
 /// The given clouds and those at the addresses, each with retries.
 pub(crate) async fn open_clouds(
@@ -370,6 +456,7 @@ async fn replicate_in_background(
             () = tokio::time::sleep(every) => {}
         }
         let Some(inner) = session.upgrade() else { return };
+        inner.keep_up_in_background();
         if inner.tower.recorder.lag().records == 0 {
             continue;
         }

@@ -19,6 +19,14 @@ pub struct Settings {
     /// For how long removals are remembered at least, also when every device knows of them. Longer
     /// than a restore takes. Default 1 day.
     pub keep_tombstones_for: Duration,
+    /// A full dump is due when the changes since the last one have this share of its size, in
+    /// percent. Default 50.
+    pub full_dump_percent: u32,
+    /// Restore points are kept for so long. Default 30 days.
+    pub keep_restore_points_for: Duration,
+    /// What no restore point needs any more is deleted so long after a verified newer dump: a
+    /// restore under way may still be reading it. Default one day.
+    pub delete_after: Duration,
 }
 
 /// In seconds.
@@ -32,6 +40,9 @@ impl Default for Settings {
             fetch_at_once: 8,
             retire_unseen_after: Duration::from_secs(180 * DAY),
             keep_tombstones_for: Duration::from_secs(DAY),
+            full_dump_percent: 50,
+            keep_restore_points_for: Duration::from_secs(30 * DAY),
+            delete_after: Duration::from_secs(DAY),
         }
     }
 }

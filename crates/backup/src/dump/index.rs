@@ -92,7 +92,7 @@ impl DumpIndex {
 
 /// Which of the dumps to keep, newest first, when one is made at `now`: those through which restore
 /// points of the last `window` milliseconds are reached.
-pub(super) fn keep(dumps: Vec<KeptDump>, now: u64, window: u64) -> Vec<KeptDump> {
+pub(crate) fn keep(dumps: Vec<KeptDump>, now: u64, window: u64) -> Vec<KeptDump> {
     let begin = now.saturating_sub(window);
     let mut kept = Vec::new();
     for dump in dumps {

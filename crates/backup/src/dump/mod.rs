@@ -3,6 +3,7 @@
 mod index;
 mod writer;
 
+pub(crate) use self::index::keep;
 pub use self::{
     index::{DumpIndex, DumpPart, KeptDump, StoreCount},
     writer::{DumpPlace, DumpWriter, PartMaker, SealedPart, UnsealedPart},

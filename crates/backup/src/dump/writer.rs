@@ -107,6 +107,11 @@ impl DumpWriter {
         self
     }
 
+    /// The older dumps that are kept.
+    pub fn kept(&self) -> &[KeptDump] {
+        &self.older
+    }
+
     /// For a thread that makes parts of this dump.
     pub fn maker(&self) -> PartMaker {
         PartMaker {

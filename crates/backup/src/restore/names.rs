@@ -43,6 +43,14 @@ impl NameSet {
         self.0.insert(NameHash::of(name))
     }
 
+    /// Adds all names of `other`.
+    pub fn merge(&mut self, mut other: NameSet) {
+        if self.len() < other.len() {
+            std::mem::swap(self, &mut other);
+        }
+        self.0.extend(other.0);
+    }
+
     /// How many names.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,6 +1,8 @@
 //! `backup`: put changes into the clouds, and see what is there.
 
-use wallet_persistence::{BackupListing, BackupReport, PollReport, RejoinReport, Status};
+use wallet_persistence::{
+    BackupListing, BackupReport, DumpKind, DumpReport, PollReport, RejoinReport, Status,
+};
 
 use super::Context;
 use crate::{
@@ -32,6 +34,13 @@ pub(super) async fn run(context: &Context, command: Backup) -> Result<()> {
                 drop(progress);
                 context.out.result(&report, || rejoined(report.as_ref()))
             }
+            Backup::Dump { full } => {
+                let progress = Progress::spinner("dumping");
+                let kind = if full { DumpKind::Full } else { DumpKind::Delta };
+                let report = session.dump(kind).await?;
+                drop(progress);
+                context.out.result(&report, || dumped(&report))
+            }
             Backup::Status => {
                 let status = session.status()?;
                 context.out.result(&status, || described(&status))
@@ -58,7 +67,7 @@ fn posted(report: &BackupReport) -> String {
         rows.push(row([&"changes", &report.changes]));
     }
     if let Some(entries) = report.dumped {
-        rows.push(row([&"full dump", &format_args!("{entries} entries")]));
+        rows.push(row([&"dump", &format_args!("{entries} entries")]));
     }
     rows.push(row([&"objects", &report.objects]));
     rows.push(row([&"bytes", &bytes(report.bytes)]));
@@ -109,6 +118,20 @@ fn rejoined(report: Option<&RejoinReport>) -> String {
             report.from, report.changes, report.writer
         ),
     }
+}
+
+fn dumped(report: &DumpReport) -> String {
+    let kind = match report.kind {
+        DumpKind::Full => "everything",
+        _ => "what has changed since the last full dump",
+    };
+    table(&[
+        row([&"dumped", &kind]),
+        row([&"entries", &format_args!("{}, {}", report.entries, bytes(report.value_bytes))]),
+        row([&"put", &format_args!("{} objects, {}", report.objects, bytes(report.bytes))]),
+        row([&"read back", &"yes, from every cloud"]),
+        row([&"up to", &format_args!("change {}", report.sequence)]),
+    ])
 }
 
 fn described(status: &Status) -> String {

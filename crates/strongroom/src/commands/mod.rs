@@ -40,7 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Tx(command) => tx::run(&context, command).await,
         Command::Kv(command) => kv::run(&context, command).await,
         Command::Backup(command) => backup::run(&context, command).await,
-        Command::Restore { clouds } => restore::run(&context, clouds).await,
+        Command::Restore { clouds, at } => restore::run(&context, clouds, at).await,
         Command::Verify { cloud } => verify::run(&context, cloud).await,
         Command::Digest => digest::run(&context).await,
         Command::Demo => demo::run(&context).await,

@@ -1,6 +1,6 @@
 //! `restore`: a wallet from its words (or key) and its clouds alone.
 
-use wallet_persistence::{CloudUrl, RestoreReport, WriterReport};
+use wallet_persistence::{CloudUrl, RestoreAt, RestoreProgress, RestoreReport, WriterReport};
 
 use super::Context;
 use crate::{
@@ -10,15 +10,16 @@ use crate::{
     secret, time,
 };
 
-pub(super) async fn run(context: &Context, clouds: Vec<CloudUrl>) -> Result<()> {
+pub(super) async fn run(context: &Context, clouds: Vec<CloudUrl>, at: RestoreAt) -> Result<()> {
     let root = secret::root()?;
     let mut builder = context.wallet();
     for url in clouds {
         builder = builder.cloud_url(url);
     }
     let progress = Progress::bytes("restoring");
-    let outcome =
-        builder.build().restore(&root, |now| progress.set(now.bytes_done, now.bytes_total)).await;
+    let wallet = builder.build();
+    let told = |now: RestoreProgress| progress.set(now.bytes_done, now.bytes_total);
+    let outcome = wallet.restore_at(&root, at, told).await;
     drop(progress);
     let report = outcome.map_err(|e| context.failure(e))?;
     context.out.result(&report, || restored(&report))
@@ -29,7 +30,11 @@ fn restored(report: &RestoreReport) -> String {
         0 => "none".to_owned(),
         n => merged(n, &report.merged),
     };
-    table(&[
+    let heads = report.heads.iter().map(|head| {
+        let what = format!("{} of device {}", time::with_age(head.time), head.writer);
+        row([&"newest seen", &what])
+    });
+    let mut rows = vec![
         row([&"restored", &format_args!("the state of {}", time::with_age(report.time))]),
         row([&"made by", &format_args!("device {}", report.writer)]),
         row([&"up to", &format_args!("change {}", report.sequence)]),
@@ -43,7 +48,9 @@ fn restored(report: &RestoreReport) -> String {
             &format_args!("{} changes, {}", report.changes, bytes(report.value_bytes)),
         ]),
         row([&"fetched", &format_args!("{} objects, {}", report.objects, bytes(report.bytes))]),
-    ])
+    ];
+    rows.splice(3..3, heads);
+    table(&rows)
 }
 
 /// How many others there are and what of them is in the restore.

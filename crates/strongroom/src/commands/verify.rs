@@ -24,6 +24,11 @@ struct Place<'a> {
     cloud: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restore_points: Option<u64>,
+    /// Keys of this device that were compared with its newest backup there, and that differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differing: Option<u64>,
     entries: u64,
     bytes: u64,
     findings: Vec<Found<'a>>,
@@ -47,6 +52,8 @@ pub(super) async fn run(context: &Context, with_clouds: bool) -> Result<()> {
             let clouds = report.clouds.iter().zip(&urls).map(|(cloud, url)| Place {
                 cloud: Some(url),
                 restore_points: Some(cloud.restore_points),
+                compared: Some(cloud.compared),
+                differing: Some(cloud.differing),
                 ..place(&cloud.report)
             });
             let json = Json {
@@ -63,7 +70,8 @@ pub(super) async fn run(context: &Context, with_clouds: bool) -> Result<()> {
             Code::Damage,
             "damage found",
             "where the wallet's own folder is hit, keep it aside and restore into another one; \
-             where a cloud is hit, keep the wallet's folder and back up to another cloud",
+             where only a cloud is hit, keep the wallet's folder and make a full dump \
+             (backup dump --full), or back up to another cloud",
         ));
     }
     Ok(())
@@ -82,6 +90,8 @@ fn place(report: &Report) -> Place<'_> {
     Place {
         cloud: None,
         restore_points: None,
+        compared: None,
+        differing: None,
         entries: report.entries,
         bytes: report.bytes,
         findings: findings.collect(),
@@ -93,7 +103,10 @@ fn human(json: &Json<'_>) -> String {
     for place in std::iter::once(&json.local).chain(&json.clouds) {
         let read = format!("{} entries, {}", place.entries, bytes(place.bytes));
         lines.push(match (place.cloud, place.restore_points) {
-            (Some(url), Some(points)) => format!("{url}: {read}, whole restore points: {points}"),
+            (Some(url), Some(points)) => format!(
+                "{url}: {read}, whole restore points: {points}, keys compared with this device: {}",
+                place.compared.unwrap_or(0)
+            ),
             _ => format!("wallet: {read}"),
         });
         let findings = &place.findings;

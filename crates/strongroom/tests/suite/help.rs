@@ -40,6 +40,7 @@ fn help_is_as_it_was() {
         "backup rejoin",
         "backup status",
         "backup list",
+        "backup dump",
         "restore",
         "verify",
         "digest",

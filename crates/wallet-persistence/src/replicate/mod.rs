@@ -5,20 +5,24 @@ mod dump;
 mod fetch;
 mod head;
 mod list;
+mod old_heads;
 mod poll;
 mod post;
 mod rejoin;
 
 pub(crate) use self::{
     catch_up::CatchUp,
+    dump::{Watch, Watches, due, dump, sweep, sweep_is_due},
     fetch::fetch,
     head::heads,
     list::list,
+    old_heads::OldHeads,
     poll::{merge_writer, poll},
     post::post,
     rejoin::rejoin,
 };
 pub use self::{
+    dump::{DumpKind, DumpReport},
     list::{BackupListing, HeadSummary, ObjectSummary},
     poll::{PollReport, WriterReport},
     post::BackupReport,

@@ -1,4 +1,4 @@
-//! One backup: the changes since the last one as a segment, a dump when one is due, then a head.
+//! One backup: the changes since the last one as a segment, then a head.
 
 use std::sync::{Arc, PoisonError};
 
@@ -32,23 +32,8 @@ pub(crate) async fn post(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Res
         return Err(Error::NoCloud);
     }
     let _one_at_a_time = inner.posting.lock().await;
-    let mut post = Post {
-        tower: &inner.tower,
-        clouds,
-        state: inner.tower.recorder.state(),
-        report: BackupReport::default(),
-    };
-    if post.state.dump.is_some() {
-        post.segment().await?;
-    }
-    if post.dump_is_due() {
-        post.dump().await?;
-        post.segment().await?;
-    }
-    if post.report.objects > 0 {
-        let seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        post.head(seen).await?;
-    }
+    let mut post = Post::begin(inner, clouds);
+    post.publish(inner).await?;
     post.report.sequence = post.state.backed_up;
     Ok(post.report)
 }
@@ -62,13 +47,35 @@ pub(super) struct Post<'a> {
     pub(super) report: BackupReport,
 }
 
-impl Post<'_> {
-    async fn segment(&mut self) -> Result<()> {
+impl<'a> Post<'a> {
+    /// Begins one; only who holds the posting lock may.
+    pub(super) fn begin(inner: &'a Inner, clouds: &'a [Arc<dyn CloudBackend>]) -> Self {
+        let tower = &inner.tower;
+        let state = tower.recorder.state();
+        Self { tower, clouds, state, report: BackupReport::default() }
+    }
+
+    /// Puts what has changed, and a head if anything was put.
+    pub(super) async fn publish(&mut self, inner: &Inner) -> Result<()> {
+        if self.state.dump.is_none() {
+            self.first_dump(inner).await?;
+        }
+        self.segment(inner).await?;
+        if self.report.objects > 0 {
+            let seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            self.head(seen).await?;
+            self.delete_old_heads(inner).await;
+        }
+        Ok(())
+    }
+
+    async fn segment(&mut self, inner: &Inner) -> Result<()> {
         let (recorder, from) = (self.tower.recorder.clone(), self.state.backed_up);
         let Some(cut) = blocking(move || recorder.cut(from).map_err(Error::from)).await? else {
             return Ok(());
         };
         let to = cut.to;
+        inner.watches.note(cut.mergeable.iter().chain(&cut.single_writer).map(|entry| &entry.name));
         self.report.changes += cut.mergeable.len() + cut.single_writer.len();
         let segment =
             self.tower.sealer.seal_segment(self.state.writer, cut, self.state.newest.as_ref())?;
@@ -90,9 +97,5 @@ impl Post<'_> {
         self.report.objects += 1;
         self.report.bytes += object.bytes().len() as u64;
         Ok(())
-    }
-
-    pub(super) fn now(&self) -> u64 {
-        self.tower.clock.now().0
     }
 }

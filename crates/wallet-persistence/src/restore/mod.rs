@@ -16,8 +16,9 @@ use vault::{Keys, RootSecret};
 pub use self::point::RestoreAt;
 use self::store::Store;
 pub(crate) use self::{
-    layers::{Depth, Fetched, read},
-    source::Source,
+    layers::{Depth, Fetched, Point, Sink, Worker, read},
+    point::newest as newest_point,
+    source::{Source, list},
 };
 use crate::{
     Error, HeadSummary, Result, UnlockError, WriterReport, builder::Parts, registry, replicate,

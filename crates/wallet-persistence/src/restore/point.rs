@@ -65,11 +65,13 @@ pub(crate) async fn find(source: &Source, head: &Head, at: RestoreAt) -> Result<
     backup::check_dump(newest.writer, &head.dump, &index)?;
     let mut dumps = vec![index.kept(head.dump)];
     dumps.extend(&index.older);
+    let covered: Vec<u64> = dumps.iter().map(|dump| dump.index.id.from).collect();
     // From which segment to look back for points between a dump and the next newer one.
     let mut begin = (head.newest.clone(), u64::MAX);
     for dump in dumps {
+        let way = (begin.0.clone(), &*covered);
         if at.admits(dump.index.id.from, dump.time)
-            && let Some(point) = look_back(source, &newest, &dump, begin.0.clone(), at).await?
+            && let Some(point) = look_back(source, &newest, &dump, way, at).await?
         {
             return Ok(point);
         }
@@ -89,7 +91,7 @@ async fn look_back(
     source: &Source,
     chain: &Point,
     dump: &KeptDump,
-    newest: Option<Link>,
+    (newest, covered): (Option<Link>, &[u64]),
     at: RestoreAt,
 ) -> Result<Option<Point>> {
     let id = dump.index.id;
@@ -101,7 +103,8 @@ async fn look_back(
         dump: dump.index,
     };
     let last = newest.as_ref().map_or(id.from, |link| link.range().1);
-    let mut walk = ChainWalk::back_to(chain.writer, newest, id.from);
+    let walk = ChainWalk::back_to(chain.writer, newest, id.from);
+    let mut walk = walk.over(covered.iter().copied());
     let mut segments = Segments::new(source, chain.writer, (id.from, last)).await?;
     while let Some(link) = walk.next_link()?.cloned() {
         let (bodies, _) = segments.bodies(&link).await?;

@@ -67,6 +67,14 @@ impl Source {
         Ok((body, len))
     }
 
+    /// Removes an object from all of them.
+    pub(crate) async fn delete(&self, name: &ObjectName) -> Result<()> {
+        for cloud in self.clouds.iter() {
+            cloud.delete(name).await?;
+        }
+        Ok(())
+    }
+
     /// Runs heavy work on a thread of its own, a few at a time.
     pub(crate) async fn work<T: Send + 'static>(
         &self,
@@ -85,22 +93,22 @@ impl Source {
         (after, last): (u64, u64),
     ) -> Result<Vec<(ObjectRef, u64)>> {
         let Some(cloud) = self.clouds.first() else { return Err(Error::NoCloud) };
-        list(&**cloud, &self.sealer, class, writer, (after, last)).await
+        list(&**cloud, &self.sealer, class, writer, (Some(after), last)).await
     }
 }
 
-/// As [`Source::list`], of one cloud.
+/// As [`Source::list`], of one cloud; `None`: from the first on.
 pub(crate) async fn list(
     cloud: &dyn CloudBackend,
     sealer: &ObjectSealer,
     class: Class,
     writer: WriterId,
-    (after, last): (u64, u64),
+    (after, last): (Option<u64>, u64),
 ) -> Result<Vec<(ObjectRef, u64)>> {
     let tag = sealer.tag();
     let prefix = backup::writer_prefix(&tag, class, writer);
     let mut found: Vec<(ObjectRef, u64)> = Vec::new();
-    let mut begin = begin_at(&tag, class, writer, after);
+    let mut begin = after.and_then(|after| begin_at(&tag, class, writer, after));
     loop {
         let page: Vec<ObjectMeta> = cloud.list(&prefix, begin.as_ref()).await?;
         let Some(end) = page.last().map(|meta| meta.name.clone()) else { return Ok(found) };
@@ -111,7 +119,9 @@ pub(crate) async fn list(
         for meta in page {
             match ObjectRef::parse(&tag, &meta.name) {
                 Ok(object) if object.id.from > last => return Ok(found),
-                Ok(object) if object.id.from > after => found.push((object, meta.size)),
+                Ok(object) if after.is_none_or(|after| object.id.from > after) => {
+                    found.push((object, meta.size))
+                }
                 _ => {}
             }
         }

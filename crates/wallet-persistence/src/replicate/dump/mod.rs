@@ -1,0 +1,195 @@
+//! Dumps: made while backups go on, read back before they count.
+
+mod delta;
+mod due;
+mod full;
+mod sweep;
+mod upload;
+mod watch;
+
+use std::sync::Arc;
+
+use backup::{BackupState, DumpIndex, DumpWriter, KeptDump, ObjectRef};
+use cloud::CloudBackend;
+use serde::Serialize;
+
+pub use self::due::DumpKind;
+pub(crate) use self::{
+    due::due,
+    sweep::{due as sweep_is_due, sweep},
+    watch::{Watch, Watches},
+};
+use self::{due::millis, upload::Upload};
+use super::post::Post;
+use crate::{Error, Result, restore::Source, session::Inner};
+
+/// What one dump did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DumpReport {
+    /// Which it was.
+    pub kind: DumpKind,
+    /// It holds everything up to this change.
+    pub sequence: u64,
+    /// How many live entries it holds, as read back from every cloud.
+    pub entries: u64,
+    /// Bytes of their values.
+    pub value_bytes: u64,
+    /// How many objects were put, into each cloud.
+    pub objects: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// A dump under construction.
+struct Making<'a> {
+    inner: &'a Inner,
+    clouds: &'a [Arc<dyn CloudBackend>],
+    /// As of its beginning.
+    state: BackupState,
+    source: Source,
+    watch: Watch,
+}
+
+/// A dump that every cloud holds.
+pub(super) struct Made {
+    kind: DumpKind,
+    index: ObjectRef,
+    opened: DumpIndex,
+    older: Vec<KeptDump>,
+    objects: u64,
+    bytes: u64,
+    /// What of the state it covers.
+    segments: (u64, u64),
+    began: u64,
+}
+
+/// Makes a dump while backups go on, and makes it count. `None` stands for the kind that is due;
+/// then nothing is done if none is.
+#[tracing::instrument(skip_all)]
+pub(crate) async fn dump(
+    inner: &Inner,
+    clouds: &[Arc<dyn CloudBackend>],
+    wanted: Option<DumpKind>,
+) -> Result<Option<DumpReport>> {
+    if clouds.is_empty() {
+        return Err(Error::NoCloud);
+    }
+    let _one_at_a_time = inner.dumping.lock().await;
+    let (making, kind) = {
+        // Up to here everything is in segments, so a delta can stand here.
+        let _no_backup = inner.posting.lock().await;
+        let mut post = Post::begin(inner, clouds);
+        post.publish(inner).await?;
+        let making = Making::begin(inner, clouds, post.state);
+        let now = making.now();
+        let due = due(&making.state, &inner.tower.settings, now);
+        let Some(kind) = wanted.or(due) else { return Ok(None) };
+        (making, kind)
+    };
+    let made = match (kind, making.state.dump, making.state.dumps.full) {
+        (DumpKind::Delta, Some(dump), Some(full)) => making.delta(dump, full.index).await?,
+        _ => making.full().await?,
+    };
+    drop(making);
+    let _no_backup = inner.posting.lock().await;
+    let mut post = Post::begin(inner, clouds);
+    if post.state.writer != made.index.id.writer {
+        // This chain was left meanwhile.
+        return Ok(None);
+    }
+    if post.state.dump.is_none() {
+        // The log was dropped meanwhile: only a dump that began later holds everything.
+        post.publish(inner).await?;
+        return Ok(None);
+    }
+    let report = post.adopt(&made);
+    post.publish(inner).await?;
+    Ok(Some(report))
+}
+
+impl Post<'_> {
+    /// Begins the chain with a full dump; until it is there, there is nothing to build on.
+    pub(super) async fn first_dump(&mut self, inner: &Inner) -> Result<()> {
+        let making = Making::begin(inner, self.clouds, self.state.clone());
+        let made = making.full().await?;
+        let report = self.adopt(&made);
+        self.report.dumped = Some(report.entries);
+        if self.state.newest.is_none() {
+            // The chain begins behind its first dump.
+            self.state.backed_up = made.index.id.from;
+        }
+        Ok(())
+    }
+
+    /// What is put from now on builds on this dump.
+    fn adopt(&mut self, made: &Made) -> DumpReport {
+        let state = &mut self.state;
+        let kept = made.opened.kept(made.index);
+        state.dump = Some(made.index);
+        state.dump_bytes = kept.sealed_bytes;
+        let (bytes, segments) = state.segments_since_dump;
+        let (covered_bytes, covered) = made.segments;
+        state.segments_since_dump =
+            (bytes.saturating_sub(covered_bytes), segments.saturating_sub(covered));
+        if made.kind == DumpKind::Full {
+            state.dumps.full = Some(kept);
+        }
+        state.dumps.kept = std::iter::once(kept).chain(made.older.iter().copied()).collect();
+        state.dumps.sweeps.push((self.tower.clock.now().0.max(made.began), made.index));
+        self.report.objects += made.objects;
+        self.report.bytes += made.bytes;
+        DumpReport {
+            kind: made.kind,
+            sequence: made.index.id.from,
+            entries: made.opened.entries,
+            value_bytes: made.opened.bytes,
+            objects: made.objects,
+            bytes: made.bytes,
+        }
+    }
+}
+
+impl<'a> Making<'a> {
+    fn begin(inner: &'a Inner, clouds: &'a [Arc<dyn CloudBackend>], state: BackupState) -> Self {
+        let tower = &inner.tower;
+        let at_once = tower.settings.fetch_at_once;
+        let source = Source::new(tower.sealer.clone(), clouds.iter().cloned(), at_once);
+        Self { inner, clouds, state, source, watch: inner.watches.begin() }
+    }
+
+    /// The index last: then the dump is there.
+    async fn finish(
+        &self,
+        writer: DumpWriter,
+        mut upload: Upload,
+        (from, to): (u64, u64),
+    ) -> Result<Made> {
+        let older = writer.kept().to_vec();
+        // What was newest when it began: the way back to what is older than the dump.
+        let newest = self.state.newest.clone().filter(|link| link.range().1 <= from);
+        let (rest, index) = writer.finish(to, newest, self.now())?;
+        let [sealed] = rest.as_slice() else { return Err(Error::Task) };
+        let opened = upload.finish(index, sealed).await?;
+        let kind = if opened.base.is_some() { DumpKind::Delta } else { DumpKind::Full };
+        Ok(Made {
+            kind,
+            index,
+            began: opened.time.0,
+            opened,
+            older,
+            objects: upload.objects,
+            bytes: upload.bytes,
+            segments: self.state.segments_since_dump,
+        })
+    }
+
+    /// How far back restore points are kept, in milliseconds.
+    fn window(&self) -> u64 {
+        millis(self.inner.tower.settings.keep_restore_points_for)
+    }
+
+    fn now(&self) -> u64 {
+        self.inner.tower.clock.now().0
+    }
+}

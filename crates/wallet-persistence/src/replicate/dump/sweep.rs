@@ -1,0 +1,244 @@
+//! Deleting what no kept restore point needs: only this installation's own objects, only after a
+//! verified newer dump, and only after a grace.
+//!
+//! What may go is decided anew from what the newest dump reaches in that very cloud, so it does not
+//! matter where an earlier sweep was interrupted.
+
+use std::collections::BTreeSet;
+
+use backup::{
+    BackupState, ChainWalk, Class, DumpIndex, Error as BackupError, Head, ObjectHash, ObjectRef,
+    WriterId,
+};
+use cloud::CloudBackend;
+
+use super::{super::fetch, due::millis};
+use crate::{
+    Error, Result, Settings,
+    in_order::InOrder,
+    restore::{Source, list},
+    session::Inner,
+};
+
+/// How many of its own heads an installation keeps.
+const HEADS: usize = 4;
+
+/// How many of the noted dumps may have their effect by now.
+fn count_due(state: &BackupState, settings: &Settings, now: u64) -> usize {
+    let grace = millis(settings.delete_after);
+    let over = |(time, _): &(u64, ObjectRef)| now.saturating_sub(*time) >= grace;
+    state.dumps.sweeps.iter().rposition(over).map_or(0, |last| last + 1)
+}
+
+/// Whether something may be deleted by now.
+pub(crate) fn due(state: &BackupState, settings: &Settings, now: u64) -> bool {
+    count_due(state, settings, now) > 0
+}
+
+/// Sweeps every cloud where that is due. How many objects went.
+#[tracing::instrument(skip_all)]
+pub(crate) async fn sweep(
+    inner: &Inner,
+    clouds: &[std::sync::Arc<dyn CloudBackend>],
+) -> Result<u64> {
+    // No dump is under way meanwhile, so what is not reached and older than a dump is garbage.
+    let _no_dump = inner.dumping.lock().await;
+    let (state, now) = (inner.tower.recorder.state(), inner.tower.clock.now().0);
+    let settings = &inner.tower.settings;
+    let count = count_due(&state, settings, now);
+    // What the last of them keeps, or a later one, whose grace is not over, did keep, stays.
+    let Some(from) = count.checked_sub(1) else { return Ok(0) };
+    let dumps: Vec<ObjectRef> =
+        state.dumps.sweeps.iter().skip(from).map(|(_, index)| *index).collect();
+    let mut swept = 0;
+    for cloud in clouds {
+        let source =
+            Source::new(inner.tower.sealer.clone(), [cloud.clone()], settings.fetch_at_once);
+        let sweep = Sweep { inner, source: &source, cloud: &**cloud, me: state.writer };
+        swept += sweep.run(&state, &dumps).await?;
+    }
+    let _no_backup = inner.posting.lock().await;
+    let done = state.dumps.sweeps;
+    let mut state = inner.tower.recorder.state();
+    state.dumps.sweeps.retain(|mark| !done.iter().take(count).any(|done| done == mark));
+    inner.tower.recorder.acknowledge(state)?;
+    tracing::info!(swept, "deleted what no restore point needs");
+    Ok(swept)
+}
+
+struct Sweep<'a> {
+    inner: &'a Inner,
+    source: &'a Source,
+    cloud: &'a dyn CloudBackend,
+    me: WriterId,
+}
+
+impl Sweep<'_> {
+    async fn run(&self, state: &BackupState, dumps: &[ObjectRef]) -> Result<u64> {
+        let (Some(head), Some(newest), Some(oldest)) = (state.head, state.dump, dumps.first())
+        else {
+            return Ok(0);
+        };
+        let mut reached = BTreeSet::new();
+        let mut floor = u64::MAX;
+        let mut covered = Vec::new();
+        for dump in dumps.iter().chain([&newest]) {
+            let index = self.reach_dump(dump, &mut reached).await?;
+            for kept in &index.older {
+                self.reach_dump(&kept.index, &mut reached).await?;
+            }
+            floor = floor.min(index.floor(dump));
+            covered.extend(index.older.iter().map(|kept| kept.index.id.from));
+            covered.push(dump.id.from);
+        }
+        let before = oldest.id.from;
+        let heads = self.list(Class::Head, u64::MAX).await?;
+        let known = self.inner.tower.recorder.state().head;
+        if heads.iter().any(|found| Some(found.id.to) > known.map(|head| head.id.to)) {
+            // Another copy of this installation is at work, or a backup of our own is: not now.
+            tracing::warn!("a newer head of this device is in the cloud, nothing is deleted");
+            return Ok(0);
+        }
+        self.reach_heads(head, &mut reached).await?;
+        self.reached_by_others(&mut reached).await?;
+        let segments = self.list(Class::Segment, before).await?;
+        if is_ambiguous(&segments, floor) {
+            self.reach_segments(state, (floor, covered), &mut reached).await?;
+        } else {
+            reached.extend(segments.iter().filter(|object| object.id.to > floor));
+        }
+        let mut garbage = heads;
+        garbage.extend(segments);
+        for class in [Class::DumpIndex, Class::DumpPart] {
+            garbage.extend(self.list(class, before).await?);
+        }
+        garbage.retain(|object| object.id.from <= before && !reached.contains(object));
+        self.delete(garbage).await
+    }
+
+    /// A dump, the full one below it, and their parts.
+    async fn reach_dump(
+        &self,
+        object: &ObjectRef,
+        reached: &mut BTreeSet<ObjectRef>,
+    ) -> Result<DumpIndex> {
+        let index: DumpIndex = self.source.open(object, ObjectHash::NONE).await?.0;
+        reached.insert(*object);
+        reached.extend(&index.parts);
+        if let Some(base) = backup::check_dump(object.id.writer, object, &index)?
+            && reached.insert(base)
+        {
+            let below: DumpIndex = self.source.open(&base, ObjectHash::NONE).await?.0;
+            reached.extend(below.parts);
+        }
+        Ok(index)
+    }
+
+    /// The newest heads of this installation's chain, by their hashes, whatever else is listed; those
+    /// whose dump is no longer kept lead nowhere.
+    async fn reach_heads(
+        &self,
+        newest: ObjectRef,
+        reached: &mut BTreeSet<ObjectRef>,
+    ) -> Result<()> {
+        let mut next = Some(newest);
+        for _ in 0..HEADS {
+            let Some(object) = next else { break };
+            match self.source.open::<Head>(&object, ObjectHash::NONE).await {
+                Ok((head, _)) if reached.contains(&head.dump) => {
+                    reached.insert(object);
+                    next = head.previous;
+                }
+                Ok(_) => break,
+                // The newest must be there; an older one may have gone with an earlier sweep.
+                Err(Error::Backup(BackupError::Missing { .. })) if object != newest => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What valid heads of other installations need of this one.
+    async fn reached_by_others(&self, reached: &mut BTreeSet<ObjectRef>) -> Result<()> {
+        let (tag, sealer) = (self.source.sealer.tag(), &self.source.sealer);
+        let prefix = backup::class_prefix(&tag, Class::Head);
+        for meta in cloud::poll_backups(self.cloud, &prefix).await? {
+            let Ok(object) = ObjectRef::parse(&tag, &meta.name) else { continue };
+            if object.id.writer == self.me {
+                continue;
+            }
+            let bytes = match fetch(self.cloud, &tag, &object).await {
+                Ok(bytes) => bytes,
+                // It went meanwhile.
+                Err(Error::Backup(BackupError::Missing { .. })) => continue,
+                Err(error) => return Err(error),
+            };
+            // What does not open is no head, whatever its name.
+            let Ok(head) = sealer.open::<Head>(&object, ObjectHash::NONE, &bytes) else { continue };
+            if head.dump.id.writer == self.me {
+                self.reach_dump(&head.dump, reached).await?;
+            }
+            let newest = head.newest.iter().flat_map(|link| &link.parts);
+            reached.extend(newest.chain(&head.previous).filter(|o| o.id.writer == self.me));
+        }
+        Ok(())
+    }
+
+    /// The segments of the chain, one by one.
+    async fn reach_segments(
+        &self,
+        state: &BackupState,
+        (floor, covered): (u64, Vec<u64>),
+        reached: &mut BTreeSet<ObjectRef>,
+    ) -> Result<()> {
+        let walk = ChainWalk::back_to(self.me, state.newest.clone(), floor);
+        let mut walk = walk.over(covered);
+        while let Some(link) = walk.next_link()?.cloned() {
+            let mut bodies = Vec::with_capacity(link.parts.len());
+            for part in &link.parts {
+                bodies.push(self.source.open(part, link.previous).await?.0);
+            }
+            walk.opened(bodies)?;
+            reached.extend(&link.parts);
+        }
+        Ok(())
+    }
+
+    async fn list(&self, class: Class, last: u64) -> Result<Vec<ObjectRef>> {
+        let listed = list(self.cloud, &self.source.sealer, class, self.me, (None, last)).await?;
+        Ok(listed.into_iter().map(|(object, _)| object).collect())
+    }
+
+    async fn delete(&self, garbage: Vec<ObjectRef>) -> Result<u64> {
+        let tag = self.source.sealer.tag();
+        let mut running = InOrder::new(self.source.at_once);
+        let mut left = garbage.iter();
+        let mut deleted = 0;
+        loop {
+            while running.has_room()
+                && let Some(object) = left.next()
+            {
+                let (source, name) = (self.source.clone(), object.name(&tag));
+                running.push(async move { source.delete(&name).await });
+            }
+            let Some(done) = running.next().await else { return Ok(deleted) };
+            done?;
+            deleted += 1;
+        }
+    }
+}
+
+/// Whether names alone do not tell which segments behind `floor` belong to the chain: two that cover
+/// the same number, of which one was left by an interrupted backup.
+fn is_ambiguous(segments: &[ObjectRef], floor: u64) -> bool {
+    let mut last: Option<&ObjectRef> = None;
+    segments.iter().filter(|object| object.id.to > floor).any(|object| {
+        let follows = last.is_none_or(|last| {
+            let next_part = (object.id.from, object.id.to) == (last.id.from, last.id.to)
+                && object.id.part == last.id.part + 1;
+            next_part || (object.id.part == 0 && object.id.from == last.id.to + 1)
+        });
+        last = Some(object);
+        !follows
+    })
+}

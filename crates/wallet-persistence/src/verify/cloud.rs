@@ -1,0 +1,276 @@
+//! One cloud: every object of the wallet, every restore point, and this device against its newest.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use backup::{
+    ChainWalk, Class, DumpIndex, DumpPart, EntryDigest, Head, Link, ObjectHash, ObjectRef, WriterId,
+};
+use cloud::CloudBackend;
+use kv_core::Severity;
+
+use super::{CloudReport, STORE, compare::compare};
+use crate::{
+    Error, Result,
+    in_order::InOrder,
+    restore::{Source, newest_point},
+    session::Inner,
+};
+
+/// Reads every object of the wallet, then checks every restore point, then compares.
+pub(super) async fn scrub(inner: &Inner, cloud: &Arc<dyn CloudBackend>) -> Result<CloudReport> {
+    let tower = &inner.tower;
+    let at_once = tower.settings.fetch_at_once;
+    let source = Source::new(tower.sealer.clone(), [cloud.clone()], at_once);
+    let mut scrub = Scrub {
+        source,
+        tag: tower.sealer.tag(),
+        out: CloudReport::default(),
+        good: BTreeSet::new(),
+        reached: BTreeSet::new(),
+    };
+    // Watched from before the newest head is looked up: what is backed up since is no difference.
+    let watch = inner.watches.begin();
+    let mine = tower.recorder.state().head;
+    scrub.read_everything(&**cloud).await?;
+    let heads = scrub.heads().await?;
+    if let Some(mine) = mine
+        && !scrub.good.contains(&mine)
+    {
+        scrub.damage(format!(
+            "the newest head of this device is missing: {}; whoever restores from here gets an \
+             older state; back up again to put a new one",
+            mine.name(&scrub.tag)
+        ));
+    }
+    for heads in heads.values() {
+        scrub.writer(heads).await?;
+    }
+    scrub.unreached();
+    let mine = mine
+        .and_then(|mine| heads.get(&mine.id.writer)?.iter().find(|(object, _)| *object == mine));
+    if let Some((_, head)) = mine {
+        match newest_point(head) {
+            Ok(point) => compare(inner, &scrub.source, &point, &watch, &mut scrub.out).await?,
+            Err(error) => scrub.damage(error.to_string()),
+        }
+    }
+    Ok(scrub.out)
+}
+
+struct Scrub {
+    source: Source,
+    tag: [u8; 16],
+    out: CloudReport,
+    /// Objects whose bytes are those of their name.
+    good: BTreeSet<ObjectRef>,
+    /// Objects that a restore point needs.
+    reached: BTreeSet<ObjectRef>,
+}
+
+impl Scrub {
+    fn damage(&mut self, what: String) {
+        self.out.report.push(Severity::Damage, STORE, what);
+    }
+
+    fn notice(&mut self, what: String) {
+        self.out.report.push(Severity::Notice, STORE, what);
+    }
+
+    async fn read_everything(&mut self, cloud: &dyn CloudBackend) -> Result<()> {
+        let listed = cloud::poll_backups(cloud, &backup::wallet_prefix(&self.tag)).await?;
+        let mut objects = Vec::with_capacity(listed.len());
+        for meta in listed {
+            match ObjectRef::parse(&self.tag, &meta.name) {
+                Ok(object) => objects.push(object),
+                Err(_) => self.notice(format!("{} is not an object of this version", meta.name)),
+            }
+        }
+        let mut left = objects.into_iter();
+        let mut running = InOrder::new(self.source.at_once);
+        loop {
+            while running.has_room()
+                && let Some(object) = left.next()
+            {
+                let source = self.source.clone();
+                running.push(async move { Ok((object, check(&source, object).await)) });
+            }
+            let Some(done) = running.next().await else { return Ok(()) };
+            match done? {
+                (object, Ok(Some(bytes))) => {
+                    self.out.report.entries += 1;
+                    self.out.report.bytes += bytes;
+                    self.good.insert(object);
+                }
+                (object, Ok(None)) => {
+                    self.out.report.entries += 1;
+                    self.damage(format!("{} is damaged", object.name(&self.tag)));
+                }
+                // Heads that newer ones replaced go at any time.
+                (object, Err(Error::Backup(backup::Error::Missing { .. })))
+                    if object.id.class == Class::Head => {}
+                (_, Err(Error::Backup(error))) => self.damage(error.to_string()),
+                (_, Err(other)) => return Err(other),
+            }
+        }
+    }
+
+    /// The heads that are whole, by writer, newest first.
+    async fn heads(&mut self) -> Result<BTreeMap<WriterId, Vec<(ObjectRef, Head)>>> {
+        let is_head = |object: &&ObjectRef| object.id.class == Class::Head;
+        let objects: Vec<ObjectRef> = self.good.iter().filter(is_head).copied().collect();
+        let mut writers: BTreeMap<WriterId, Vec<(ObjectRef, Head)>> = BTreeMap::new();
+        for object in objects {
+            match self.source.open::<Head>(&object, ObjectHash::NONE).await {
+                Ok((head, _)) => {
+                    writers.entry(object.id.writer).or_default().push((object, head));
+                }
+                Err(Error::Backup(backup::Error::Missing { .. })) => {}
+                Err(Error::Backup(error)) => self.damage(error.to_string()),
+                Err(other) => return Err(other),
+            }
+        }
+        for heads in writers.values_mut() {
+            heads.sort_by_key(|(object, head)| {
+                std::cmp::Reverse((head.sequence, object.id.from, head.time))
+            });
+        }
+        Ok(writers)
+    }
+
+    /// All that one writer keeps: what the newest head reaches, then whether the older heads lie on
+    /// the same way.
+    async fn writer(&mut self, heads: &[(ObjectRef, Head)]) -> Result<()> {
+        for (i, (object, head)) in heads.iter().enumerate() {
+            self.reached.insert(*object);
+            if i > 0 && !self.reached.contains(&head.dump) {
+                // The newest head does not keep its dump: its time is over.
+                continue;
+            }
+            match self.restore_point(head, i == 0).await {
+                Ok(()) => self.out.restore_points += 1,
+                Err(Error::Backup(error)) => self.damage(format!(
+                    "{} cannot be restored: {error}; if this is a device of yours that is whole, \
+                     let it make a full dump (backup dump --full)",
+                    object.name(&self.tag)
+                )),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything a head needs is there and opens; with `older`, also what older restore
+    /// points need.
+    async fn restore_point(&mut self, head: &Head, older: bool) -> Result<()> {
+        ChainWalk::new(head)?;
+        let index = self.dump(&head.dump).await?;
+        let floor = index.floor(&head.dump);
+        if older {
+            for kept in &index.older {
+                self.dump(&kept.index).await?;
+            }
+        }
+        let down_to = if older { floor } else { head.dump.id.from };
+        let mut walk = ChainWalk::back_to(
+            head.dump.id.writer,
+            head.newest.clone(),
+            down_to.min(head.sequence),
+        );
+        while let Some(link) = walk.next_link()?.cloned() {
+            let known = link.parts.iter().all(|part| self.reached.contains(part));
+            let bodies = self.bodies(&link).await?;
+            walk.opened(bodies)?;
+            if known {
+                // The rest of this chain was walked from a newer head.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A dump and what it builds on, unless they were checked before.
+    async fn dump(&mut self, object: &ObjectRef) -> Result<DumpIndex> {
+        let (index, _): (DumpIndex, u64) = self.source.open(object, ObjectHash::NONE).await?;
+        let base = backup::check_dump(object.id.writer, object, &index)?;
+        if self.reached.insert(*object) {
+            self.parts(&index).await?;
+        }
+        if let Some(base) = base
+            && !self.reached.contains(&base)
+        {
+            let (below, _): (DumpIndex, u64) = self.source.open(&base, ObjectHash::NONE).await?;
+            if backup::check_dump(object.id.writer, &base, &below)?.is_some() {
+                return Err(
+                    backup::Error::BrokenChain { what: "a delta dump on a delta dump" }.into()
+                );
+            }
+            self.parts(&below).await?;
+            self.reached.insert(base);
+        }
+        Ok(index)
+    }
+
+    async fn parts(&mut self, index: &DumpIndex) -> Result<()> {
+        self.reached.extend(&index.parts);
+        let mut digest = EntryDigest::new(&self.source.sealer)?;
+        let mut left = index.parts.iter().copied();
+        let mut running = InOrder::new(self.source.at_once);
+        loop {
+            while running.has_room()
+                && let Some(part) = left.next()
+            {
+                let source = self.source.clone();
+                running.push(async move { fold(&source, part).await });
+            }
+            let Some(folded) = running.next().await else { break };
+            digest.merge(&folded?);
+        }
+        Ok(index.check(digest)?)
+    }
+
+    async fn bodies(&mut self, link: &Link) -> Result<Vec<backup::SegmentBody>> {
+        let mut bodies = Vec::new();
+        for part in &link.parts {
+            self.reached.insert(*part);
+            bodies.push(self.source.open(part, link.previous).await?.0);
+        }
+        Ok(bodies)
+    }
+
+    fn unreached(&mut self) {
+        let garbage = self.good.difference(&self.reached).count();
+        if garbage > 0 {
+            self.notice(format!(
+                "{garbage} objects belong to no restore point (interrupted backups leave such, \
+                 and what is too old to be kept); they go with a later dump"
+            ));
+        }
+    }
+}
+
+/// Whether the bytes are those of the name, and how many they are.
+async fn check(source: &Source, object: ObjectRef) -> Result<Option<u64>> {
+    let bytes = source.get(&object).await?;
+    source
+        .work(move || {
+            let good = ObjectHash::of(&bytes) == object.hash;
+            Ok(good.then_some(bytes.len() as u64))
+        })
+        .await
+}
+
+async fn fold(source: &Source, part: ObjectRef) -> Result<EntryDigest> {
+    let bytes = source.get(&part).await?;
+    let sealer = source.sealer.clone();
+    source
+        .work(move || {
+            let opened: DumpPart = sealer.open(&part, ObjectHash::NONE, &bytes)?;
+            let mut digest = EntryDigest::new(&sealer)?;
+            opened.entries.iter().for_each(|entry| digest.add(entry));
+            Ok(digest)
+        })
+        .await
+}

@@ -1,0 +1,73 @@
+//! Verifying: every live byte, here and in the clouds, and the one against the other.
+
+mod cloud;
+mod compare;
+
+use std::sync::Arc;
+
+use kv_core::{KvStore, Report, Severity};
+
+use crate::{Error, Result, session::Inner, tower::Tower, wallet::blocking};
+
+/// What a scrub found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// The local store.
+    pub local: Report,
+    /// Each cloud, in the order they were set; empty unless asked for.
+    pub clouds: Vec<CloudReport>,
+}
+
+/// What a scrub found in one cloud.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloudReport {
+    /// Heads whose restore point is whole: every object it needs is there and opens.
+    pub restore_points: u64,
+    /// Keys of this device that were compared with the newest of its restore points there.
+    pub compared: u64,
+    /// Keys that differ from it, though they were not changed since.
+    pub differing: u64,
+    /// What was read, and what is wrong.
+    pub report: Report,
+}
+
+impl VerifyReport {
+    /// Whether anything is damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.local.is_damaged() || self.clouds.iter().any(|cloud| cloud.report.is_damaged())
+    }
+}
+
+/// How findings about clouds name where they come from.
+const STORE: &str = "cloud";
+
+pub(crate) async fn run(inner: &Arc<Inner>, with_clouds: bool) -> Result<VerifyReport> {
+    let scrubbed = inner.clone();
+    let local = blocking(move || local(&scrubbed.tower)).await?;
+    let mut clouds = Vec::new();
+    if with_clouds {
+        let backends = inner.clouds().await?;
+        if backends.is_empty() {
+            return Err(Error::NoCloud);
+        }
+        for cloud in backends {
+            clouds.push(cloud::scrub(inner, cloud).await?);
+        }
+    }
+    Ok(VerifyReport { local, clouds })
+}
+
+fn local(tower: &Tower) -> Result<Report> {
+    let mut report = match tower.recorder.capabilities().verify {
+        Some(verify) => verify.verify(&mut |_| ())?,
+        None => Report::default(),
+    };
+    for records in &tower.reports {
+        for skipped in &records.skipped {
+            report.push(Severity::Damage, "records", format!("{skipped:?}"));
+        }
+    }
+    Ok(report)
+}

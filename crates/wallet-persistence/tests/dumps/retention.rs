@@ -1,0 +1,233 @@
+//! Keeping restore points for some days, and deleting the rest.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use wallet_persistence::{DumpKind, KvStoreExt, RestoreAt, Session, Timestamp};
+
+use crate::common::{
+    Answer, Call, Contents, DAY, Device, Watched, contents, key, ns, restored, root, write,
+};
+
+/// One change a day, and a backup; what the wallet held then, by its sequence number.
+async fn live(
+    device: &Device,
+    session: &Session,
+    days: std::ops::Range<u64>,
+    points: &mut BTreeMap<u64, (u64, Contents)>,
+) {
+    for day in days {
+        device.clock.set(Timestamp(1_000_000_000 + day * DAY));
+        session.kv().unwrap().write(&ns("s"), &key(day % 5), format!("day {day}")).unwrap();
+        session.post_backup().await.unwrap();
+        match day % 10 {
+            3 => drop(session.dump(DumpKind::Delta).await.unwrap()),
+            8 => drop(session.dump(DumpKind::Full).await.unwrap()),
+            _ => {}
+        }
+        let now = device.clock.now_ms();
+        points.insert(session.status().unwrap().sequence, (now, contents(session)));
+    }
+}
+
+trait Now {
+    fn now_ms(&self) -> u64;
+}
+
+impl Now for kv_core::testing::ManualClock {
+    fn now_ms(&self) -> u64 {
+        kv_core::Clock::now(self).0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restore_points_of_the_last_thirty_days_are_kept_and_older_ones_go() {
+    let cloud = Watched::new();
+    let device = Device::new(&cloud, 1_000_000_000);
+    let session = device.create().await;
+    let mut points = BTreeMap::new();
+    live(&device, &session, 0..80, &mut points).await;
+    let now = device.clock.now_ms();
+    assert!(cloud.deletes.load(Ordering::SeqCst) > 0);
+    let mut gone = 0;
+    for (sequence, (time, expected)) in &points {
+        for at in [RestoreAt::Sequence(*sequence), RestoreAt::Time(*time)] {
+            let found = restored(&cloud, at).await;
+            if *time + 30 * DAY >= now {
+                let (found, report) = found.unwrap();
+                assert_eq!(report.sequence, *sequence, "{at:?}");
+                assert_eq!(found, *expected, "{at:?}");
+            } else if let Ok((found, _)) = found {
+                assert_eq!(found, *expected, "older ones may be there, but never others: {at:?}");
+            } else {
+                gone += 1;
+            }
+        }
+    }
+    assert!(gone > 2 * 25, "of 50 days that were too old only {gone} / 2 went");
+    let heads = cloud.names("/h/").await.len();
+    assert!(heads <= 16, "{heads} heads are left");
+    assert!(!session.verify(true).await.unwrap().is_damaged());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_goes_before_its_grace() {
+    let cloud = Watched::new();
+    let device = Device::with(&cloud, 1_000_000_000, |settings| {
+        settings.keep_restore_points_for = Duration::ZERO;
+    });
+    let session = device.create().await;
+    write(&session, "s", 0..10, 1).await;
+    session.post_backup().await.unwrap();
+    device.clock.advance(1000);
+    write(&session, "s", 0..10, 2).await;
+    session.dump(DumpKind::Full).await.unwrap();
+    device.clock.advance(1000 * (24 * 60 * 60 - 1));
+    session.post_backup().await.unwrap();
+    assert_eq!(cloud.deletes.load(Ordering::SeqCst), 0, "a restore may still read the old dump");
+    assert_eq!(cloud.names("/i/").await.len(), 2);
+    device.clock.advance(1000);
+    session.post_backup().await.unwrap();
+    assert_eq!(cloud.names("/i/").await.len(), 1);
+    assert_eq!(cloud.names("/s/").await.len(), 0);
+    assert_eq!(restored(&cloud, RestoreAt::Newest).await.unwrap().0, contents(&session));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_harms_nothing_wherever_it_is_interrupted() {
+    let mut interrupted = 0;
+    for stop in 0.. {
+        let cloud = Watched::new();
+        let device = Device::with(&cloud, 1_000_000_000, |settings| {
+            settings.keep_restore_points_for = Duration::from_secs(60);
+        });
+        let session = device.create().await;
+        let mut points = BTreeMap::new();
+        live(&device, &session, 0..4, &mut points).await;
+        let old = cloud.names("/d/").await;
+        session.dump(DumpKind::Full).await.unwrap();
+        device.clock.advance(1000 * (2 * 24 * 60 * 60));
+        let calls = Arc::new(AtomicU64::new(0));
+        let counted = calls.clone();
+        cloud.rule(move |call| match call {
+            Call::Delete if counted.fetch_add(1, Ordering::SeqCst) >= stop => Answer::Fails,
+            _ => Answer::AsIs,
+        });
+        let outcome = session.post_backup().await;
+        assert_eq!(outcome.is_err(), calls.load(Ordering::SeqCst) > stop);
+        let was_interrupted = outcome.is_err();
+        // The device dies here; another one restores, and the same one goes on.
+        session.lock().await.unwrap();
+        cloud.honest();
+        let session = device.wallet.unlock(&root()).await.unwrap();
+        assert_eq!(restored(&cloud, RestoreAt::Newest).await.unwrap().0, contents(&session));
+        assert!(!session.verify(true).await.unwrap().is_damaged(), "stopped after {stop}");
+        session.post_backup().await.unwrap();
+        let left = cloud.names("/d/").await;
+        assert!(!left.iter().any(|name| old.contains(name)), "the next sweep ends what was begun");
+        assert_eq!(restored(&cloud, RestoreAt::Newest).await.unwrap().0, contents(&session));
+        if !was_interrupted {
+            break;
+        }
+        interrupted += 1;
+    }
+    assert!(interrupted > 5, "only {interrupted} deletes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_interrupted_backup_left_goes_and_what_others_reach_stays() {
+    let cloud = Watched::new();
+    let first = Device::with(&cloud, 1_000_000_000, |settings| {
+        settings.keep_restore_points_for = Duration::from_secs(60);
+    });
+    let session = first.create().await;
+    write(&session, "s", 0..50, 1).await;
+    session.post_backup().await.unwrap();
+    // Another device of the same wallet, with a chain of its own.
+    let second = Device::new(&cloud, 1_000_000_000);
+    second.wallet.restore(&root(), |_| ()).await.unwrap();
+    let other = second.wallet.unlock(&root()).await.unwrap();
+    write(&other, "s", 0..5, 9).await;
+    other.post_backup().await.unwrap();
+    let writer = other.status().unwrap().writer;
+    let theirs = cloud.names(&format!("/{writer}/")).await;
+    assert!(theirs.len() >= 3);
+    // A segment and parts of a dump that no head will ever reach.
+    cloud.rule(|call| match call {
+        Call::Put(name) if name.as_str().contains("/h/") => Answer::Fails,
+        _ => Answer::AsIs,
+    });
+    write(&session, "s", 0..5, 2).await;
+    session.post_backup().await.unwrap_err();
+    cloud.rule(|call| match call {
+        Call::Put(name) if name.as_str().contains("/i/") => Answer::Fails,
+        _ => Answer::AsIs,
+    });
+    session.dump(DumpKind::Full).await.unwrap_err();
+    cloud.honest();
+    session.post_backup().await.unwrap();
+    let before = cloud.names("/d/").await.len() + cloud.names("/s/").await.len();
+    let notices = session.verify(true).await.unwrap();
+    assert!(!notices.clouds[0].report.findings.is_empty(), "garbage is told of");
+    first.clock.advance(1000 * (120));
+    session.dump(DumpKind::Full).await.unwrap();
+    first.clock.advance(1000 * (2 * 24 * 60 * 60));
+    write(&session, "s", 0..5, 3).await;
+    session.post_backup().await.unwrap();
+    assert!(cloud.names("/d/").await.len() + cloud.names("/s/").await.len() < before);
+    let after = session.verify(true).await.unwrap();
+    assert!(after.clouds[0].report.findings.is_empty(), "{:?}", after.clouds[0].report.findings);
+    assert_eq!(cloud.names(&format!("/{writer}/")).await, theirs, "not one of the other's went");
+    assert_eq!(restored(&cloud, RestoreAt::Newest).await.unwrap().0, contents(&session));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_a_device_deletes_nothing() {
+    let cloud = Watched::new();
+    let device = Device::with(&cloud, 1_000_000_000, |settings| {
+        settings.keep_restore_points_for = Duration::ZERO;
+    });
+    let session = device.create().await;
+    write(&session, "s", 0..10, 1).await;
+    session.post_backup().await.unwrap();
+    device.clock.advance(1000);
+    session.dump(DumpKind::Full).await.unwrap();
+    session.lock().await.unwrap();
+    // The same installation twice, as after copying its folder.
+    let copy = Device::with(&cloud, 1_000_000_000, |settings| {
+        settings.keep_restore_points_for = Duration::ZERO;
+    });
+    copy_store(&device, &copy);
+    let session = device.wallet.unlock(&root()).await.unwrap();
+    write(&session, "s", 0..10, 2).await;
+    session.post_backup().await.unwrap();
+    let newest = contents(&session);
+    let before = cloud.names("sr1").await.len();
+    let old = copy.wallet.unlock(&root()).await.unwrap();
+    copy.clock.advance(1000 * (3 * 24 * 60 * 60));
+    // Whatever it says, it may not delete: what it does not know of may need it.
+    let _ = old.post_backup().await;
+    assert_eq!(cloud.deletes.load(Ordering::SeqCst), 0);
+    assert!(cloud.names("sr1").await.len() >= before);
+    assert_eq!(restored(&cloud, RestoreAt::Newest).await.unwrap().0, newest);
+}
+
+fn copy_store(from: &Device, to: &Device) {
+    use wallet_persistence::{Batch, KvStore};
+    let (from, to) = (
+        kv_mem::MemStore::open(from.medium.clone()).unwrap(),
+        kv_mem::MemStore::open(to.medium.clone()).unwrap(),
+    );
+    for ns in from.namespaces().unwrap() {
+        for key in from.list(&ns, None, usize::MAX).unwrap() {
+            let value = from.read(&ns, &key).unwrap().unwrap();
+            to.submit(Batch::new().put(&ns, &key, value.to_vec())).wait().unwrap();
+        }
+    }
+}
