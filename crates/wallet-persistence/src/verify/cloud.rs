@@ -60,6 +60,9 @@ pub(super) async fn scrub(inner: &Inner, cloud: &Arc<dyn CloudBackend>) -> Resul
     Ok(scrub.out)
 }
 
+/// How many of its heads a writer keeps in any case.
+const HEADS: usize = 4;
+
 struct Scrub {
     source: Source,
     tag: [u8; 16],
@@ -143,6 +146,15 @@ impl Scrub {
     /// All that one writer keeps: what the newest head reaches, then whether the older heads lie on
     /// the same way.
     async fn writer(&mut self, heads: &[(ObjectRef, Head)]) -> Result<()> {
+        // Each writer keeps its newest four.
+        for (_, head) in heads.iter().take(HEADS - 1) {
+            if let Some(previous) = head.previous
+                && !self.good.contains(&previous)
+            {
+                let name = previous.name(&self.tag);
+                self.damage(format!("a head is missing: {name}; newer ones do not need it"));
+            }
+        }
         for (i, (object, head)) in heads.iter().enumerate() {
             self.reached.insert(*object);
             if i > 0 && !self.reached.contains(&head.dump) {

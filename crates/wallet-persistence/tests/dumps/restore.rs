@@ -24,7 +24,7 @@ async fn a_restore_at_a_time_or_a_sequence_says_which_point_it_is() {
     let session = device.create().await;
     let mut points = Vec::new();
     for i in 0..12u64 {
-        device.clock.advance(1000 * (10));
+        device.clock.advance(10_000);
         for n in 0..=i % 3 {
             session.kv().unwrap().write(&ns("s"), &key(n), format!("{i}")).unwrap();
         }

@@ -134,8 +134,7 @@ impl Sweep<'_> {
         Ok(index)
     }
 
-    /// The newest heads of this installation's chain, by their hashes, whatever else is listed; those
-    /// whose dump is no longer kept lead nowhere.
+    /// The newest heads of this installation's chain, by their hashes, whatever else is listed.
     async fn reach_heads(
         &self,
         newest: ObjectRef,
@@ -145,12 +144,12 @@ impl Sweep<'_> {
         for _ in 0..HEADS {
             let Some(object) = next else { break };
             match self.source.open::<Head>(&object, ObjectHash::NONE).await {
-                Ok((head, _)) if reached.contains(&head.dump) => {
+                Ok((head, _)) => {
                     reached.insert(object);
                     next = head.previous;
                 }
-                Ok(_) => break,
-                // The newest must be there; an older one may have gone with an earlier sweep.
+                // The newest must be there; an older one may be missing, which is no reason to keep
+                // what is older still.
                 Err(Error::Backup(BackupError::Missing { .. })) if object != newest => break,
                 Err(error) => return Err(error),
             }
