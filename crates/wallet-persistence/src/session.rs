@@ -19,9 +19,8 @@ use tokio::{
 
 use crate::{
     Account, AccountId, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
-    EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, Result, Status,
-    VerifyReport, chain_data,
-    digest, error::chain, replicate, tower::Tower, verify, wallet::blocking,
+    EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, Result, Status, VerifyReport,
+    chain_data, digest, error::chain, replicate, tower::Tower, verify, wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
