@@ -146,14 +146,20 @@ impl Scrub {
     /// All that one writer keeps: what the newest head reaches, then whether the older heads lie on
     /// the same way.
     async fn writer(&mut self, heads: &[(ObjectRef, Head)]) -> Result<()> {
+        // Times may be equal: the newest is the one that no other names as the head before it.
+        let named: BTreeSet<ObjectRef> =
+            heads.iter().filter_map(|(_, head)| head.previous).collect();
+        let mut heads: Vec<&(ObjectRef, Head)> = heads.iter().collect();
+        heads.sort_by_key(|(object, _)| named.contains(object));
         // Each writer keeps its newest four.
-        for (_, head) in heads.iter().take(HEADS - 1) {
-            if let Some(previous) = head.previous
-                && !self.good.contains(&previous)
-            {
+        let mut next = heads.first().copied();
+        for _ in 1..HEADS {
+            let Some(previous) = next.and_then(|(_, head)| head.previous) else { break };
+            if !self.good.contains(&previous) {
                 let name = previous.name(&self.tag);
                 self.damage(format!("a head is missing: {name}; newer ones do not need it"));
             }
+            next = heads.iter().copied().find(|(object, _)| *object == previous);
         }
         for (i, (object, head)) in heads.iter().enumerate() {
             self.reached.insert(*object);
