@@ -24,6 +24,7 @@ mod others;
 mod pad;
 mod pieces;
 mod recorder;
+mod replicated;
 mod restore;
 mod seal_segment;
 mod sealed;
@@ -61,6 +62,7 @@ pub use recorder::{
     Cut, DumpChunk, DumpReader, Lag, Merger, NotYetReplicated, Recorder, RecorderSettings, Rejoin,
     WaitForCloud,
 };
+pub use replicated::{Policies, Policy, Replicated};
 pub use restore::{Applied, NameSet, RestoreWorker, Restored, Restorer};
 pub use seal_segment::SealedSegment;
 pub use sealed::Sealed;

@@ -12,6 +12,8 @@ pub struct SealedSegment {
     pub link: Link,
     /// The objects, in any order; the segment is there when all are.
     pub objects: Vec<Sealed>,
+    /// Whether it changes single-writer data.
+    pub single_writer: bool,
 }
 
 impl ObjectSealer {
@@ -23,6 +25,7 @@ impl ObjectSealer {
         previous: Option<&Link>,
     ) -> Result<SealedSegment> {
         let mergeable = cut.mergeable.len();
+        let single_writer = !cut.single_writer.is_empty();
         let mut splitter = Splitter::default();
         cut.mergeable.into_iter().chain(cut.single_writer).for_each(|entry| splitter.push(entry));
         let mut parts = splitter.finish();
@@ -35,6 +38,7 @@ impl ObjectSealer {
         let mut segment = SealedSegment {
             link: Link { parts: Vec::new(), previous: previous_hash },
             objects: Vec::new(),
+            single_writer,
         };
         for (part, entries) in (0..).zip(parts) {
             let (mergeable, single_writer) = sections(entries, &mut mergeable_left);

@@ -1,6 +1,11 @@
 //! A batch: several changes that happen together or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use crate::{Key, Namespace, Value};
 
@@ -11,7 +16,12 @@ pub struct Batch {
     changes: BTreeMap<(Namespace, Key), Change>,
     require_absent: BTreeSet<(Namespace, Key)>,
     durability: Durability,
+    prepared: Option<Prepared>,
 }
+
+/// What a layer has prepared of a batch, for itself alone; see [`crate::Prepare`].
+#[derive(Clone)]
+pub struct Prepared(Arc<dyn Any + Send + Sync>);
 
 /// What happens to one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +93,16 @@ impl Batch {
         self.durability = durability;
     }
 
+    /// Attaches what a layer has prepared, replacing anything attached before.
+    pub fn set_prepared(&mut self, prepared: Prepared) {
+        self.prepared = Some(prepared);
+    }
+
+    /// Takes what was attached.
+    pub fn take_prepared(&mut self) -> Option<Prepared> {
+        self.prepared.take()
+    }
+
     /// The changes, ascending by name.
     pub fn changes(&self) -> impl ExactSizeIterator<Item = (&Namespace, &Key, &Change)> {
         self.changes.iter().map(|((ns, key), change)| (ns, key, change))
@@ -111,5 +131,23 @@ impl Batch {
     /// How many keys change.
     pub fn len(&self) -> usize {
         self.changes.len()
+    }
+}
+
+impl Prepared {
+    /// Wraps what was prepared.
+    pub fn new(prepared: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(prepared))
+    }
+
+    /// What was prepared, if it is of this type.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Prepared(..)")
     }
 }

@@ -1,6 +1,6 @@
 //! What a store can do beyond the contract: each ability is its own small trait.
 
-use crate::{Key, Namespace, Result};
+use crate::{Batch, Key, Namespace, Result};
 
 /// The abilities of a store; decorators forward or wrap them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,8 +12,18 @@ pub struct Capabilities<'a> {
     pub verify: Option<&'a dyn Verify>,
     /// Tells how much room the store takes.
     pub footprint: Option<&'a dyn Footprint>,
+    /// Does a part of the work of a submit beforehand.
+    pub prepare: Option<&'a dyn Prepare>,
     /// Whether a synced commit resolves only when a cloud has it.
     pub replicated: bool,
+}
+
+/// The part of the work of a submit that does not depend on the batch's place in the order, such
+/// as encryption. A decorator calls it before it takes its ordering lock, so that others need not
+/// wait for that work.
+pub trait Prepare: std::fmt::Debug {
+    /// The same batch. It may still be changed; what was changed is done at the submit.
+    fn prepare(&self, batch: Batch) -> Batch;
 }
 
 /// Keys in the order of their creation. Overwriting a key keeps its place; removing it and writing

@@ -104,6 +104,12 @@ pub enum Error {
         /// Which store.
         store: &'static str,
     },
+    /// Too many changes wait for a cloud; this one was not written. Try again when the cloud is back.
+    #[error("{store}: too many changes wait for the cloud")]
+    Backlog {
+        /// Which store.
+        store: &'static str,
+    },
     /// The store was closed. Open it again.
     #[error("{store}: closed")]
     Closed {
@@ -183,6 +189,7 @@ impl Error {
         matches!(
             self,
             Self::Full { .. }
+                | Self::Backlog { .. }
                 | Self::Locked { .. }
                 | Self::Precondition { .. }
                 | Self::InvalidName { .. }

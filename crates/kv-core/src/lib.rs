@@ -13,10 +13,10 @@ pub mod testing;
 mod unsettled;
 mod value;
 
-pub use batch::{Batch, Change, Durability};
+pub use batch::{Batch, Change, Durability, Prepared};
 pub use capability::{
-    Capabilities, CreationOrder, CreationPage, Cursor, Finding, Footprint, Progress, Report,
-    Severity, Size, Verify,
+    Capabilities, CreationOrder, CreationPage, Cursor, Finding, Footprint, Prepare, Progress,
+    Report, Severity, Size, Verify,
 };
 pub use clock::{Clock, Timestamp};
 pub use commit::{Commit, Pending, Receipt};

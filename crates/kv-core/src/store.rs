@@ -26,7 +26,7 @@ use crate::{Batch, Capabilities, Commit, Error, Key, Namespace, Result, Value};
 /// 5. **Reads see what is durable** in this store, nothing more, nothing less.
 /// 6. **An error means unknown until reopened**: the batch is wholly there or wholly absent, every
 ///    batch queued behind it fails too, and the store takes no further change; reads go on. A
-///    *refusal* (full, locked, precondition, invalid, closed) is different: it is decided before
+///    *refusal* (full, backlog, locked, precondition, invalid, closed) is different: it is decided before
 ///    `submit` returns, the batch is surely absent, and the store goes on. A failed flush is never
 ///    retried.
 /// 7. **Loud about damage.** Missing, damaged, wrong key, newer format and in use elsewhere are

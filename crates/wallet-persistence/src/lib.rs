@@ -7,6 +7,7 @@
 struct RepositoryReadme;
 
 mod account;
+mod background;
 mod builder;
 mod chain_data;
 mod clock;
@@ -51,6 +52,7 @@ pub use verify::{CloudReport, VerifyReport};
 pub use wallet::WalletPersistence;
 
 // What a caller needs from the layers below to use this one.
+pub use backup::{Lag, NotYetReplicated, Policies, Policy, WaitForCloud};
 pub use cloud::{BadCloudUrl, CloudBackend, CloudUrl};
 pub use kv_core::{
     Batch, Clock, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report, Severity, Timestamp,

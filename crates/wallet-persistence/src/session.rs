@@ -1,26 +1,24 @@
 //! The unlocked wallet: everything an application does with it.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
-use backup::ObjectRef;
+use backup::{NotYetReplicated, ObjectRef};
 use cloud::{CloudBackend, CloudUrl, RetrySettings, Retrying};
 use kv_core::{KvStore, Timestamp};
 use records::{KeyRange, Query};
 use tokio::{
-    sync::{OnceCell, broadcast, watch},
+    sync::{OnceCell, broadcast},
     task::JoinHandle,
 };
 
 use crate::{
     Account, AccountId, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
     EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, Result, Status, VerifyReport,
-    chain_data, digest, error::chain, replicate, tower::Tower, verify, wallet::blocking,
+    background::Background, chain_data, digest, error::chain, replicate, tower::Tower, verify,
+    wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
@@ -51,8 +49,7 @@ pub(crate) struct Inner {
     pub(crate) seen: Mutex<Vec<ObjectRef>>,
     events: broadcast::Sender<Event>,
     locked: AtomicBool,
-    stop: watch::Sender<bool>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    background: Background,
     /// The dump or sweep that goes on behind the backups.
     upkeep: Mutex<Upkeep>,
 }
@@ -69,9 +66,7 @@ const EVENTS: usize = 256;
 
 impl Session {
     pub(crate) fn start(tower: Tower, given: Vec<Arc<dyn CloudBackend>>) -> Self {
-        let (stop, stopped) = watch::channel(false);
         let every = tower.settings.replicate_every;
-        let has_cloud = !given.is_empty() || tower.cloud_urls().is_ok_and(|urls| !urls.is_empty());
         let seen = Mutex::new(tower.recorder.state().seen);
         let inner = Arc::new(Inner {
             tower,
@@ -85,14 +80,11 @@ impl Session {
             seen,
             events: broadcast::channel(EVENTS).0,
             locked: AtomicBool::new(false),
-            stop,
-            task: Mutex::new(None),
+            background: Background::new(),
             upkeep: Mutex::default(),
         });
-        if let Some(every) = every.filter(|_| has_cloud) {
-            let task =
-                tokio::spawn(replicate_in_background(Arc::downgrade(&inner), stopped, every));
-            *inner.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        if let Some(every) = every.filter(|_| inner.has_cloud()) {
+            inner.background.start(&inner, every);
         }
         tracing::info!("unlocked");
         Self { inner }
@@ -209,6 +201,24 @@ impl Session {
         Ok(self.tower()?.kv())
     }
 
+    /// The same store, but every commit resolves only when the clouds have the change, too, and all
+    /// changes before it: what must survive the loss of this device before anybody relies on it.
+    ///
+    /// While no cloud is in reach such commits wait, and beyond
+    /// [`Settings::max_waiting`](crate::Settings::max_waiting) of them the next is refused with
+    /// [`kv_core::Error::Backlog`]. [`Error::NoCloud`] if none is set. Without a background task
+    /// only [`Session::post_backup`] lets them resolve.
+    pub fn kv_replicated(&self) -> Result<Arc<dyn KvStore>> {
+        let tower = self.tower()?;
+        if self.inner.has_cloud() { Ok(tower.kv_replicated()) } else { Err(Error::NoCloud) }
+    }
+
+    /// What is durable on this device and not yet in the clouds, after unlocking for instance;
+    /// `None` if they have everything. It can be awaited: see [`NotYetReplicated::replicated`].
+    pub fn not_yet_replicated(&self) -> Result<Option<NotYetReplicated>> {
+        Ok(self.tower()?.recorder.not_yet_replicated())
+    }
+
     /// What the wallet holds and what is not yet in the cloud. Never asks a cloud.
     pub fn status(&self) -> Result<Status> {
         let tower = self.tower()?;
@@ -226,6 +236,9 @@ impl Session {
             lag_age_ms: None,
             last_backup: state.last_backup,
             retired: tower.recorder.is_retired().is_some(),
+            dump_needed: false,
+            waiting: tower.waiting() as u64,
+            failing: self.inner.background.failing().map(|failing| failing.reason),
         };
         status.set_lag(tower.recorder.lag(), tower.clock.now().0);
         Ok(status)
@@ -302,12 +315,7 @@ impl Session {
         if self.inner.locked.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
-        self.inner.stop.send_replace(true);
-        let task = self.inner.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let ended = match task {
-            Some(task) => task.await.map_err(|_| Error::Task),
-            None => Ok(()),
-        };
+        let ended = self.inner.background.end().await;
         let upkeep =
             std::mem::take(&mut *self.inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(task) = upkeep.task {
@@ -335,6 +343,11 @@ impl Session {
 }
 
 impl Inner {
+    /// Whether there is anywhere to back up to.
+    fn has_cloud(&self) -> bool {
+        !self.given.is_empty() || self.tower.cloud_urls().is_ok_and(|urls| !urls.is_empty())
+    }
+
     pub(crate) fn tell(&self, event: Event) {
         // No listener is no error.
         let _ = self.events.send(event);
@@ -348,11 +361,17 @@ impl Inner {
         Ok(clouds)
     }
 
-    async fn post(&self) -> Result<BackupReport> {
+    /// Whether there is something to back up.
+    pub(crate) fn backup_is_due(&self) -> bool {
+        self.tower.recorder.lag().records > 0
+    }
+
+    pub(crate) async fn post(&self) -> Result<BackupReport> {
         let outcome = match self.clouds().await {
             Ok(clouds) => replicate::post(self, clouds).await,
             Err(error) => Err(error),
         };
+        self.background.note(&outcome);
         match &outcome {
             Ok(report) if report.objects > 0 => {
                 self.tell(Event::BackedUp { sequence: report.sequence, bytes: report.bytes });
@@ -381,7 +400,7 @@ impl Inner {
     }
 
     /// The same behind the backups that go on, if there is something to do.
-    fn keep_up_in_background(self: &Arc<Self>) {
+    pub(crate) fn keep_up_in_background(self: &Arc<Self>) {
         let (state, settings) = (self.tower.recorder.state(), &self.tower.settings);
         let now = self.tower.clock.now().0;
         let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
@@ -441,31 +460,4 @@ fn with_retries(clouds: Vec<Arc<dyn CloudBackend>>) -> Vec<Arc<dyn CloudBackend>
     let retrying =
         |cloud| Arc::new(Retrying::new(cloud, RetrySettings::default())) as Arc<dyn CloudBackend>;
     clouds.into_iter().map(retrying).collect()
-}
-
-/// Backs up whenever something is not yet in the cloud. Ends when told, or with its session.
-async fn replicate_in_background(
-    session: std::sync::Weak<Inner>,
-    mut stopped: watch::Receiver<bool>,
-    every: Duration,
-) {
-    loop {
-        tokio::select! {
-            _ = stopped.changed() => return,
-            () = tokio::time::sleep(every) => {}
-        }
-        let Some(inner) = session.upgrade() else { return };
-        inner.keep_up_in_background();
-        if inner.tower.recorder.lag().records == 0 {
-            continue;
-        }
-        tokio::select! {
-            _ = stopped.changed() => return,
-            outcome = inner.post() => {
-                if let Err(error) = outcome {
-                    tracing::warn!(error = chain(&error), "backup failed, trying again");
-                }
-            }
-        }
-    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backup::{Policies, RecorderSettings, Replicated};
+
 /// How a wallet behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -9,8 +11,20 @@ pub struct Settings {
     /// How often the background task looks for changes to back up; `None`: only when asked.
     /// Default 1 s. Without a cloud there is no task.
     pub replicate_every: Option<Duration>,
+    /// With so many bytes of changed values a backup begins at once. Default 1 MiB.
+    pub segment_bytes: u64,
     /// How many bytes of values not yet backed up to hold in memory. Default 64 MiB.
     pub memory_budget: u64,
+    /// A cloud that lags by more changed keys than this is dropped from the log and catches up from
+    /// a dump. Default 500,000.
+    pub max_lag_records: u64,
+    /// The same by bytes of their values. Default 1 GiB.
+    pub max_lag_bytes: u64,
+    /// Which commits wait for the clouds, by primary namespace. Default: none. See also
+    /// [`Session::kv_replicated`](crate::Session::kv_replicated).
+    pub policies: Policies,
+    /// How many commits may wait for the clouds at once. Default 10,000.
+    pub max_waiting: usize,
     /// How many objects to fetch at once. Default 8.
     pub fetch_at_once: usize,
     /// How long another device may be unseen before the others stop waiting for it: afterwards it
@@ -34,9 +48,15 @@ const DAY: u64 = 86_400;
 
 impl Default for Settings {
     fn default() -> Self {
+        let recorder = RecorderSettings::default();
         Self {
             replicate_every: Some(Duration::from_secs(1)),
-            memory_budget: 64 << 20,
+            segment_bytes: recorder.segment_bytes,
+            memory_budget: recorder.memory_budget,
+            max_lag_records: recorder.max_lag_records,
+            max_lag_bytes: recorder.max_lag_bytes,
+            policies: Policies::default(),
+            max_waiting: Replicated::MAX_IN_FLIGHT,
             fetch_at_once: 8,
             retire_unseen_after: Duration::from_secs(180 * DAY),
             keep_tombstones_for: Duration::from_secs(DAY),

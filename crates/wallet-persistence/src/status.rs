@@ -30,12 +30,19 @@ pub struct Status {
     /// Whether this device was unseen for so long that the others no longer count it, as far as it
     /// knows: see [`crate::Session::rejoin`].
     pub retired: bool,
+    /// The clouds lag so far that changes are only counted: the next backup is a dump.
+    pub dump_needed: bool,
+    /// How many commits wait for the clouds.
+    pub waiting: u64,
+    /// Why the last backup failed; `None` if it did not.
+    pub failing: Option<String>,
 }
 
 impl Status {
     pub(crate) fn set_lag(&mut self, lag: Lag, now: u64) {
         self.lag_records = lag.records;
         self.lag_bytes = lag.bytes;
+        self.dump_needed = lag.dump_needed;
         self.lag_age_ms = lag.oldest.map(|oldest| now.saturating_sub(oldest));
     }
 }

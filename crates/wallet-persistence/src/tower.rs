@@ -2,18 +2,25 @@
 
 use std::sync::Arc;
 
-use backup::{ObjectSealer, Recorder, RecorderSettings};
+use backup::{ObjectSealer, Policies, Policy, Recorder, RecorderSettings, Replicated};
 use cloud::CloudUrl;
 use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
 use records::{Fields, ObjectStore, OpenReport};
 use vault::{RootSecret, SealedStore, Secret};
 
-use crate::{Account, EvmTransaction, Result, Settings, UnlockError, follow::Follower, registry};
+use crate::{
+    Account, EvmTransaction, Result, Settings, UnlockError, follow::Follower, registry,
+    replicate::Kept,
+};
 
 #[derive(Debug)]
 pub(crate) struct Tower {
     pub(crate) sealed: Arc<SealedStore>,
     pub(crate) recorder: Arc<Recorder>,
+    /// The recorder with the policies of the settings, and with that of replication for all.
+    by_policies: Arc<Replicated>,
+    replicated: Arc<Replicated>,
+    pub(crate) kept: Kept,
     pub(crate) sealer: ObjectSealer,
     pub(crate) accounts: ObjectStore<Account>,
     pub(crate) transactions: ObjectStore<EvmTransaction>,
@@ -52,9 +59,16 @@ impl Tower {
     ) -> Result<Self, UnlockError> {
         let mut recorder_settings = RecorderSettings::default();
         recorder_settings.memory_budget = settings.memory_budget;
+        recorder_settings.segment_bytes = settings.segment_bytes;
+        recorder_settings.max_lag_records = settings.max_lag_records;
+        recorder_settings.max_lag_bytes = settings.max_lag_bytes;
         let below: Arc<dyn KvStore> = sealed.clone();
         let recorder = Recorder::open(below, registry::rules(), clock.clone(), recorder_settings)?;
-        let kv: Arc<dyn KvStore> = recorder.clone();
+        let by_policy =
+            |policies| Replicated::new(recorder.clone(), policies, settings.max_waiting);
+        let by_policies = by_policy(settings.policies.clone());
+        let replicated = by_policy(Policies::all(Policy::Replicated));
+        let kv: Arc<dyn KvStore> = by_policies.clone();
         let (accounts, account_report) = ObjectStore::open(kv.clone())?;
         let (transactions, transaction_report) = ObjectStore::open(kv.clone())?;
         let fields = Fields::open(kv)?;
@@ -62,6 +76,9 @@ impl Tower {
         Ok(Self {
             sealed,
             recorder,
+            by_policies,
+            replicated,
+            kept: Kept::default(),
             sealer,
             accounts,
             transactions,
@@ -78,7 +95,16 @@ impl Tower {
     }
 
     pub(crate) fn kv(&self) -> Arc<dyn KvStore> {
-        self.recorder.clone()
+        self.by_policies.clone()
+    }
+
+    pub(crate) fn kv_replicated(&self) -> Arc<dyn KvStore> {
+        self.replicated.clone()
+    }
+
+    /// How many commits wait for the clouds.
+    pub(crate) fn waiting(&self) -> usize {
+        self.by_policies.waiting() + self.replicated.waiting()
     }
 
     /// The addresses of the clouds this device backs up to.

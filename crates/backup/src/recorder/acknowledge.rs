@@ -6,6 +6,11 @@ use super::{Order, Recorder};
 use crate::{BackupState, log};
 
 impl Recorder {
+    /// Every change up to this sequence number is in the cloud.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.waiting.position()
+    }
+
     /// Takes over the result of a backup: every change up to `state.backed_up` is in the cloud, and
     /// whoever waits for that is told. Lazy: if it is lost in a crash, those changes are backed up again.
     ///

@@ -49,6 +49,13 @@ impl Recorder {
         let mut order = self.order();
         order.memory.pinned = false;
         order.memory.shrink();
+        drop(order);
+        if let Err(error) = &cut
+            && (!error.is_refusal() || matches!(error, Error::Poisoned { .. }))
+        {
+            // No backup will come of this store before it is opened again.
+            self.waiting.end(error.clone());
+        }
         cut
     }
 

@@ -51,8 +51,12 @@ impl Recorder {
         if !recorded {
             return (self.inner.submit(batch), None);
         }
-        // What needs no stamp is made before the order is fixed.
+        // What needs no stamp is made, and sealed below, before the order is fixed.
         let plain = (!mergeable).then(|| self.record(&batch));
+        let batch = match self.inner.capabilities().prepare {
+            Some(below) if !mergeable => below.prepare(batch),
+            _ => batch,
+        };
         let mut order = self.order();
         let recorded = match plain {
             Some(changes) => Recorded { batch, changes, ..Recorded::default() },

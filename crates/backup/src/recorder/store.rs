@@ -46,6 +46,8 @@ impl KvStore for Recorder {
 
     fn capabilities(&self) -> Capabilities<'_> {
         let mut capabilities = self.inner.capabilities();
+        // We prepare below ourselves, once values are in their frames.
+        capabilities.prepare = None;
         if capabilities.creation_order.is_some() {
             capabilities.creation_order = Some(self);
         }
@@ -53,8 +55,9 @@ impl KvStore for Recorder {
     }
 
     fn close(&self) -> Result<()> {
-        self.waiting.close();
-        self.inner.close()
+        let closed = self.inner.close();
+        self.waiting.end(Error::Closed { store: STORE });
+        closed
     }
 }
 

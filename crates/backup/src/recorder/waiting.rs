@@ -24,13 +24,13 @@ pub(super) struct Waiting {
 struct State {
     /// Everything up to here is in the cloud.
     acknowledged: u64,
-    /// Nothing more will come.
-    closed: bool,
+    /// Nothing more will come: the store is closed, or has failed.
+    ended: Option<Error>,
     wakers: Vec<(u64, Waker)>,
 }
 
-/// Resolves once the cloud has everything up to a sequence number, or with [`Error::Closed`] when
-/// the store is closed before: then it is known after the next opening.
+/// Resolves once the cloud has everything up to a sequence number, or with an error when the store
+/// is closed or fails before: then [`Recorder::not_yet_replicated`] tells after the next opening.
 #[derive(Clone)]
 #[must_use = "nothing is known until it has resolved"]
 pub struct WaitForCloud {
@@ -104,11 +104,7 @@ impl Future for WaitForCloud {
 
 impl State {
     fn outcome(&self, sequence: u64) -> Option<Result<()>> {
-        if self.acknowledged >= sequence {
-            Some(Ok(()))
-        } else {
-            self.closed.then_some(Err(Error::Closed { store: STORE }))
-        }
+        if self.acknowledged >= sequence { Some(Ok(())) } else { self.ended.clone().map(Err) }
     }
 }
 
@@ -118,13 +114,18 @@ impl Waiting {
         Self { state: Mutex::new(state), ..Self::default() }
     }
 
+    /// Everything up to here is in the cloud.
+    pub(super) fn position(&self) -> u64 {
+        self.lock().acknowledged
+    }
+
     pub(super) fn acknowledged(&self, to: u64) {
         self.change(|state| state.acknowledged = state.acknowledged.max(to));
     }
 
-    /// Nobody waits in vain.
-    pub(super) fn close(&self) {
-        self.change(|state| state.closed = true);
+    /// Nobody waits in vain: nothing more will come before the store is opened again.
+    pub(super) fn end(&self, why: Error) {
+        self.change(|state| _ = state.ended.get_or_insert(why));
     }
 
     /// A backup should come soon.

@@ -1,6 +1,8 @@
-//! Creation order and footprint: the abilities of the store below, in true names.
+//! Creation order and footprint: the abilities of the store below, in true names. And sealing ahead.
 
-use kv_core::{CreationOrder, CreationPage, Cursor, Error, Footprint, Namespace, Result, Size};
+use kv_core::{
+    Batch, CreationOrder, CreationPage, Cursor, Error, Footprint, Namespace, Prepare, Result, Size,
+};
 
 use super::{STORE, SealedStore};
 use crate::hidden;
@@ -34,5 +36,15 @@ impl Footprint for SealedStore {
             let below = self.inner.capabilities().footprint;
             below.ok_or(Error::NotFound { store: STORE })?.footprint()
         })
+    }
+}
+
+impl Prepare for SealedStore {
+    fn prepare(&self, batch: Batch) -> Batch {
+        let mut unprepared = Some(batch);
+        let prepared =
+            self.with(|unlocked| Ok(unprepared.take().map(|batch| unlocked.prepare(batch))));
+        // Locked or closed, which the submit will say.
+        prepared.ok().flatten().or(unprepared).unwrap_or_default()
     }
 }

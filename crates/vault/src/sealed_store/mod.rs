@@ -142,6 +142,7 @@ impl KvStore for SealedStore {
         capabilities.creation_order = below.creation_order.and(Some(self));
         capabilities.footprint = below.footprint.and(Some(self));
         capabilities.verify = Some(self);
+        capabilities.prepare = Some(self);
         capabilities.replicated = below.replicated;
         capabilities
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kv_core::{Batch, Change, Commit, Error, Key, KvStore, Namespace, Result, Value};
+use kv_core::{Batch, Change, Commit, Error, Key, KvStore, Namespace, Prepared, Result, Value};
 
 use super::{STORE, invalid};
 use crate::{
@@ -29,6 +29,29 @@ struct Translated {
     batch: Batch,
     /// The true name, the key below, and whether it is put.
     touched: Vec<(Name, Key, bool)>,
+}
+
+/// What [`Unlocked::prepare`] has done, ascending by name.
+struct Ready {
+    /// For whom: the same wallet has the same keys.
+    wallet: [u8; 16],
+    changes: Vec<ReadyChange>,
+}
+
+struct ReadyChange {
+    name: Name,
+    place: Place,
+    /// The value as it was, and sealed; `None` for a removal.
+    sealed: Option<(Value, Value)>,
+}
+
+impl ReadyChange {
+    /// The value sealed, if it is the very one that was prepared.
+    fn sealed_of(&self, value: &Value) -> Option<Value> {
+        let (plain, sealed) = self.sealed.as_ref()?;
+        let same = plain.as_ptr() == value.as_ptr() && plain.len() == value.len();
+        same.then(|| sealed.clone())
+    }
 }
 
 impl Unlocked {
@@ -194,7 +217,23 @@ impl Unlocked {
         Ok(())
     }
 
-    fn translate(&self, batch: Batch) -> Result<Translated> {
+    /// Seals values and hides names before the batch has its place in the order. What fails here
+    /// fails again at the submit, and is answered there.
+    pub(super) fn prepare(&self, mut batch: Batch) -> Batch {
+        let changes = batch.changes().map_while(|(ns, key, change)| {
+            let place = hidden::place(&self.keys, ns, key).ok()?;
+            let sealed = match change {
+                Change::Put(value) => Some((value.clone(), self.seal_value(ns, key, value).ok()?)),
+                Change::Remove => None,
+            };
+            Some(ReadyChange { name: (ns.clone(), key.clone()), place, sealed })
+        });
+        let ready = Ready { wallet: self.keys.wallet_id(), changes: changes.collect() };
+        batch.set_prepared(Prepared::new(ready));
+        batch
+    }
+
+    fn translate(&self, mut batch: Batch) -> Result<Translated> {
         let mut below = Batch::new();
         let mut touched = Vec::new();
         below.set_durability(batch.durability());
@@ -202,17 +241,32 @@ impl Unlocked {
             let place = hidden::place(&self.keys, ns, key).map_err(invalid)?;
             below.insert_require_absent(place.ns, place.key);
         }
+        let prepared = batch.take_prepared();
+        let ready = prepared.as_ref().and_then(Prepared::get::<Ready>);
+        let ready = ready.filter(|ready| ready.wallet == self.keys.wallet_id());
+        // Both ascend by name.
+        let mut ready = ready.map_or(&[][..], |ready| &ready.changes).iter().peekable();
         for (ns, key, change) in batch.into_changes() {
-            let place = hidden::place(&self.keys, &ns, &key).map_err(invalid)?;
+            let name = (ns, key);
+            while ready.next_if(|ready| ready.name < name).is_some() {}
+            let ready = ready.next_if(|ready| ready.name == name);
+            let (ns, key) = &name;
+            let place = match ready {
+                Some(ready) => ready.place.clone(),
+                None => hidden::place(&self.keys, ns, key).map_err(invalid)?,
+            };
             let change = match change {
-                Change::Put(value) => Change::Put(
-                    self.seal_value(&ns, &key, &value).map_err(|e| e.into_store_error(STORE))?,
-                ),
+                Change::Put(value) => Change::Put(match ready.and_then(|r| r.sealed_of(&value)) {
+                    Some(sealed) => sealed,
+                    None => {
+                        self.seal_value(ns, key, &value).map_err(|e| e.into_store_error(STORE))?
+                    }
+                }),
                 Change::Remove => Change::Remove,
             };
             if place.hidden {
                 let put = matches!(change, Change::Put(_));
-                touched.push(((ns, key), place.key.clone(), put));
+                touched.push((name, place.key.clone(), put));
             }
             below.insert(place.ns, place.key, change);
         }

@@ -39,6 +39,7 @@ impl Post<'_> {
         self.state.last_backup = Some(time);
         self.state.seen = seen;
         self.tower.recorder.acknowledge(self.state.clone())?;
+        self.forget_kept();
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod list;
 mod old_heads;
 mod poll;
 mod post;
+mod put;
 mod rejoin;
 
 pub(crate) use self::{
@@ -19,6 +20,7 @@ pub(crate) use self::{
     old_heads::OldHeads,
     poll::{merge_writer, poll},
     post::post,
+    put::Kept,
     rejoin::rejoin,
 };
 pub use self::{

@@ -70,24 +70,16 @@ impl<'a> Post<'a> {
     }
 
     async fn segment(&mut self, inner: &Inner) -> Result<()> {
+        self.put_kept().await?;
         let (recorder, from) = (self.tower.recorder.clone(), self.state.backed_up);
         let Some(cut) = blocking(move || recorder.cut(from).map_err(Error::from)).await? else {
             return Ok(());
         };
-        let to = cut.to;
         inner.watches.note(cut.mergeable.iter().chain(&cut.single_writer).map(|entry| &entry.name));
         self.report.changes += cut.mergeable.len() + cut.single_writer.len();
         let segment =
             self.tower.sealer.seal_segment(self.state.writer, cut, self.state.newest.as_ref())?;
-        let before = self.report.bytes;
-        for object in &segment.objects {
-            self.put(object).await?;
-        }
-        self.state.newest = Some(segment.link);
-        self.state.backed_up = to;
-        self.state.segments_since_dump.0 += self.report.bytes - before;
-        self.state.segments_since_dump.1 += 1;
-        Ok(())
+        self.put_segment(segment).await
     }
 
     pub(super) async fn put(&mut self, object: &Sealed) -> Result<()> {

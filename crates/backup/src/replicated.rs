@@ -1,0 +1,202 @@
+//! Replicated acknowledgement: commits that resolve only when the cloud has the change.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use kv_core::{
+    Batch, Capabilities, Commit, Durability, Error, Key, KvStore, Namespace, Pending, Receipt,
+    Result, Value,
+};
+
+use crate::{Recorder, WaitForCloud};
+
+const STORE: &str = "backup";
+
+/// When a synced commit resolves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// When the change survives power loss on this device.
+    #[default]
+    Local,
+    /// When the cloud has it too, and every change before it.
+    Replicated,
+}
+
+/// The policies by primary namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policies {
+    others: Policy,
+    by_primary: BTreeMap<String, Policy>,
+}
+
+/// A recorder as a store whose commits also wait for the cloud, where the policy says so.
+///
+/// A change is durable on this device, and can be read, before its commit resolves. While no cloud
+/// is in reach such commits wait; beyond a number of them further batches are refused with
+/// [`Error::Backlog`]. A commit that is dropped, or whose store is closed, loses nothing: the
+/// change goes up later, and [`Recorder::not_yet_replicated`] tells at the next opening.
+#[derive(Debug)]
+pub struct Replicated {
+    recorder: Arc<Recorder>,
+    policies: Policies,
+    /// The sequence numbers the cloud did not have when last looked, ascending.
+    in_flight: Mutex<VecDeque<u64>>,
+    max_in_flight: usize,
+}
+
+impl Policies {
+    /// One policy for everything.
+    pub fn all(policy: Policy) -> Self {
+        Self { others: policy, by_primary: BTreeMap::new() }
+    }
+
+    /// Another policy for one primary namespace.
+    #[must_use]
+    pub fn with(mut self, primary: &str, policy: Policy) -> Self {
+        self.by_primary.insert(primary.to_owned(), policy);
+        self
+    }
+
+    /// The policy of a namespace.
+    pub fn of(&self, ns: &Namespace) -> Policy {
+        self.by_primary.get(ns.primary()).copied().unwrap_or(self.others)
+    }
+
+    /// A batch waits for the cloud if one of its keys does. An empty one is a flush, and does what
+    /// its namespace-less policy says.
+    fn of_batch(&self, batch: &Batch) -> Policy {
+        if batch.is_empty() {
+            return self.others;
+        }
+        let waits = batch.changes().any(|(ns, ..)| self.of(ns) == Policy::Replicated);
+        if waits { Policy::Replicated } else { Policy::Local }
+    }
+}
+
+impl Replicated {
+    /// How many batches may wait for the cloud at once, unless said otherwise.
+    pub const MAX_IN_FLIGHT: usize = 10_000;
+
+    /// Over a recorder; at most `max_in_flight` batches wait for the cloud at once.
+    pub fn new(recorder: Arc<Recorder>, policies: Policies, max_in_flight: usize) -> Arc<Self> {
+        Arc::new(Self { recorder, policies, in_flight: Mutex::default(), max_in_flight })
+    }
+
+    /// How many batches wait for the cloud now.
+    pub fn waiting(&self) -> usize {
+        self.in_flight().len()
+    }
+
+    /// The batches that the cloud does not have.
+    fn in_flight(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        let acknowledged = self.recorder.acknowledged();
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        while in_flight.pop_front_if(|sequence| *sequence <= acknowledged).is_some() {}
+        in_flight
+    }
+
+    fn submit_replicated(&self, batch: Batch) -> Commit {
+        // Held across the submit below, so that the numbers come in order and none too many.
+        let mut in_flight = self.in_flight();
+        if !batch.is_empty() && in_flight.len() >= self.max_in_flight {
+            return Commit::done(Err(Error::Backlog { store: STORE }));
+        }
+        let flush = batch.is_empty();
+        let (local, sequence) = if flush {
+            // Everything submitted so far, by whomever.
+            let sequence = self.recorder.sequence();
+            (KvStore::submit(&*self.recorder, batch), Some(sequence))
+        } else {
+            self.recorder.submit_recorded(batch)
+        };
+        // Refused, or never backed up.
+        let Some(sequence) = sequence else { return local };
+        if !flush {
+            in_flight.push_back(sequence);
+        }
+        drop(in_flight);
+        let receipt = local.receipt();
+        let cloud = self.recorder.replicated(sequence);
+        Commit::pending(Arc::new(Both { receipt, local: Mutex::new(Some(local)), cloud }))
+    }
+}
+
+/// A commit that is here first, then in the cloud.
+#[derive(Debug)]
+struct Both {
+    receipt: Receipt,
+    /// `None` once it has resolved.
+    local: Mutex<Option<Commit>>,
+    cloud: WaitForCloud,
+}
+
+impl Both {
+    fn local(&self) -> MutexGuard<'_, Option<Commit>> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending for Both {
+    /// What can be read is decided by this device alone.
+    fn outcome(&self) -> Option<Result<()>> {
+        self.receipt.outcome()
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut local = self.local();
+        if let Some(commit) = local.as_mut() {
+            match Pin::new(commit).poll(cx) {
+                Poll::Ready(Ok(())) => *local = None,
+                other => return other,
+            }
+        }
+        drop(local);
+        self.cloud.poll_ref(cx)
+    }
+
+    fn wait(&self) -> Result<()> {
+        let local = self.local().take();
+        if let Some(commit) = local {
+            commit.wait()?;
+        }
+        self.cloud.wait()
+    }
+}
+
+impl KvStore for Replicated {
+    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        self.recorder.read(ns, key)
+    }
+
+    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.recorder.list(ns, after, limit)
+    }
+
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        self.recorder.namespaces()
+    }
+
+    fn submit(&self, batch: Batch) -> Commit {
+        // A lazy batch asks for nothing but its place in the order.
+        match (batch.durability(), self.policies.of_batch(&batch)) {
+            (Durability::Synced, Policy::Replicated) => self.submit_replicated(batch),
+            _ => self.recorder.submit(batch),
+        }
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        let mut capabilities = self.recorder.capabilities();
+        let mut all = self.policies.by_primary.values().chain([&self.policies.others]).copied();
+        capabilities.replicated = all.all(|policy| policy == Policy::Replicated);
+        capabilities
+    }
+
+    fn close(&self) -> Result<()> {
+        self.recorder.close()
+    }
+}

@@ -1,0 +1,87 @@
+//! Putting the objects of a segment: several at once, and the same bytes again after a failure.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use backup::{Link, ObjectHash, Sealed, SealedSegment};
+use tokio::task::JoinSet;
+
+use super::post::Post;
+use crate::{Error, Result};
+
+/// How many objects go up at once.
+const PUT_AT_ONCE: usize = 8;
+
+/// A segment that was sealed and is not acknowledged. Its objects go up again as they are, so that
+/// what a failed try has left in a cloud is used and not left behind.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<Option<SealedSegment>>);
+
+impl Kept {
+    fn keep(&self, segment: Option<SealedSegment>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = segment;
+    }
+
+    fn get(&self) -> Option<SealedSegment> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Post<'_> {
+    /// Puts the segment that an earlier try has sealed, if it is the next one of the chain.
+    pub(super) async fn put_kept(&mut self) -> Result<()> {
+        let Some(kept) = self.tower.kept.get() else { return Ok(()) };
+        let previous = self.state.newest.as_ref().map_or(ObjectHash::NONE, Link::hash);
+        let follows = kept.link.previous == previous
+            && kept.link.range().0 == self.state.backed_up + 1
+            && kept.link.parts.iter().all(|part| part.id.writer == self.state.writer);
+        if !follows {
+            self.tower.kept.keep(None);
+            return Ok(());
+        }
+        self.put_segment(kept).await
+    }
+
+    /// Puts a segment and makes it the newest one.
+    pub(super) async fn put_segment(&mut self, segment: SealedSegment) -> Result<()> {
+        let bytes: u64 = segment.objects.iter().map(|object| object.bytes().len() as u64).sum();
+        // More than that is rather sealed again than held.
+        let keep = bytes <= self.tower.settings.memory_budget;
+        self.tower.kept.keep(keep.then(|| segment.clone()));
+        self.put_all(segment.objects).await?;
+        self.state.backed_up = segment.link.range().1;
+        self.state.newest = Some(segment.link);
+        self.state.segments_since_dump.0 += bytes;
+        self.state.segments_since_dump.1 += 1;
+        Ok(())
+    }
+
+    /// The segment that was kept is acknowledged.
+    pub(super) fn forget_kept(&self) {
+        self.tower.kept.keep(None);
+    }
+
+    async fn put_all(&mut self, objects: Vec<Sealed>) -> Result<()> {
+        let mut tasks: JoinSet<Result<()>> = JoinSet::new();
+        for object in objects {
+            self.report.objects += 1;
+            self.report.bytes += object.bytes().len() as u64;
+            for cloud in self.clouds {
+                if tasks.len() >= PUT_AT_ONCE
+                    && let Some(put) = tasks.join_next().await
+                {
+                    put.map_err(|_| Error::Task)??;
+                }
+                let (cloud, object) = (Arc::clone(cloud), object.clone());
+                tasks.spawn(async move {
+                    cloud::put_backup(&*cloud, &object).await?;
+                    Ok(())
+                });
+            }
+        }
+        // Dropped before its end, the set ends the rest.
+        while let Some(put) = tasks.join_next().await {
+            put.map_err(|_| Error::Task)??;
+        }
+        Ok(())
+    }
+}
