@@ -24,7 +24,8 @@ impl Bed {
     fn new() -> Self {
         let weather = Weather::fair();
         // Not to be tried again by the cloud's own retries: the background task must.
-        weather.answer(CloudError::Unauthorized { source: "injected".to_owned().into() });
+        let source = Arc::new(std::io::Error::other("injected"));
+        weather.answer(CloudError::Unauthorized { source });
         Self { medium: Medium::default(), cloud: Arc::new(MemCloud::new()), weather }
     }
 

@@ -1,6 +1,6 @@
 //! The unlocked part of a sealed store: keys, names, and the two calls that need both.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kv_core::{Batch, Change, Commit, Error, Key, KvStore, Namespace, Prepared, Result, Value};
 
@@ -18,8 +18,9 @@ use crate::{
 pub(super) struct Unlocked {
     keys: Keys,
     /// The ordering lock: held across the submit below, so that the order of the journal is the
-    /// order of effects. Taken before `names`.
-    journal: Mutex<Journal>,
+    /// order of effects. Taken before `names`. Shared by batches that add and remove no name: their
+    /// order among each other is the store's below, but no name may come or go meanwhile.
+    journal: RwLock<Journal>,
     /// Held for moments only, never across a call below.
     names: Mutex<Names>,
 }
@@ -56,7 +57,7 @@ impl ReadyChange {
 
 impl Unlocked {
     pub(super) fn new(keys: Keys, journal: Journal, names: Names) -> Self {
-        Self { keys, journal: Mutex::new(journal), names: Mutex::new(names) }
+        Self { keys, journal: RwLock::new(journal), names: Mutex::new(names) }
     }
 
     pub(super) fn keys(&self) -> &Keys {
@@ -165,8 +166,14 @@ impl Unlocked {
     pub(super) fn submit(&self, inner: &dyn KvStore, batch: Batch) -> Result<Commit> {
         let translated = self.translate(batch).map_err(|e| self.give_up(e))?;
         let Translated { mut batch, touched } = translated;
+        let shared = self.shared_order();
+        if self.changes(&touched)?.is_empty() {
+            return Ok(inner.submit(batch));
+        }
+        drop(shared);
         let mut journal = self.order();
-        let changes = self.changes(touched)?;
+        // Looked at again: between the two locks others may have added or removed the same names.
+        let changes = self.changes(&touched)?;
         if changes.is_empty() {
             return Ok(inner.submit(batch));
         }
@@ -190,13 +197,17 @@ impl Unlocked {
     }
 
     /// What of the touched names is added and removed by a batch that comes next.
-    fn changes(&self, touched: Vec<(Name, Key, bool)>) -> Result<Vec<NameChange>> {
+    fn changes(&self, touched: &[(Name, Key, bool)]) -> Result<Vec<NameChange>> {
         let names = self.names();
         if names.has_failed() {
             return Err(Error::Poisoned { store: STORE });
         }
-        let changed = touched.into_iter().filter(|(name, _, put)| names.is_submitted(name) != *put);
-        let change = |(name, hidden, added)| NameChange { name, hidden, added };
+        let changed = touched.iter().filter(|(name, _, put)| names.is_submitted(name) != *put);
+        let change = |(name, hidden, added): &(Name, Key, bool)| NameChange {
+            name: name.clone(),
+            hidden: hidden.clone(),
+            added: *added,
+        };
         Ok(changed.map(change).collect())
     }
 
@@ -299,8 +310,13 @@ impl Unlocked {
         error
     }
 
-    pub(super) fn order(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn order(&self) -> RwLockWriteGuard<'_, Journal> {
+        self.journal.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While it is held no name comes or goes.
+    fn shared_order(&self) -> RwLockReadGuard<'_, Journal> {
+        self.journal.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names as of now.
