@@ -23,9 +23,15 @@ impl Recorder {
             // It belongs to a chain that was left: see `continue_as_new_writer`.
             return Ok(());
         }
-        let backed_up = order.acknowledge(self, state)?;
+        let backed_up = order.acknowledge(self, state);
         drop(order);
-        self.waiting.acknowledged(backed_up);
+        match backed_up {
+            Ok(backed_up) => self.waiting.acknowledged(backed_up),
+            Err(error) => {
+                self.waiting.failed(&error);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 }

@@ -50,11 +50,8 @@ impl Recorder {
         order.memory.pinned = false;
         order.memory.shrink();
         drop(order);
-        if let Err(error) = &cut
-            && (!error.is_refusal() || matches!(error, Error::Poisoned { .. }))
-        {
-            // No backup will come of this store before it is opened again.
-            self.waiting.end(error.clone());
+        if let Err(error) = &cut {
+            self.waiting.failed(error);
         }
         cut
     }

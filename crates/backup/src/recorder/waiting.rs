@@ -123,6 +123,14 @@ impl Waiting {
         self.change(|state| state.acknowledged = state.acknowledged.max(to));
     }
 
+    /// The store below has failed: unless that was a refusal, no backup will come of it before it
+    /// is opened again.
+    pub(super) fn failed(&self, error: &Error) {
+        if !error.is_refusal() || matches!(error, Error::Poisoned { .. } | Error::Closed { .. }) {
+            self.end(error.clone());
+        }
+    }
+
     /// Nobody waits in vain: nothing more will come before the store is opened again.
     pub(super) fn end(&self, why: Error) {
         self.change(|state| _ = state.ended.get_or_insert(why));
