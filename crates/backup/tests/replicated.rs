@@ -1,7 +1,5 @@
 //! Replicated acknowledgement: what waits, for how long, and what an outage or a restart does to it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
-
 mod common;
 
 use std::{
