@@ -345,3 +345,42 @@ fn a_cloud_that_lags_too_far_is_dropped_from_the_log_and_catches_up_from_a_dump(
     assert_eq!((cut.from, changes(&cut).len()), (from + 1, 1));
     assert!(recorder.state().dump == dump && !recorder.lag().dump_needed);
 }
+
+/// Most batches of a hot key have no log entry, yet their numbers leave the device.
+#[test]
+fn a_number_that_left_is_never_used_again_though_its_batch_has_no_entry() {
+    let slow = Slow::default();
+    let open = || recorder_with(Arc::new(slow.clone()), clock(), 0);
+    let mut recorder = open();
+    for life in 1..5 {
+        for i in 0..10u64 {
+            recorder.write(&ns("s"), &key("hot"), &i.to_le_bytes()).unwrap();
+        }
+        let to = match life % 2 {
+            0 => recorder.cut(0).unwrap().unwrap().to,
+            _ => recorder.dump().unwrap().end().unwrap(),
+        };
+        slow.crash();
+        recorder = open();
+        assert!(recorder.sequence() >= to, "{to} would be used again");
+    }
+}
+
+/// An acknowledgement between two cuts forgets notes that later changes relied on.
+#[test]
+fn what_changed_again_after_an_acknowledgement_survives_a_crash() {
+    for acknowledged in 1..=3 {
+        let slow = Slow::default();
+        let open = || recorder_with(Arc::new(slow.clone()), clock(), 0);
+        let recorder = open();
+        for value in [b"1", b"2", b"3", b"4"] {
+            recorder.write(&ns("s"), &key("hot"), value).unwrap();
+        }
+        recorder.acknowledge(upto(&recorder, acknowledged)).unwrap();
+        recorder.flush().unwrap();
+        slow.crash();
+        let cut = open().cut(0).unwrap().unwrap();
+        let expected = Changes::from([((ns("s"), key("hot")), Some(b"4".to_vec()))]);
+        assert_eq!(changes(&cut), expected, "acknowledged up to {acknowledged}");
+    }
+}
