@@ -49,6 +49,10 @@ impl Order {
         if state.dropped.is_some() {
             (state.dump, state.dumps.full) = (None, None);
         }
+        if state.backed_up < self.next - 1 {
+            // What is left must have a number above, also after a crash.
+            self.mark(recorder)?;
+        }
         let mut batch = Batch::new().lazy();
         // Planned on the side first: a refusal must leave everything as it is.
         let mut memory = self.memory.clone();
