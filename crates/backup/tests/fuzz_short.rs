@@ -1,5 +1,6 @@
 //! A short run of the fuzz targets, the same each time: arbitrary bytes, golden files and stores with
 //! a few bytes changed. No reader panics, and none asks for memory that the bytes do not account for.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod common;
 

@@ -226,7 +226,7 @@ impl Device {
     }
 
     /// When all calls of the operation have ended: what is told to the user.
-    pub(crate) fn conclude(&mut self) -> (Vec<Acknowledged>, Vec<(usize, u32, Option<Position>)>) {
+    pub(crate) fn conclude(&mut self) -> (Vec<Acknowledged>, Vec<Believed>) {
         let mut told = (Vec::new(), Vec::new());
         if let Some(sequence) = self.acknowledged_early.take() {
             told.0.push(self.acknowledged(sequence));
@@ -359,3 +359,6 @@ impl Device {
         }
     }
 }
+
+/// A cloud, an epoch and where the fence is believed to be.
+type Believed = (usize, u32, Option<Position>);

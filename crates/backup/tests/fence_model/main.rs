@@ -4,7 +4,12 @@
 //! answered, be lost, land without an answer, land much later, or be refused without a reason, and
 //! a device may crash between any two steps, all within a budget of faults.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test panics")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test panics"
+)]
 
 mod device;
 mod explore;
