@@ -42,7 +42,7 @@ pub struct Merger {
 impl Recorder {
     /// Begins to merge what `head` names and is not here yet.
     ///
-    /// [`Error::Retired`] if its writer, or this one, no longer counts.
+    /// `Error::Retired` if its writer, or this one, no longer counts.
     pub fn merger(self: &Arc<Self>, object: ObjectRef, head: Head) -> Result<Merger> {
         self.check_counts(&object, &head)?;
         Ok(self.unchecked_merger(object, head))

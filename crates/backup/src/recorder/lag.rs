@@ -21,7 +21,7 @@ pub struct Lag {
 
 /// What is durable on this device but not yet in the cloud, as found when the log was opened.
 ///
-/// Wait for it with [`NotYetReplicated::wait`] or await it before trusting that another device
+/// Await it before trusting that another device
 /// would find everything.
 #[derive(Debug, Clone)]
 pub struct NotYetReplicated {
