@@ -62,7 +62,6 @@ fn run(options: &Options) -> Result<()> {
         // After each row: a long run that is cut short has not been for nothing.
         page::write(&results, &options.page, &options.out)?;
     }
-    bench.clean_up()?;
-    println!("\nwritten to {}", options.out.display());
-    Ok(())
+    println!("\nwritten to {}; now the stores are removed", options.out.display());
+    bench.clean_up()
 }
