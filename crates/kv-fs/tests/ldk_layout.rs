@@ -293,6 +293,23 @@ fn an_ldk_folder_opens_in_the_order_of_its_times() {
     assert!(matches!(outcome, Err(Error::Corrupt { .. })), "{outcome:?}");
 }
 
+/// Files from the future: whatever the clock says, what is created next is newer.
+#[test]
+fn a_clock_behind_the_files_changes_no_order() {
+    let dir = TempDir::new().unwrap();
+    put(dir.path(), "a/[empty]/k1", "of ldk", 3_000_000_000);
+    for name in ["k2", "k3"] {
+        let store = FsStore::open(dir.path(), small()).unwrap();
+        store.write(&ns("a"), &key(name), name).unwrap();
+        store.close().unwrap();
+    }
+    let modified = |name: &str| {
+        let file = fs::metadata(dir.path().join("a/[empty]").join(name)).unwrap();
+        file.modified().unwrap()
+    };
+    assert!(modified("k1") < modified("k2") && modified("k2") < modified("k3"));
+}
+
 #[test]
 fn a_folder_of_version_1_is_imported_and_not_opened() {
     let (from, to) = (TempDir::new().unwrap(), TempDir::new().unwrap());
