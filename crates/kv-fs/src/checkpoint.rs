@@ -14,10 +14,10 @@ use crate::{
     index::{self, Folders, IndexFile, Kept, Mark, Names, Row},
     layout,
     log::Written,
-    mtime::{self, NANOSECONDS, Times},
-    own::POOL,
+    move_value::Moving,
+    mtime::{self, Times},
     queue::Shared,
-    table::{Entry, Name, Place, Stamp},
+    table::{Entry, Name},
 };
 
 /// What checkpoints remember from one to the next. Whoever holds it runs the only checkpoint.
@@ -78,8 +78,9 @@ impl Shared {
             }
         }
         drop(state);
-        if outcome.is_ok() {
-            self.recycle(&cut.retired);
+        match &outcome {
+            Ok(_) => self.recycle(&cut.retired),
+            Err(_) => self.shrink_pool(0),
         }
         let mut state = self.lock();
         state.checkpoint.running = false;
@@ -116,6 +117,10 @@ impl Shared {
     ) -> io::Result<Vec<(Name, Row)>> {
         let disk = &*self.disk;
         let now = mtime::of_log(disk, cut.mark.log_from)?;
+        // Only what an earlier checkpoint has put into its file has a time already.
+        let had_file =
+            |(_, entry): &(Name, Option<Entry>)| entry.as_ref().is_some_and(|e| e.modified > 0);
+        let had_file: Vec<bool> = cut.dirty.iter().map(had_file).collect();
         checkpointer.times.give(&mut cut.dirty, now);
         // Until the index is written the log has all of it: it does not matter in which order
         // bytes and names become durable, only that all are before that.
@@ -133,12 +138,13 @@ impl Shared {
             disk.remove(&layout::big(*id))?;
         }
         let mut rows: Vec<(Name, Row)> = Vec::with_capacity(cut.dirty.len());
-        for (name, entry) in &cut.dirty {
+        let how = Moving { disk, at_once };
+        for ((name, entry), had_file) in cut.dirty.iter().zip(had_file) {
             let row = match entry {
                 None => None,
                 Some(entry) => {
                     make_dirs(disk, &mut checkpointer.known_dirs, &name.0, &mut unsynced)?;
-                    let stamp = move_value(disk, name, entry, at_once)?;
+                    let stamp = how.move_value(name, entry, had_file)?;
                     Some(Kept { created: entry.created, modified: entry.modified, stamp })
                 }
             };
@@ -167,16 +173,25 @@ impl Shared {
         Ok(rows)
     }
 
-    /// Keeps a few retired segment files to be used again and removes the others. Nothing depends
-    /// on it: what a failure or a crash leaves behind is found at the next open.
+    /// Keeps retired segment files to be used again and removes those that are too many. Nothing
+    /// depends on it: what a failure or a crash leaves behind is found at the next open.
     fn recycle(&self, retired: &[Written]) {
         for written in retired {
             let (log, spare) = (layout::log(written.number), layout::spare(written.number));
-            if self.lock().room.pool.len() >= POOL {
-                self.disk.remove(&log).ok();
-            } else if self.disk.rename(&log, &spare).is_ok() {
-                self.lock().room.pool.push((spare, written.capacity));
+            if self.disk.rename(&log, &spare).is_ok() {
+                self.lock().room.pool.put(spare, written.capacity);
             }
+        }
+        self.shrink_pool(self.settings.pool_bytes());
+    }
+
+    /// Removes retired segments until the rest has no more than this many bytes. On a full disk the
+    /// space is worth more than the time to make them again.
+    pub(crate) fn shrink_pool(&self, bytes: u64) {
+        loop {
+            let surplus = self.lock().room.pool.surplus(bytes);
+            let Some(path) = surplus else { return };
+            self.disk.remove(&path).ok();
         }
     }
 }
@@ -198,46 +213,6 @@ fn make_dirs(
         unsynced.insert(dir);
     }
     Ok(())
-}
-
-/// Puts a value into its key's file, with its time; durably, unless all will be synced at once.
-fn move_value(
-    disk: &dyn Disk,
-    (ns, key): &Name,
-    entry: &Entry,
-    at_once: bool,
-) -> io::Result<Stamp> {
-    let path = layout::value(ns, key);
-    let modified = entry.modified.saturating_mul(NANOSECONDS);
-    match &entry.place {
-        Place::File(stamp) => Ok(*stamp),
-        Place::Memory(value) => {
-            let new = layout::new("value");
-            let mut file = disk.create(&new)?;
-            file.write_at(0, value)?;
-            disk.set_modified(&new, modified)?;
-            if !at_once {
-                file.sync_all()?;
-            }
-            drop(file);
-            disk.rename(&new, &path)?;
-            Ok(Stamp::of(value))
-        }
-        Place::Big(id, stamp) => {
-            let big = layout::big(*id);
-            let moved = disk.set_modified(&big, modified).and_then(|()| {
-                if !at_once {
-                    disk.open(&big)?.sync_all()?;
-                }
-                disk.rename(&big, &path)
-            });
-            match moved {
-                // An earlier checkpoint that failed later has moved it; if not, reading tells.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(*stamp),
-                moved => moved.map(|()| *stamp),
-            }
-        }
-    }
 }
 
 /// Writes the index anew from its present contents and the changes.

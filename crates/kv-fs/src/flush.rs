@@ -8,6 +8,7 @@ use crate::{
     fault, layout,
     log::{LogWriter, Written},
     queue::{BigFile, Queued, Shared, State},
+    settings::{LogState, Settings},
 };
 
 /// How long a synced batch may lie while nobody waits for it, so that one who submits and then
@@ -61,7 +62,7 @@ impl Shared {
                 std::mem::take(&mut state.wakers)
             }
         };
-        if state.checkpoint_is_due(self.settings.table_budget as u64) || state.room.due {
+        if state.checkpoint_is_due(&self.settings) || state.room.due {
             self.work.notify_one();
         }
         self.done.notify_all();
@@ -119,10 +120,15 @@ impl State {
         }
     }
 
-    fn checkpoint_is_due(&mut self, budget: u64) -> bool {
-        let checkpoint = &mut self.checkpoint;
-        checkpoint.due |= checkpoint.log_bytes >= checkpoint.due_at
-            || (!checkpoint.last_failed && self.table.memory() >= budget / 2);
-        checkpoint.due
+    fn checkpoint_is_due(&mut self, settings: &Settings) -> bool {
+        let log = LogState {
+            bytes: self.checkpoint.log_bytes,
+            due_at: self.checkpoint.due_at,
+            // After a failure it waits for more log, however much memory is taken.
+            memory: if self.checkpoint.last_failed { 0 } else { self.table.memory() },
+            changed_keys: self.table.dirty_keys(),
+        };
+        self.checkpoint.due |= settings.wants_checkpoint(log);
+        self.checkpoint.due
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     fault, layout,
     queue::{BigFile, BigJob, Shared, State, Wakers},
     segment,
+    settings::Settings,
     table::Stamp,
 };
 
@@ -23,6 +24,8 @@ enum Task {
     Stop,
     Big(BigJob),
     Prepare {
+        /// Bytes it must have, and bytes it should have.
+        least: usize,
         capacity: usize,
         number: u64,
         recycled: Option<(String, usize)>,
@@ -60,7 +63,7 @@ impl Shared {
     fn next_task(&self) -> Task {
         let mut state = self.lock();
         loop {
-            if let Some(task) = state.due_task(self.settings.segment_len()) {
+            if let Some(task) = state.due_task(&self.settings) {
                 return task;
             }
             let now = Instant::now();
@@ -91,8 +94,8 @@ impl Shared {
         match task {
             Task::Stop => {}
             Task::Big(job) => self.write_big(job),
-            Task::Prepare { capacity, number, recycled } => {
-                self.make_room(capacity, number, recycled);
+            Task::Prepare { least, capacity, number, recycled } => {
+                self.make_room(least, capacity, number, recycled);
             }
             Task::Checkpoint => {
                 self.checkpoint().ok();
@@ -105,7 +108,7 @@ impl Shared {
     /// Does one thing that the flusher thread would do now, on this thread; `false` if there is none.
     #[cfg(feature = "testing")]
     pub(crate) fn do_due_task(&self) -> bool {
-        let task = self.lock().due_task(self.settings.segment_len());
+        let task = self.lock().due_task(&self.settings);
         match task {
             None | Some(Task::Stop) => false,
             Some(task) => {
@@ -133,9 +136,24 @@ impl Shared {
         self.done.notify_all();
     }
 
-    fn make_room(&self, capacity: usize, number: u64, recycled: Option<(String, usize)>) {
-        let disk = &*self.disk;
-        let made = segment::prepare(disk, number, None, |_| Vec::new(), recycled, capacity);
+    fn make_room(
+        &self,
+        least: usize,
+        capacity: usize,
+        number: u64,
+        recycled: Option<(String, usize)>,
+    ) {
+        let prepare = |recycled, capacity| {
+            segment::prepare(&*self.disk, number, None, |_| Vec::new(), recycled, capacity)
+        };
+        let made = prepare(recycled, capacity).or_else(|error| {
+            if least == capacity {
+                return Err(error);
+            }
+            // The disk may be full: less may fit, and more once what is spare is gone.
+            self.shrink_pool(0);
+            prepare(None, least)
+        });
         let mut state = self.lock();
         state.room.attempts += 1;
         match made {
@@ -157,7 +175,7 @@ impl Shared {
 
 impl State {
     /// What is due whatever the time is.
-    fn due_task(&mut self, usual: usize) -> Option<Task> {
+    fn due_task(&mut self, settings: &Settings) -> Option<Task> {
         if self.stop_flusher {
             return Some(Task::Stop);
         }
@@ -167,7 +185,7 @@ impl State {
         if let Some(job) = self.big_jobs.pop_front() {
             return Some(Task::Big(job));
         }
-        if let Some(task) = self.prepare_task(usual) {
+        if let Some(task) = self.prepare_task(settings) {
             return Some(task);
         }
         if self.checkpoint.due && !self.checkpoint.running && self.poison.is_none() {
@@ -178,7 +196,7 @@ impl State {
         None
     }
 
-    fn prepare_task(&mut self, usual: usize) -> Option<Task> {
+    fn prepare_task(&mut self, settings: &Settings) -> Option<Task> {
         if self.poison.is_some() {
             return None;
         }
@@ -191,11 +209,13 @@ impl State {
             return None;
         }
         room.due = room.ready.len() + 1 < target;
-        let capacity = wanted.unwrap_or(0).max(usual);
         let number = room.next_number;
         room.next_number += 1;
-        let fits = room.pool.iter().position(|(_, len)| *len >= capacity);
-        let recycled = fits.map(|at| room.pool.swap_remove(at));
-        Some(Task::Prepare { capacity, number, recycled })
+        let wanted = wanted.unwrap_or(0);
+        let usual = settings.segment_len(self.checkpoint.log_bytes);
+        // A smaller one that is there is better than a larger one that must be filled first.
+        let recycled = room.pool.take(wanted.max(usual / 4));
+        let least = wanted.max(settings.segment_len(0));
+        Some(Task::Prepare { least, capacity: wanted.max(usual), number, recycled })
     }
 }

@@ -21,7 +21,12 @@ pub(crate) struct LogWriter {
     previous: u32,
     /// Sequence of the last frame that is known to be durable.
     durable: u64,
+    /// Frames on their way to the segment; empty between flushes.
+    buffer: Vec<u8>,
 }
+
+/// Beyond this many bytes the buffer is given back after a flush.
+const BUFFER: usize = 4 << 20;
 
 /// A segment that frames were written to, as the store remembers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +41,7 @@ pub(crate) struct Written {
 
 impl LogWriter {
     pub(crate) fn new(segment: Segment, offset: usize, previous: u32, durable: u64) -> Self {
-        Self { segment, offset, previous, durable }
+        Self { segment, offset, previous, durable, buffer: Vec::new() }
     }
 
     pub(crate) fn written(&self) -> Written {
@@ -48,7 +53,7 @@ impl LogWriter {
     /// Answers the segments written to, oldest first.
     pub(crate) fn flush(&mut self, group: &mut VecDeque<Queued>) -> kv_core::Result<Vec<Written>> {
         let mut written = Vec::new();
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.buffer);
         let mut last = self.durable;
         for queued in group {
             if let Some(next) = queued.enter.take() {
@@ -65,6 +70,9 @@ impl LogWriter {
         }
         self.write(&mut bytes, last)?;
         written.push(self.written());
+        if bytes.capacity() <= BUFFER {
+            self.buffer = bytes;
+        }
         Ok(written)
     }
 

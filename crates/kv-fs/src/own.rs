@@ -8,12 +8,10 @@ use crate::{
     disk::Disk,
     fault::{self, STORE},
     layout::{self, OwnFile},
+    pool::Pool,
     replay::Segments,
     segment::{Header, Parsed},
 };
-
-/// How many retired segment files are kept to be used again.
-pub(crate) const POOL: usize = 2;
 
 /// Retired segment files by number, with their length.
 pub(crate) type Spares = Vec<(u64, usize)>;
@@ -60,18 +58,21 @@ impl Own {
         self,
         disk: &dyn Disk,
         live_big: &BTreeSet<u64>,
+        pool_bytes: u64,
         notices: &mut Report,
-    ) -> Result<Vec<(String, usize)>> {
+    ) -> Result<Pool> {
         let io = || fault::io(Operation::Open);
-        let spares = self.spares.iter().map(|(number, len)| (layout::spare(*number), *len));
-        let mut pool: Vec<_> = spares.collect();
+        let mut pool = Pool::default();
+        for (number, len) in &self.spares {
+            pool.put(layout::spare(*number), *len);
+        }
         for (number, (parsed, bytes)) in &self.segments {
             if !matches!(parsed, Parsed::Good(_)) {
                 notice(notices, "a damaged log segment that was not in use was removed");
             }
             let spare = layout::spare(*number);
             disk.rename(&layout::log(*number), &spare).map_err(io())?;
-            pool.push((spare, bytes.len()));
+            pool.put(spare, bytes.len());
         }
         for id in self.big.difference(live_big) {
             disk.remove(&layout::big(*id)).map_err(io())?;
@@ -81,9 +82,7 @@ impl Own {
             disk.remove(&format!("{}/{name}", layout::OWN)).map_err(io())?;
             notice(notices, "an unfinished file was removed");
         }
-        // The smallest help least.
-        pool.sort_by_key(|(_, len)| std::cmp::Reverse(*len));
-        for (path, _) in pool.drain(POOL.min(pool.len())..) {
+        while let Some(path) = pool.surplus(pool_bytes) {
             disk.remove(&path).map_err(io())?;
         }
         disk.sync_dir(layout::OWN).map_err(io())?;

@@ -16,6 +16,7 @@ use crate::{
     checkpoint::Checkpointer,
     disk::{Disk, DiskFile},
     log::{LogWriter, Written},
+    pool::Pool,
     segment::{self, Segment},
     table::{Name, Stamp, Table},
 };
@@ -113,8 +114,8 @@ pub(crate) struct Room {
     /// Segments to go on in. One is a reserve for batches that free space.
     pub(crate) ready: VecDeque<Segment>,
     pub(crate) next_number: u64,
-    /// Retired segment files (path and length) to be used again.
-    pub(crate) pool: Vec<(String, usize)>,
+    /// Retired segment files to be used again.
+    pub(crate) pool: Pool,
     /// The capacity that a submitter waits for.
     pub(crate) wanted: Option<usize>,
     /// Worth trying to fill up `ready`.

@@ -117,7 +117,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
     // They are durable: each was synced before the frame that names it was written.
     let live_big: BTreeSet<u64> = table.big_files().collect();
     let newest_big = live_big.last().copied().max(own.big.last().copied());
-    let pool = own.put_away(disk, &live_big, &mut notices)?;
+    let pool = own.put_away(disk, &live_big, settings.checkpoint_after, &mut notices)?;
 
     let mut room = Room {
         offset,
@@ -194,9 +194,9 @@ fn start_segment(
     batches: &Rewrite<'_, '_>,
 ) -> Result<(Segment, usize, u32)> {
     let bytes = batches.bytes();
-    let capacity = Room::capacity_for(bytes).max(settings.segment_len());
+    let capacity = Room::capacity_for(bytes).max(settings.segment_len(0));
     // Room to go on in.
-    let room = if bytes > capacity / 2 { settings.segment_len() } else { 0 };
+    let room = if bytes > capacity / 2 { settings.segment_len(0) } else { 0 };
     let capacity = (capacity + room).next_multiple_of(4096);
     let mut previous = 0;
     let frames = |header: &Header| {
@@ -220,9 +220,8 @@ fn start_segment(
 /// Keeps one segment ready, so that a full disk still takes removals. A disk that is full already
 /// opens without.
 fn reserve(disk: &dyn Disk, settings: &Settings, room: &mut Room) -> Result<()> {
-    let capacity = settings.segment_len();
-    let fits = room.pool.iter().position(|(_, len)| *len >= capacity);
-    let recycled = fits.map(|at| room.pool.swap_remove(at));
+    let capacity = settings.segment_len(0);
+    let recycled = room.pool.take(capacity);
     match segment::prepare(disk, room.next_number, None, |_| Vec::new(), recycled, capacity) {
         Ok(segment) => room.ready.push_back(segment),
         Err(error) => match kv_core::Error::io(STORE, Operation::Open, error) {

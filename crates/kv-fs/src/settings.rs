@@ -6,7 +6,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Bytes of one log segment, preallocated; two or three exist at any time. At least 4 KiB.
+    /// Bytes of the first log segments, preallocated. Under load they grow, up to 64 times this. At
+    /// least 4 KiB.
     pub segment_size: usize,
     /// A value with more bytes than this goes to a file of its own instead of through the log.
     pub big_value: usize,
@@ -17,7 +18,9 @@ pub struct Settings {
     /// bytes each); 0: every read of a value that a checkpoint has moved opens its file. A value
     /// that takes more than a 32nd of it may not be kept.
     pub read_cache: usize,
-    /// Bytes of log after which a checkpoint begins in the background.
+    /// Bytes of log after which a checkpoint begins in the background. If so few big values are
+    /// written over and over that most of the log is out of date, it may wait until the log has 32
+    /// times as many. As many bytes are kept preallocated for the next open.
     pub checkpoint_after: u64,
     /// How long a lazy batch may stay invisible when nothing else is flushed.
     pub lazy_delay: Duration,
@@ -40,12 +43,27 @@ pub enum OutsideChanges {
     Adopt,
 }
 
+/// Keys that changed since the last checkpoint from which on it does not wait for a longer log: an
+/// open after a crash would take longer and longer.
+const MANY_KEYS: usize = 16 << 10;
+
+/// What has gathered since the last checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogState {
+    pub(crate) bytes: u64,
+    /// Bytes of log that make a checkpoint due.
+    pub(crate) due_at: u64,
+    /// Bytes of values that are in the log only.
+    pub(crate) memory: u64,
+    pub(crate) changed_keys: usize,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             segment_size: 256 << 10,
             big_value: 1 << 20,
-            table_budget: 64 << 20,
+            table_budget: 128 << 20,
             read_cache: 64 << 20,
             checkpoint_after: 8 << 20,
             lazy_delay: Duration::from_millis(900),
@@ -56,8 +74,34 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The segment size that is used: whole 4 KiB blocks, at least one.
-    pub(crate) fn segment_len(&self) -> usize {
-        self.segment_size.next_multiple_of(4096).max(4096)
+    /// The size of a new segment when the log has this many bytes since the last checkpoint: whole
+    /// 4 KiB blocks, at least one. A quarter of them, so that there are few segments, and growing
+    /// in steps, so that old ones fit again.
+    pub(crate) fn segment_len(&self, log_bytes: u64) -> usize {
+        let first = self.segment_size.next_multiple_of(4096).max(4096);
+        let mut len = first;
+        while len < first.saturating_mul(64) && (len as u64) < log_bytes / 4 {
+            len = len.saturating_mul(2);
+        }
+        len
+    }
+
+    /// Whether a checkpoint should begin.
+    pub(crate) fn wants_checkpoint(&self, log: LogState) -> bool {
+        // Most of the log is worth moving, or it is long.
+        let due = log.due_at.max(log.memory.saturating_mul(4).min(self.longest_log()));
+        log.memory >= self.table_budget as u64 / 8 * 5
+            || log.bytes >= due
+            || (log.bytes >= log.due_at && log.changed_keys >= MANY_KEYS)
+    }
+
+    /// Bytes that the log may have before a checkpoint is due, whatever is in it.
+    fn longest_log(&self) -> u64 {
+        self.checkpoint_after.saturating_mul(32)
+    }
+
+    /// Bytes of retired segments that are kept to be used again.
+    pub(crate) fn pool_bytes(&self) -> u64 {
+        self.longest_log()
     }
 }

@@ -241,6 +241,10 @@ impl Table {
         std::mem::take(&mut self.totals.dead_big)
     }
 
+    pub(crate) fn dirty_keys(&self) -> usize {
+        self.dirty.len()
+    }
+
     pub(crate) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty()
     }

@@ -229,6 +229,7 @@ fn every_error_at_every_call_once_and_for_good() {
         DiskCall::SyncDisk,
         DiskCall::Modified,
         DiskCall::SetModified,
+        DiskCall::Size,
         DiskCall::WriteAt,
         DiskCall::Sync,
         DiskCall::SyncAll,

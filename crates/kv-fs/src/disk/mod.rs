@@ -53,6 +53,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
 /// A file open for writing.
 pub trait DiskFile: fmt::Debug + Send + Sync {
+    /// Bytes of the file as it is now.
+    fn size(&self) -> io::Result<u64>;
     /// Writes all bytes at the offset.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written durable. After an error nothing is known, and a second try proves

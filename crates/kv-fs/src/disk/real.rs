@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, FileTimes, Metadata, OpenOptions, TryLockError},
-    io::{self, IoSliceMut, Read, Seek, SeekFrom, Write},
+    io::{self, IoSliceMut, Read},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, UNIX_EPOCH},
@@ -172,9 +172,12 @@ fn nanoseconds(meta: &Metadata) -> io::Result<u64> {
 struct RealFile(File);
 
 impl DiskFile for RealFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.seek(SeekFrom::Start(offset))?;
-        self.0.write_all(bytes)
+        platform::write_at(&mut self.0, offset, bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -18,6 +18,7 @@ pub enum DiskCall {
     SyncDisk,
     Modified,
     SetModified,
+    Size,
     WriteAt,
     Sync,
     SyncAll,
@@ -25,7 +26,7 @@ pub enum DiskCall {
 
 impl DiskCall {
     fn is_change(self) -> bool {
-        !matches!(self, Self::List | Self::Read | Self::Modified)
+        !matches!(self, Self::List | Self::Read | Self::Modified | Self::Size)
     }
 }
 

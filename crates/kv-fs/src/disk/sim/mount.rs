@@ -178,6 +178,11 @@ impl Drop for Mount {
 }
 
 impl DiskFile for Handle {
+    fn size(&self) -> io::Result<u64> {
+        let state = self.disk.read_call(self.mount, DiskCall::Size)?;
+        Ok(state.medium.files.get(self.file).map_or(0, |file| file.live.len() as u64))
+    }
+
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let (mut state, failure) = self.disk.call(self.mount, DiskCall::WriteAt)?;
         if state.read_only {
