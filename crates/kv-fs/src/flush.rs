@@ -18,18 +18,22 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(5);
 impl Shared {
     /// Returns once the batch is decided; leads the flush if no one else does.
     pub(crate) fn flush_to(&self, sequence: u64) -> Result<()> {
-        let mut state = self.lock();
         loop {
+            if self.turns.is_durable(sequence) {
+                return Ok(());
+            }
+            let state = self.lock();
             if let Some(outcome) = state.outcome(sequence) {
                 return outcome;
             }
-            state = if state.writer.is_some() {
+            if state.writer.is_some() {
                 drop(state);
                 self.flush();
-                self.lock()
             } else {
-                self.wait(state)
-            };
+                let place = self.turns.place(&state.turn, sequence);
+                drop(state);
+                place.wait();
+            }
         }
     }
 
@@ -42,16 +46,21 @@ impl Shared {
         let Some(mut writer) = state.writer.take() else { return };
         let mut group = std::mem::take(&mut state.queue);
         state.flush_due = None;
+        let last = state.submitted;
+        state.turn.begin(last);
         drop(state);
 
         let outcome = self.write_group(&mut writer, &mut group);
 
         let mut state = self.lock();
         state.writer = Some(writer);
+        state.turn.end();
         let decided = match outcome {
             Ok(written) => {
                 self.forget(&group);
                 state.take_effect(group, written);
+                self.turns.set_durable(state.durable);
+                self.turns.wake(&state.turn);
                 let later = state.durable + 1;
                 let rest = state.wakers.split_off(&later);
                 std::mem::replace(&mut state.wakers, rest)
@@ -59,13 +68,14 @@ impl Shared {
             Err(error) => {
                 tracing::error!(%error, "the log cannot be written, no further change is taken");
                 state.poison = Some(error);
+                self.turns.wake_all();
+                self.done.notify_all();
                 std::mem::take(&mut state.wakers)
             }
         };
         if state.checkpoint_is_due(&self.settings) || state.room.due {
             self.work.notify_one();
         }
-        self.done.notify_all();
         drop(state);
         decided.into_values().flatten().for_each(Waker::wake);
     }

@@ -44,6 +44,7 @@ mod submit;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod turns;
 
 pub use import_v1::{Imported, import_v1};
 pub use settings::{OutsideChanges, Settings};

@@ -19,6 +19,7 @@ use crate::{
     pool::Pool,
     segment::{self, Segment},
     table::{Name, Stamp, Table},
+    turns::{Turn, Turns},
 };
 
 #[derive(Debug)]
@@ -29,7 +30,9 @@ pub(crate) struct Shared {
     pub(crate) cache: Cache,
     /// Wakes the flusher thread.
     pub(crate) work: Condvar,
-    /// Wakes everyone who waits for a flush, room or a checkpoint.
+    /// Wakes everyone who waits for a flush.
+    pub(crate) turns: Turns,
+    /// Wakes everyone who waits for room or a checkpoint.
     pub(crate) done: Condvar,
     pub(crate) checkpointer: Mutex<Checkpointer>,
     /// What was noticed at open.
@@ -63,6 +66,8 @@ pub(crate) struct State {
     pub(crate) flush_due: Option<Instant>,
     /// When the flusher thread wakes by itself.
     pub(crate) flusher_wakes: Option<Instant>,
+    /// Which flush is under way.
+    pub(crate) turn: Turn,
     /// Whoever takes it leads the flush.
     pub(crate) writer: Option<LogWriter>,
     pub(crate) room: Room,
@@ -148,6 +153,7 @@ impl Shared {
     ) -> Self {
         let (work, done) = (Condvar::new(), Condvar::new());
         let cache = Cache::new(settings.read_cache);
+        let turns = Turns::new(state.durable);
         let (state, checkpointer) = (Mutex::new(state), Mutex::new(checkpointer));
         Self {
             disk,
@@ -155,6 +161,7 @@ impl Shared {
             state,
             cache,
             work,
+            turns,
             done,
             checkpointer,
             notices,

@@ -28,6 +28,7 @@ use crate::{
     replay,
     segment::{self, Header, Segment, Start},
     table::Table,
+    turns::Turn,
 };
 
 /// A store that is ready to serve.
@@ -143,6 +144,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
         wakers: BTreeMap::new(),
         flush_due: None,
         flusher_wakes: None,
+        turn: Turn::default(),
         chain: VecDeque::from([writer.written()]),
         writer: Some(writer),
         room,

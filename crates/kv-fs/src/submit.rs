@@ -216,6 +216,7 @@ impl Shared {
         if !matches!(failure, Error::Full { .. } | Error::Closed { .. }) {
             state.poison = Some(failure.clone());
             self.work.notify_one();
+            self.turns.wake_all();
             self.done.notify_all();
         }
         failure
