@@ -17,9 +17,17 @@ pub(crate) type Changes = Vec<(Namespace, Key, Effect)>;
 /// Bytes before the first change, set by [`set_first_creation`].
 const FIRST_CREATION: std::ops::Range<usize> = 0..8;
 
+/// Bytes that a change may have beside its value: short names.
+const MORE: usize = 64;
+
 /// The payload, with the number for the first key it creates still open.
 pub(crate) fn encode(changes: &Changes) -> Vec<u8> {
-    let mut out = vec![0; FIRST_CREATION.end];
+    let len = |(_, _, effect): &(_, _, Effect)| match effect {
+        Effect::Put(value) => value.len() + MORE,
+        _ => MORE,
+    };
+    let mut out = Vec::with_capacity(changes.iter().map(len).sum::<usize>() + MORE);
+    out.resize(FIRST_CREATION.end, 0);
     out.extend_from_slice(&(changes.len() as u32).to_le_bytes());
     for (ns, key, effect) in changes {
         match effect {

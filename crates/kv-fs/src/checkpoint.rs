@@ -182,7 +182,8 @@ impl Shared {
                 self.lock().room.pool.put(spare, written.capacity);
             }
         }
-        self.shrink_pool(self.settings.pool_bytes());
+        let value_bytes = self.lock().table.value_bytes();
+        self.shrink_pool(self.settings.pool_bytes(value_bytes));
     }
 
     /// Removes retired segments until the rest has no more than this many bytes. On a full disk the

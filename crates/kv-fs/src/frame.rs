@@ -54,26 +54,67 @@ pub(crate) struct Parts<'a> {
 
 /// Appends a frame and answers its checksum.
 pub(crate) fn encode(out: &mut Vec<u8>, salt: &Salt, parts: Parts<'_>) -> u32 {
-    let mut head = Vec::with_capacity(HEADER);
-    head.extend_from_slice(&mark(salt));
-    // A payload has less than 4 GiB: a batch is refused before it grows that far.
-    head.extend_from_slice(&(parts.payload.len() as u32).to_le_bytes());
-    head.extend_from_slice(&parts.sequence.to_le_bytes());
-    head.extend_from_slice(&parts.durable_to.to_le_bytes());
-    head.extend_from_slice(&parts.previous.to_le_bytes());
-    head.extend_from_slice(&(parts.kind as u32).to_le_bytes());
-    head.extend_from_slice(&[0; 4]);
-    let padding = [0; ALIGN];
-    let padding = padding.get(..parts.payload.len().next_multiple_of(ALIGN) - parts.payload.len());
-    let padding = padding.unwrap_or_default();
-    let crc = [&head, parts.payload, padding]
+    let padding = padding(parts.payload.len());
+    let crc = [parts.payload, padding]
         .iter()
-        .fold(crc32c::crc32c(salt), |crc, bytes| crc32c::crc32c_append(crc, bytes));
-    out.extend_from_slice(&head);
-    out.extend_from_slice(&crc.to_le_bytes());
+        .fold(head_crc(salt, &parts), |crc, bytes| crc32c::crc32c_append(crc, bytes));
+    put_head(out, salt, &parts, crc);
     out.extend_from_slice(parts.payload);
     out.extend_from_slice(padding);
     crc
+}
+
+/// Appends what comes before the rest of the payload, which begins with byte [`REST`], and answers
+/// the checksum of the frame. The rest and its padding have this checksum.
+pub(crate) fn encode_front(out: &mut Vec<u8>, salt: &Salt, parts: Parts<'_>, rest: u32) -> u32 {
+    let (front, behind) = parts.payload.split_at(parts.payload.len().min(REST));
+    let crc = crc32c::crc32c_append(head_crc(salt, &parts), front);
+    let crc = crc32c::crc32c_combine(crc, rest, behind.len() + padding(parts.payload.len()).len());
+    put_head(out, salt, &parts, crc);
+    out.extend_from_slice(front);
+    crc
+}
+
+/// Where the part of a payload begins that is known before its batch has its place in the order.
+pub(crate) const REST: usize = 8;
+
+/// The checksum of that part and the padding.
+pub(crate) fn rest_crc(payload: &[u8]) -> u32 {
+    let rest = payload.get(REST..).unwrap_or_default();
+    crc32c::crc32c_append(crc32c::crc32c(rest), padding(payload.len()))
+}
+
+/// What fills up a payload of this length.
+pub(crate) fn padding(payload: usize) -> &'static [u8] {
+    const ZEROS: [u8; ALIGN] = [0; ALIGN];
+    ZEROS.get(..payload.next_multiple_of(ALIGN) - payload).unwrap_or_default()
+}
+
+fn head(salt: &Salt, parts: &Parts<'_>) -> [u8; HEADER - 4] {
+    let fields: [&[u8]; 7] = [
+        &mark(salt),
+        // A payload has less than 4 GiB: a batch is refused before it grows that far.
+        &(parts.payload.len() as u32).to_le_bytes(),
+        &parts.sequence.to_le_bytes(),
+        &parts.durable_to.to_le_bytes(),
+        &parts.previous.to_le_bytes(),
+        &(parts.kind as u32).to_le_bytes(),
+        &[0; 4],
+    ];
+    let mut head = [0; HEADER - 4];
+    for (place, byte) in head.iter_mut().zip(fields.into_iter().flatten()) {
+        *place = *byte;
+    }
+    head
+}
+
+fn head_crc(salt: &Salt, parts: &Parts<'_>) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(salt), &head(salt, parts))
+}
+
+fn put_head(out: &mut Vec<u8>, salt: &Salt, parts: &Parts<'_>, crc: u32) {
+    out.extend_from_slice(&head(salt, parts));
+    out.extend_from_slice(&crc.to_le_bytes());
 }
 
 /// The frame at the front of these bytes, if there is one and it checks out.
@@ -140,6 +181,19 @@ mod tests {
         let frame = decode(&bytes, &SALT).unwrap();
         assert_eq!((frame.sequence, frame.durable_to, frame.len), (7, 5, bytes.len()));
         assert_eq!(frame.payload, b"a payload of 21 bytes");
+    }
+
+    #[test]
+    fn a_frame_made_of_its_front_and_its_rest_is_the_same() {
+        for len in [0, 3, 8, 9, 16, 100, 5000] {
+            let payload: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            let (mut whole, mut front) = (Vec::new(), Vec::new());
+            let crc = encode(&mut whole, &SALT, parts(&payload));
+            assert_eq!(encode_front(&mut front, &SALT, parts(&payload), rest_crc(&payload)), crc);
+            front.extend_from_slice(payload.get(REST..).unwrap_or_default());
+            front.extend_from_slice(padding(len));
+            assert_eq!(front, whole, "{len}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) struct LogWriter {
     segment: Segment,
     /// Where the next frame goes.
     offset: usize,
+    /// Bytes behind it that are written and not synced.
+    unsynced: usize,
     /// Checksum of the last frame.
     previous: u32,
     /// Sequence of the last frame that is known to be durable.
@@ -41,7 +43,7 @@ pub(crate) struct Written {
 
 impl LogWriter {
     pub(crate) fn new(segment: Segment, offset: usize, previous: u32, durable: u64) -> Self {
-        Self { segment, offset, previous, durable, buffer: Vec::new() }
+        Self { segment, offset, unsynced: 0, previous, durable, buffer: Vec::new() }
     }
 
     pub(crate) fn written(&self) -> Written {
@@ -60,15 +62,18 @@ impl LogWriter {
                 let mut payload = next.header.number.to_le_bytes().to_vec();
                 payload.extend_from_slice(&next.header.salt);
                 self.push(&mut bytes, Kind::Link, last, &payload);
-                self.write(&mut bytes, last)?;
+                self.sync(&mut bytes, last)?;
                 written.push(self.written());
                 self.segment = next;
                 self.offset = segment::HEADER;
             }
-            self.push(&mut bytes, Kind::Batch, queued.sequence, &queued.payload);
+            match queued.rest_crc {
+                None => self.push(&mut bytes, Kind::Batch, queued.sequence, &queued.payload),
+                Some(rest) => self.write_through(&mut bytes, queued, rest)?,
+            }
             last = queued.sequence;
         }
-        self.write(&mut bytes, last)?;
+        self.sync(&mut bytes, last)?;
         written.push(self.written());
         if bytes.capacity() <= BUFFER {
             self.buffer = bytes;
@@ -80,25 +85,56 @@ impl LogWriter {
     pub(crate) fn close(&mut self) -> kv_core::Result<()> {
         let mut bytes = Vec::new();
         self.push(&mut bytes, Kind::Close, self.durable, &[]);
-        self.write(&mut bytes, self.durable)
+        self.sync(&mut bytes, self.durable)
     }
 
     fn push(&mut self, bytes: &mut Vec<u8>, kind: Kind, sequence: u64, payload: &[u8]) {
-        let (durable_to, previous) = (self.durable, self.previous);
-        let parts = Parts { kind, sequence, durable_to, previous, payload };
+        let parts = self.parts(kind, sequence, payload);
         self.previous = frame::encode(bytes, &self.segment.header.salt, parts);
     }
 
-    fn write(&mut self, bytes: &mut Vec<u8>, last: u64) -> kv_core::Result<()> {
+    /// Writes a large payload from where it is, its checksum known already: nobody should wait for
+    /// the disk while a flush copies and sums up.
+    fn write_through(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        queued: &Queued,
+        rest_crc: u32,
+    ) -> kv_core::Result<()> {
+        let payload = &queued.payload;
+        let parts = self.parts(Kind::Batch, queued.sequence, payload);
+        self.previous = frame::encode_front(bytes, &self.segment.header.salt, parts, rest_crc);
+        self.write(bytes)?;
+        bytes.clear();
+        self.write(payload.get(frame::REST..).unwrap_or_default())?;
+        bytes.extend_from_slice(frame::padding(payload.len()));
+        Ok(())
+    }
+
+    fn parts<'a>(&self, kind: Kind, sequence: u64, payload: &'a [u8]) -> Parts<'a> {
+        let (durable_to, previous) = (self.durable, self.previous);
+        Parts { kind, sequence, durable_to, previous, payload }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> kv_core::Result<()> {
+        let at = self.offset + self.unsynced;
         // The submitter has seen to it that everything fits.
-        if self.offset + bytes.len() > self.segment.capacity {
+        if at + bytes.len() > self.segment.capacity {
             let source = io::Error::other("a frame was promised room that is not there");
             return Err(fault::unknown(Operation::Write, source));
         }
-        let write = self.segment.file.write_at(self.offset as u64, bytes);
+        let write = self.segment.file.write_at(at as u64, bytes);
         write.map_err(|source| fault::unknown(Operation::Write, source))?;
+        self.unsynced += bytes.len();
+        Ok(())
+    }
+
+    fn sync(&mut self, bytes: &mut Vec<u8>, last: u64) -> kv_core::Result<()> {
+        if !bytes.is_empty() {
+            self.write(bytes)?;
+        }
         self.segment.file.sync().map_err(|source| fault::unknown(Operation::Sync, source))?;
-        self.offset += bytes.len();
+        self.offset += std::mem::take(&mut self.unsynced);
         self.durable = last;
         bytes.clear();
         Ok(())

@@ -88,6 +88,8 @@ pub(crate) struct Queued {
     pub(crate) first_creation: u64,
     pub(crate) changes: Changes,
     pub(crate) payload: Vec<u8>,
+    /// Of a large payload the checksum of all that does not depend on its place in the order.
+    pub(crate) rest_crc: Option<u32>,
     /// The segment it begins.
     pub(crate) enter: Option<Segment>,
     /// Its big values, written but not synced.

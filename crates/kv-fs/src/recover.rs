@@ -118,7 +118,8 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
     // They are durable: each was synced before the frame that names it was written.
     let live_big: BTreeSet<u64> = table.big_files().collect();
     let newest_big = live_big.last().copied().max(own.big.last().copied());
-    let pool = own.put_away(disk, &live_big, settings.checkpoint_after, &mut notices)?;
+    let pool_bytes = settings.pool_bytes(table.value_bytes());
+    let pool = own.put_away(disk, &live_big, pool_bytes, &mut notices)?;
 
     let mut room = Room {
         offset,

@@ -20,7 +20,7 @@ pub struct Settings {
     pub read_cache: usize,
     /// Bytes of log after which a checkpoint begins in the background. If so few big values are
     /// written over and over that most of the log is out of date, it may wait until the log has 32
-    /// times as many. As many bytes are kept preallocated for the next open.
+    /// times as many. What the log needs stays preallocated, for the next open, too.
     pub checkpoint_after: u64,
     /// How long a lazy batch may stay invisible when nothing else is flushed.
     pub lazy_delay: Duration,
@@ -100,8 +100,9 @@ impl Settings {
         self.checkpoint_after.saturating_mul(32)
     }
 
-    /// Bytes of retired segments that are kept to be used again.
-    pub(crate) fn pool_bytes(&self) -> u64 {
-        self.longest_log()
+    /// Bytes of retired segments that are kept to be used again: as many as the longest log of a
+    /// store with so many bytes of values.
+    pub(crate) fn pool_bytes(&self, value_bytes: u64) -> u64 {
+        self.checkpoint_after.max(value_bytes.saturating_mul(4).min(self.longest_log()))
     }
 }

@@ -20,6 +20,9 @@ use crate::{
 /// Values of one batch beyond this many bytes get files of their own, however small each is.
 const INLINE_LIMIT: usize = 16 << 20;
 
+/// Payloads of this many bytes and more go to the log without being copied.
+const LARGE: usize = 16 << 10;
+
 /// A batch as it is about to be queued.
 struct Incoming {
     absent: Vec<Name>,
@@ -27,6 +30,7 @@ struct Incoming {
     /// Values in files of their own, with the place of their change.
     big: Vec<(usize, kv_core::Value)>,
     payload: Vec<u8>,
+    rest_crc: Option<u32>,
     /// Removes something, and writes at most bookkeeping of our own layers: may use the reserve.
     frees_space: bool,
     durability: Durability,
@@ -76,8 +80,9 @@ impl Incoming {
             changes.push((ns, key, effect));
         }
         let payload = batch_bytes::encode(&changes);
+        let rest_crc = rest_crc(&payload);
         let frees_space = removes && only_bookkeeping && big.is_empty();
-        Self { absent, changes, big, payload, frees_space, durability }
+        Self { absent, changes, big, payload, rest_crc, frees_space, durability }
     }
 
     fn bytes(&self) -> u64 {
@@ -92,7 +97,12 @@ impl Incoming {
             }
         }
         self.payload = batch_bytes::encode(&self.changes);
+        self.rest_crc = rest_crc(&self.payload);
     }
+}
+
+fn rest_crc(payload: &[u8]) -> Option<u32> {
+    (payload.len() >= LARGE).then(|| frame::rest_crc(payload))
 }
 
 impl Shared {
@@ -198,7 +208,17 @@ impl Shared {
         state.queued_bytes += bytes;
         state.room.offset += frame::len(payload.len());
         state.room.due |= state.room.offset > state.room.capacity / 2;
-        let queued = Queued { sequence, first_creation, changes, payload, enter, big_files, bytes };
+        let rest_crc = incoming.rest_crc;
+        let queued = Queued {
+            sequence,
+            first_creation,
+            changes,
+            payload,
+            rest_crc,
+            enter,
+            big_files,
+            bytes,
+        };
         state.queue.push_back(queued);
         self.flush_by(state, Instant::now() + self.delay(incoming.durability));
         sequence
