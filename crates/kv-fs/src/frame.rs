@@ -1,6 +1,6 @@
 //! One frame of the log: bytes in, bytes out. The format is specified in the book, `kv-fs-v1`.
 
-use crate::bytes::Reader;
+use crate::{bytes::Reader, crc_shift::Appended};
 
 /// Bytes of a frame before its payload.
 pub(crate) const HEADER: usize = 40;
@@ -66,10 +66,14 @@ pub(crate) fn encode(out: &mut Vec<u8>, salt: &Salt, parts: Parts<'_>) -> u32 {
 
 /// Appends what comes before the rest of the payload, which begins with byte [`REST`], and answers
 /// the checksum of the frame. The rest and its padding have this checksum.
-pub(crate) fn encode_front(out: &mut Vec<u8>, salt: &Salt, parts: Parts<'_>, rest: u32) -> u32 {
-    let (front, behind) = parts.payload.split_at(parts.payload.len().min(REST));
-    let crc = crc32c::crc32c_append(head_crc(salt, &parts), front);
-    let crc = crc32c::crc32c_combine(crc, rest, behind.len() + padding(parts.payload.len()).len());
+pub(crate) fn encode_front(
+    out: &mut Vec<u8>,
+    salt: &Salt,
+    parts: Parts<'_>,
+    rest: Appended,
+) -> u32 {
+    let front = parts.payload.get(..REST).unwrap_or(parts.payload);
+    let crc = rest.to(crc32c::crc32c_append(head_crc(salt, &parts), front));
     put_head(out, salt, &parts, crc);
     out.extend_from_slice(front);
     crc
@@ -79,9 +83,10 @@ pub(crate) fn encode_front(out: &mut Vec<u8>, salt: &Salt, parts: Parts<'_>, res
 pub(crate) const REST: usize = 8;
 
 /// The checksum of that part and the padding.
-pub(crate) fn rest_crc(payload: &[u8]) -> u32 {
-    let rest = payload.get(REST..).unwrap_or_default();
-    crc32c::crc32c_append(crc32c::crc32c(rest), padding(payload.len()))
+pub(crate) fn rest_crc(payload: &[u8]) -> Appended {
+    let (rest, padding) = (payload.get(REST..).unwrap_or_default(), padding(payload.len()));
+    let crc = crc32c::crc32c_append(crc32c::crc32c(rest), padding);
+    Appended::new(crc, rest.len() + padding.len())
 }
 
 /// What fills up a payload of this length.

@@ -9,7 +9,7 @@ mod cache;
 mod changed_outside;
 mod checkpoint;
 #[cfg(feature = "testing")]
-pub mod disk;
+pub mod crc_shift;
 #[cfg(not(feature = "testing"))]
 #[expect(unreachable_pub, reason = "public with the feature `testing`")]
 mod disk;

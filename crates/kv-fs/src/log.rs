@@ -5,6 +5,7 @@ use std::{collections::VecDeque, io};
 use kv_core::Operation;
 
 use crate::{
+    crc_shift::Appended,
     fault,
     frame::{self, Kind, Parts},
     queue::Queued,
@@ -99,11 +100,11 @@ impl LogWriter {
         &mut self,
         bytes: &mut Vec<u8>,
         queued: &Queued,
-        rest_crc: u32,
+        rest: Appended,
     ) -> kv_core::Result<()> {
         let payload = &queued.payload;
         let parts = self.parts(Kind::Batch, queued.sequence, payload);
-        self.previous = frame::encode_front(bytes, &self.segment.header.salt, parts, rest_crc);
+        self.previous = frame::encode_front(bytes, &self.segment.header.salt, parts, rest);
         self.write(bytes)?;
         bytes.clear();
         self.write(payload.get(frame::REST..).unwrap_or_default())?;

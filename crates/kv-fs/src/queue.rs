@@ -14,6 +14,7 @@ use crate::{
     batch_bytes::Changes,
     cache::Cache,
     checkpoint::Checkpointer,
+    crc_shift::Appended,
     disk::{Disk, DiskFile},
     log::{LogWriter, Written},
     pool::Pool,
@@ -89,7 +90,7 @@ pub(crate) struct Queued {
     pub(crate) changes: Changes,
     pub(crate) payload: Vec<u8>,
     /// Of a large payload the checksum of all that does not depend on its place in the order.
-    pub(crate) rest_crc: Option<u32>,
+    pub(crate) rest_crc: Option<Appended>,
     /// The segment it begins.
     pub(crate) enter: Option<Segment>,
     /// Its big values, written but not synced.

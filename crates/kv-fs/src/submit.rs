@@ -9,6 +9,7 @@ use kv_core::{Batch, Change, Commit, Durability, Error, Result};
 
 use crate::{
     batch_bytes::{self, Changes},
+    crc_shift::Appended,
     fault,
     flush::PATIENCE,
     frame,
@@ -30,7 +31,7 @@ struct Incoming {
     /// Values in files of their own, with the place of their change.
     big: Vec<(usize, kv_core::Value)>,
     payload: Vec<u8>,
-    rest_crc: Option<u32>,
+    rest_crc: Option<Appended>,
     /// Removes something, and writes at most bookkeeping of our own layers: may use the reserve.
     frees_space: bool,
     durability: Durability,
@@ -101,7 +102,7 @@ impl Incoming {
     }
 }
 
-fn rest_crc(payload: &[u8]) -> Option<u32> {
+fn rest_crc(payload: &[u8]) -> Option<Appended> {
     (payload.len() >= LARGE).then(|| frame::rest_crc(payload))
 }
 
