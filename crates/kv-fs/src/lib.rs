@@ -8,8 +8,9 @@ mod bytes;
 mod cache;
 mod changed_outside;
 mod checkpoint;
+mod crc_shift;
 #[cfg(feature = "testing")]
-pub mod crc_shift;
+pub mod disk;
 #[cfg(not(feature = "testing"))]
 #[expect(unreachable_pub, reason = "public with the feature `testing`")]
 mod disk;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, FileTimes, Metadata, OpenOptions, TryLockError},
-    io::{self, IoSliceMut, Read},
+    io::{self, IoSliceMut, Read, Seek},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, UNIX_EPOCH},
