@@ -63,7 +63,7 @@ impl Default for Settings {
         Self {
             segment_size: 256 << 10,
             big_value: 1 << 20,
-            table_budget: 128 << 20,
+            table_budget: 96 << 20,
             read_cache: 64 << 20,
             checkpoint_after: 8 << 20,
             lazy_delay: Duration::from_millis(900),
@@ -90,7 +90,7 @@ impl Settings {
     pub(crate) fn wants_checkpoint(&self, log: LogState) -> bool {
         // Most of the log is worth moving, or it is long.
         let due = log.due_at.max(log.memory.saturating_mul(4).min(self.longest_log()));
-        log.memory >= self.table_budget as u64 / 8 * 5
+        log.memory >= self.table_budget as u64 / 4 * 3
             || log.bytes >= due
             || (log.bytes >= log.due_at && log.changed_keys >= MANY_KEYS)
     }
