@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn joined_checksums_are_those_of_the_whole() {
-        let bytes: Vec<u8> = (0..100_000_u32).map(|at| (at * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..100_000_u32).map(|at| ((at * 31) >> 3) as u8).collect();
         for cut in [0, 1, 44, 4096, 34_463, 99_999, 100_000] {
             let (front, rest) = bytes.split_at(cut);
             let appended = Appended::new(crc32c::crc32c(rest), rest.len());
