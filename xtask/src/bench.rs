@@ -1,18 +1,32 @@
-//! `bench`: builds and runs the benchmark; what it measures is the page `docs/src/benchmarks.md`.
+//! `bench`: builds and runs the benchmarks; what they measure is in the book, `docs/src/benchmarks.md`
+//! and `docs/src/benchmarks-backup.md`.
 
 use crate::run::Step;
 
-/// Where the page of the book lies.
+/// Where the pages of the book lie.
 const BOOK: &str = "docs/src";
 
-/// Runs the benchmark of the stores. Without options it is a full run whose figures go into the
-/// book; with options they go below `target`, unless `--book` is one of them.
-pub(crate) fn kv(options: &[&str]) -> bool {
+/// The benchmarks, and the packages that measure.
+const BENCHES: [(&str, &str); 2] = [("kv", "kv-bench"), ("backup", "backup-bench")];
+
+/// Whether there is a benchmark of this name.
+pub(crate) fn is_one(name: &str) -> bool {
+    package(name).is_some()
+}
+
+/// Runs a benchmark. Without options it is a full run whose figures go into the book; with options
+/// they go below `target`, unless `--book` is one of them.
+pub(crate) fn run(name: &str, options: &[&str]) -> bool {
+    let Some(package) = package(name) else { return false };
     let into_book = options.is_empty() || options.contains(&"--book");
-    let mut args = vec!["run", "--release", "--package", "kv-bench", "--"];
+    let mut args = vec!["run", "--release", "--package", package, "--"];
     args.extend(options.iter().filter(|option| **option != "--book"));
     if into_book {
         args.extend(["--out", BOOK]);
     }
     Step::cargo(&args).run().map_err(|failure| eprintln!("{failure}")).is_ok()
+}
+
+fn package(name: &str) -> Option<&'static str> {
+    BENCHES.iter().find(|(bench, _)| *bench == name).map(|(_, package)| *package)
 }

@@ -27,6 +27,9 @@ The checks of this repository, the same at home and in CI.
   cargo xtask tidy                 only the repository's own lints
   cargo xtask bench kv [OPTIONS]   the stores beside their peers and the limit of the disk;
                                    without options a full run, about an hour, into the book
+  cargo xtask bench backup [OPTIONS]
+                                   backups and restores, beside restic if it is installed; without
+                                   options a full run, about ten minutes, into the book
   cargo xtask kernels [--rounds N] [--seed S]
                                    kv-fs on real file systems: power cuts, kills, a full disk,
                                    failing syncs; N times the minute that test-all spends; needs root
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
         ["simulate", options @ ..] => report(simulate::run(options)),
         ["kernels", options @ ..] => report(kernels::with(options)),
         [kernels::INSIDE, program, rounds, seed] => report(kernels::inside(program, rounds, seed)),
-        ["bench", "kv", options @ ..] => bench::kv(options),
+        ["bench", name, options @ ..] if bench::is_one(name) => bench::run(name, options),
         ["help" | "--help" | "-h"] | ["test-all" | "tidy" | "kill-loop", "--help" | "-h"] => {
             print!("{HELP}");
             true

@@ -58,6 +58,7 @@ pub use object::{
     Class, ObjectHash, ObjectId, ObjectRef, WriterId, class_prefix, wallet_prefix, writer_prefix,
 };
 pub use others::Retired;
+pub use pad::padme;
 pub use recorder::{
     Cut, DumpChunk, DumpReader, Lag, Merger, NotYetReplicated, Recorder, RecorderSettings, Rejoin,
     WaitForCloud,

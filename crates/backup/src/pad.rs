@@ -4,7 +4,7 @@
 ///
 /// K. Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with
 /// PURBs" (2019), section 4.
-pub(crate) fn padme(len: u64) -> u64 {
+pub fn padme(len: u64) -> u64 {
     if len < 2 {
         return len;
     }

@@ -111,11 +111,12 @@ impl Bench {
     pub(crate) fn row(&self, how: String, grid: &Grid, verdicts: Vec<Verdict>) -> Row {
         Row {
             date: machine::today(),
-            commit: machine::commit(),
+            commit: machine::commit(&["crates/kv-fs", "crates/kv-core", "crates/kv-bench"]),
             how,
             verdicts,
             numbers: grid.numbers(),
             times: Vec::new(),
+            series: Vec::new(),
         }
     }
 }

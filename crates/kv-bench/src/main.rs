@@ -10,27 +10,21 @@
 mod bench;
 mod child;
 mod contestants;
-mod grid;
 mod histogram;
 mod load;
-mod machine;
 mod memory;
 mod names;
 mod options;
-mod page;
 mod plot;
-mod results;
 mod rows;
 mod values;
 
-use std::{error::Error, process::ExitCode};
+use std::process::ExitCode;
 
 use bench::Bench;
+use bench_report::{Result, grid, machine, page, random, results};
 use clap::Parser;
 use options::{Command, Options};
-
-/// A failure of any kind ends the run: there is nobody to react to it.
-type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -49,7 +43,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let bench = Bench::new(options)?;
-    let mut results = page::load(&options.out)?;
+    let book = rows::book();
+    let mut results = book.load(&options.out)?;
     results.machine = machine::describe(&options.dir)?;
     if let Some(warning) = results.machine.warning() {
         eprintln!("warning: {warning}");
@@ -60,7 +55,7 @@ fn run(options: &Options) -> Result<()> {
         print!("{}", page::for_terminal(&measured));
         results.rows.insert(row.name.to_owned(), measured);
         // After each row: a long run that is cut short has not been for nothing.
-        page::write(&results, &options.page, &options.out)?;
+        book.write(&results, &options.page, &options.out)?;
     }
     println!("\nwritten to {}; now the stores are removed", options.out.display());
     bench.clean_up()

@@ -1,8 +1,9 @@
 //! Which plots a row has, and what is in them.
 
-mod chart;
-
-use chart::{Axis, Chart, Line, Scale};
+use bench_report::{
+    chart::{Axis, Chart, Line, Scale},
+    page::Plot,
+};
 
 use crate::results::{Moment, Row};
 
@@ -21,7 +22,7 @@ const COLOURS: [(&str, &str); 10] = [
 ];
 
 /// The files of a row's plots, with what they show.
-pub(crate) fn files(row: &str) -> Vec<(String, String)> {
+fn files(row: &str) -> Vec<(String, String)> {
     let file = |what: &str, title: &str| (format!("{row}{what}.svg"), title.to_owned());
     match row {
         "writes-256" => vec![file("", "Durable writes of 256 B per second, by threads")],
@@ -38,17 +39,17 @@ pub(crate) fn files(row: &str) -> Vec<(String, String)> {
     }
 }
 
-/// The plots of a row: file and contents.
-pub(crate) fn of_row(name: &str, row: &Row) -> Vec<(String, String)> {
+/// The plots of a row.
+pub(crate) fn of_row(name: &str, row: &Row) -> Vec<Plot> {
     let plots = files(name).into_iter().map(|(file, title)| {
         let chart = if file.ends_with("-latency.svg") {
-            latency(title, &row.times)
+            latency(title.clone(), &row.times)
         } else if file.ends_with("-throughput.svg") {
-            throughput(title, &row.times)
+            throughput(title.clone(), &row.times)
         } else {
-            by_threads(title, row)
+            by_threads(title.clone(), row)
         };
-        (file, chart.to_svg())
+        Plot { file, title, svg: chart.to_svg() }
     });
     plots.collect()
 }

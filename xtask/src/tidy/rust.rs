@@ -39,12 +39,14 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
 /// Files are touched in few places: the disk of kv-fs, the directory cloud, the wallet's folder,
 /// and in programs and tests.
 fn may_use_files(path: &str) -> bool {
-    const MODULES: [&str; 6] = [
+    const MODULES: [&str; 8] = [
         "crates/kv-fs/src/disk",
         "crates/cloud/src/dir",
         "crates/wallet-persistence/src/folder",
         "crates/strongroom/",
         "crates/kv-bench/",
+        "crates/backup-bench/",
+        "crates/bench-report/",
         "xtask/",
     ];
     const PARTS: [&str; 5] = ["/tests/", "/testing/", "/benches/", "/examples/", "/fuzz/"];

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
@@ -14,7 +14,21 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("records", &["kv-core"]),
     ("wallet-persistence", &["kv-core", "kv-mem", "kv-fs", "vault", "backup", "cloud", "records"]),
     ("strongroom", &["wallet-persistence"]),
-    ("kv-bench", &["kv-core", "kv-fs", "vault", "backup"]),
+    ("bench-report", &["kv-core"]),
+    ("kv-bench", &["kv-core", "kv-fs", "vault", "backup", "bench-report"]),
+    (
+        "backup-bench",
+        &[
+            "kv-core",
+            "kv-mem",
+            "kv-fs",
+            "vault",
+            "backup",
+            "cloud",
+            "wallet-persistence",
+            "bench-report",
+        ],
+    ),
     ("kv-fs-compat", &[]),
     ("xtask", &[]),
 ];

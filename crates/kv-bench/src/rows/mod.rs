@@ -15,6 +15,8 @@ use clap::builder::PossibleValuesParser;
 use crate::{
     Result,
     bench::{Bench, LARGE, SMALL},
+    page::Book,
+    plot,
     results::Row,
 };
 
@@ -38,6 +40,12 @@ pub(crate) const ALL: [Kind; 11] = [
     Kind { name: "written", run: written::run },
     Kind { name: "big", run: big::run },
 ];
+
+/// What of it stands in the book.
+pub(crate) fn book() -> Book {
+    let rows = ALL.iter().map(|row| row.name).collect();
+    Book { name: "benchmarks", rows, plots: plot::of_row }
+}
 
 /// For the command line.
 pub(crate) fn names() -> PossibleValuesParser {

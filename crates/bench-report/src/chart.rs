@@ -4,33 +4,46 @@ use std::fmt::Write as _;
 
 /// A chart with one line per series, labelled at its end.
 #[derive(Debug)]
-pub(super) struct Chart {
-    pub(super) title: String,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
-    pub(super) lines: Vec<Line>,
+pub struct Chart {
+    /// Above it.
+    pub title: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// Its series.
+    pub lines: Vec<Line>,
 }
 
 /// An axis. Without ticks of its own it gets round ones.
 #[derive(Debug)]
-pub(super) struct Axis {
-    pub(super) label: String,
-    pub(super) scale: Scale,
-    pub(super) ticks: Vec<f64>,
+pub struct Axis {
+    /// What is counted, in which unit.
+    pub label: String,
+    /// How far numbers lie apart.
+    pub scale: Scale,
+    /// Ascending; the first and the last are the ends.
+    pub ticks: Vec<f64>,
 }
 
 /// A linear axis begins at zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub enum Scale {
+    /// Equal steps.
     Linear,
+    /// Equal factors.
     Log,
 }
 
+/// A series.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) label: String,
-    pub(super) colour: String,
-    pub(super) points: Vec<(f64, f64)>,
+pub struct Line {
+    /// At its end.
+    pub label: String,
+    /// As SVG has it, `#0b5fff`.
+    pub colour: String,
+    /// Ascending by `x`.
+    pub points: Vec<(f64, f64)>,
 }
 
 const WIDTH: f64 = 860.0;
@@ -43,7 +56,8 @@ const BOTTOM: f64 = 50.0;
 const LABEL: f64 = 15.0;
 
 impl Chart {
-    pub(super) fn to_svg(&self) -> String {
+    /// The picture.
+    pub fn to_svg(&self) -> String {
         let mut svg = String::new();
         // Writing to a string cannot fail.
         self.draw(&mut svg).ok();

@@ -15,18 +15,24 @@ use crate::Result;
 
 /// A machine, as far as it matters to the figures. Nothing that tells whose it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Machine {
-    pub(crate) cpu: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_gib: u64,
-    pub(crate) kernel: String,
-    pub(crate) file_system: String,
-    pub(crate) disk: String,
+pub struct Machine {
+    /// The processor's name.
+    pub cpu: String,
+    /// How many of its cores may be used.
+    pub cores: usize,
+    /// GiB of memory.
+    pub memory_gib: u64,
+    /// Operating system and version.
+    pub kernel: String,
+    /// The file system that was written to.
+    pub file_system: String,
+    /// What kind of disk it is on.
+    pub disk: String,
 }
 
 /// The operating system's clock, for the recorder.
 #[derive(Debug)]
-pub(crate) struct SystemClock;
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
@@ -38,7 +44,7 @@ impl Clock for SystemClock {
 
 impl Machine {
     /// Why figures from here mean little.
-    pub(crate) fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<String> {
         let real = ["ext4", "ext3", "xfs", "btrfs", "f2fs", "zfs", "bcachefs"];
         (!real.contains(&self.file_system.as_str())).then(|| {
             format!(
@@ -49,7 +55,8 @@ impl Machine {
     }
 }
 
-pub(crate) fn describe(dir: &Path) -> Result<Machine> {
+/// This machine, and the disk that holds `dir`.
+pub fn describe(dir: &Path) -> Result<Machine> {
     let mount = Mount::of(dir)?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     // What follows the numbers names a build, not a version.
@@ -70,7 +77,7 @@ pub(crate) fn describe(dir: &Path) -> Result<Machine> {
 /// Bytes the disk has written so far, once nothing is left for it to write: for everybody, and with
 /// the file system's own. (What the kernel counts for one process are pages that were touched,
 /// and those may be megabytes large.)
-pub(crate) fn bytes_written(dir: &Path) -> Result<u64> {
+pub fn bytes_written(dir: &Path) -> Result<u64> {
     if !Command::new("sync").status()?.success() {
         return Err("sync failed".into());
     }
@@ -85,32 +92,41 @@ pub(crate) fn bytes_written(dir: &Path) -> Result<u64> {
 }
 
 /// Bytes of memory this process has in use now, as the kernel sees it.
-pub(crate) fn resident_bytes() -> u64 {
+pub fn resident_bytes() -> u64 {
     status_kib("VmRSS") << 10
 }
 
 /// The most it ever had.
-pub(crate) fn peak_resident_bytes() -> u64 {
+pub fn peak_resident_bytes() -> u64 {
     status_kib("VmHWM") << 10
 }
 
+/// Seconds of processor time that this process has used, in the kernel, too.
+pub fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name of the program, which may hold anything.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    // What Linux shows to programs are hundredths, on every machine (USER_HZ, `man 5 proc`).
+    ticks as f64 / 100.0
+}
+
 /// Today, as year, month and day.
-pub(crate) fn today() -> String {
+pub fn today() -> String {
     let days = (SystemClock.now().0 / 86_400_000) as i64;
     let (year, month, day) = civil(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// The commit that is measured, with a `+` if the tree has changes that are not in it.
-pub(crate) fn commit() -> String {
+/// The commit that is measured, with a `+` if one of these paths has changes that are not in it.
+pub fn commit(paths: &[&str]) -> String {
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let hash = git(&["rev-parse", "--short=10", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    let crates =
-        ["status", "--porcelain", "--", "crates/kv-fs", "crates/kv-core", "crates/kv-bench"];
-    let dirty = git(&crates).is_some_and(|changes| !changes.is_empty());
+    let status = [&["status", "--porcelain", "--"], paths].concat();
+    let dirty = git(&status).is_some_and(|changes| !changes.is_empty());
     format!("{hash}{}", if dirty { "+" } else { "" })
 }
 

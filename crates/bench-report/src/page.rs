@@ -3,75 +3,109 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use crate::{
-    Result, plot,
+    Result,
     results::{Number, Results, Row, Spread, Target, Verdict},
-    rows,
 };
+
+/// What one benchmark has in the book.
+#[derive(Debug)]
+pub struct Book {
+    /// The page is `NAME.md`; results and plots lie in the folder `NAME` beside it.
+    pub name: &'static str,
+    /// The rows, in their order.
+    pub rows: Vec<&'static str>,
+    /// The plots of a row.
+    pub plots: fn(name: &str, row: &Row) -> Vec<Plot>,
+}
+
+/// A picture beside the page.
+#[derive(Debug)]
+pub struct Plot {
+    /// Its file, `x.svg`.
+    pub file: String,
+    /// What it shows.
+    pub title: String,
+    /// The picture.
+    pub svg: String,
+}
 
 /// Begins and ends a part that is made, not written.
 const END: &str = "<!-- end -->";
 
-/// What was measured before, if anything.
-pub(crate) fn load(out: &Path) -> Result<Results> {
-    let path = out.join("benchmarks/results.json");
-    if !path.exists() {
-        return Ok(Results::default());
+impl Book {
+    /// What was measured before, if anything.
+    pub fn load(&self, out: &Path) -> Result<Results> {
+        let path = out.join(self.name).join("results.json");
+        if !path.exists() {
+            return Ok(Results::default());
+        }
+        Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
     }
-    Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
-}
 
-/// Writes page, results and plots below `out`; the prose is that of `page`.
-pub(crate) fn write(results: &Results, page: &Path, out: &Path) -> Result<()> {
-    let folder = out.join("benchmarks");
-    fs::create_dir_all(&folder)?;
-    let mut json = serde_json::to_string_pretty(results)?;
-    json.push('\n');
-    fs::write(folder.join("results.json"), json)?;
-    for (name, row) in &results.rows {
-        for (file, svg) in plot::of_row(name, row) {
-            fs::write(folder.join(file), svg)?;
+    /// Writes page, results and plots below `out`; the prose is that of `page`.
+    pub fn write(&self, results: &Results, page: &Path, out: &Path) -> Result<()> {
+        let folder = out.join(self.name);
+        fs::create_dir_all(&folder)?;
+        let mut json = serde_json::to_string_pretty(results)?;
+        json.push('\n');
+        fs::write(folder.join("results.json"), json)?;
+        for (name, row) in &results.rows {
+            for plot in (self.plots)(name, row) {
+                fs::write(folder.join(plot.file), plot.svg)?;
+            }
+        }
+        let filled = self.fill(&fs::read_to_string(page)?, results)?;
+        Ok(fs::write(out.join(format!("{}.md", self.name)), filled)?)
+    }
+
+    /// The page with everything between its markers made anew.
+    fn fill(&self, page: &str, results: &Results) -> Result<String> {
+        let mut filled = String::new();
+        let mut rest = page;
+        while let Some((before, after)) = rest.split_once("<!-- measured: ") {
+            let (name, after) = after.split_once(" -->").ok_or("a marker without an end")?;
+            let (_, after) = after.split_once(END).ok_or("a measured part without an end")?;
+            let part = self.part(name, results)?;
+            write!(filled, "{before}<!-- measured: {name} -->\n\n{}\n\n{END}", part.trim_end())?;
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+
+    fn part(&self, name: &str, results: &Results) -> Result<String> {
+        let measured = || self.rows.iter().filter_map(|row| results.rows.get(*row));
+        match name {
+            "machine" if results.rows.is_empty() => {
+                Ok("No full run has been recorded yet.".to_owned())
+            }
+            "machine" => machine(results),
+            "verdicts" if results.rows.is_empty() => Ok("Nothing measured yet.".to_owned()),
+            "verdicts" => Ok(verdicts(measured().flat_map(|row| &row.verdicts))),
+            row if !self.rows.contains(&row) => {
+                Err(format!("the page asks for an unknown part, {row}").into())
+            }
+            row => Ok(match results.rows.get(row) {
+                Some(measured) => self.section(row, measured),
+                None => "Nothing measured yet.".to_owned(),
+            }),
         }
     }
-    let filled = fill(&fs::read_to_string(page)?, results)?;
-    Ok(fs::write(out.join("benchmarks.md"), filled)?)
+
+    fn section(&self, name: &str, row: &Row) -> String {
+        let mut text =
+            format!("{}\nMeasured on {}, commit `{}`.\n\n", row.how, row.date, row.commit);
+        text.push_str(&numbers(&row.numbers));
+        for Plot { file, title, .. } in (self.plots)(name, row) {
+            text.push_str(&format!("\n![{title}]({}/{file})\n", self.name));
+        }
+        text
+    }
 }
 
 /// A row as it stands on the page.
-pub(crate) fn for_terminal(row: &Row) -> String {
+pub fn for_terminal(row: &Row) -> String {
     format!("{}\n{}", verdicts(row.verdicts.iter()), numbers(&row.numbers))
-}
-
-/// The page with everything between its markers made anew.
-fn fill(page: &str, results: &Results) -> Result<String> {
-    let mut filled = String::new();
-    let mut rest = page;
-    while let Some((before, after)) = rest.split_once("<!-- measured: ") {
-        let (name, after) = after.split_once(" -->").ok_or("a marker without an end")?;
-        let (_, after) = after.split_once(END).ok_or("a measured part without an end")?;
-        let part = part(name, results)?;
-        write!(filled, "{before}<!-- measured: {name} -->\n\n{}\n\n{END}", part.trim_end())?;
-        rest = after;
-    }
-    filled.push_str(rest);
-    Ok(filled)
-}
-
-fn part(name: &str, results: &Results) -> Result<String> {
-    let measured = || rows::ALL.iter().filter_map(|row| results.rows.get(row.name));
-    match name {
-        "machine" if results.rows.is_empty() => Ok("No full run has been recorded yet.".to_owned()),
-        "machine" => machine(results),
-        "verdicts" if results.rows.is_empty() => Ok("Nothing measured yet.".to_owned()),
-        "verdicts" => Ok(verdicts(measured().flat_map(|row| &row.verdicts))),
-        row => {
-            let kind = rows::ALL.iter().find(|kind| kind.name == row);
-            let kind = kind.ok_or_else(|| format!("the page asks for an unknown part, {row}"))?;
-            Ok(match results.rows.get(row) {
-                Some(measured) => section(kind.name, measured),
-                None => "Nothing measured yet.".to_owned(),
-            })
-        }
-    }
 }
 
 fn machine(results: &Results) -> Result<String> {
@@ -86,15 +120,6 @@ fn machine(results: &Results) -> Result<String> {
         writeln!(text, "\n**Beware:** {warning}.")?;
     }
     Ok(text)
-}
-
-fn section(name: &str, row: &Row) -> String {
-    let mut text = format!("{}\nMeasured on {}, commit `{}`.\n\n", row.how, row.date, row.commit);
-    text.push_str(&numbers(&row.numbers));
-    for (file, what) in plot::files(name) {
-        text.push_str(&format!("\n![{what}](benchmarks/{file})\n"));
-    }
-    text
 }
 
 fn verdicts<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> String {
@@ -197,6 +222,8 @@ mod tests {
 
     #[test]
     fn prose_is_kept_and_parts_are_made_anew() {
+        let book = Book { name: "page", rows: vec!["row"], plots: |_, _| Vec::new() };
+        let fill = |page: &str, results: &Results| book.fill(page, results);
         let page = "# Title\n<!-- measured: machine -->\nold\n<!-- end -->\nprose\n";
         let filled = fill(page, &Results::default()).unwrap();
         assert!(

@@ -4,7 +4,7 @@ use crate::results::{Number, Spread, Target, Verdict};
 
 /// All samples of a row, in the order in which the cells first came up.
 #[derive(Debug, Default)]
-pub(crate) struct Grid(Vec<Cell>);
+pub struct Grid(Vec<Cell>);
 
 #[derive(Debug)]
 struct Cell {
@@ -15,7 +15,7 @@ struct Cell {
 
 impl Grid {
     /// Adds the sample of one round.
-    pub(crate) fn push(&mut self, contestant: &str, column: &str, sample: f64) {
+    pub fn push(&mut self, contestant: &str, column: &str, sample: f64) {
         let same = |cell: &&mut Cell| cell.contestant == contestant && cell.column == column;
         match self.0.iter_mut().find(same) {
             Some(cell) => cell.samples.push(sample),
@@ -27,24 +27,26 @@ impl Grid {
         }
     }
 
-    pub(crate) fn spread(&self, contestant: &str, column: &str) -> Spread {
+    /// The samples of one cell.
+    pub fn spread(&self, contestant: &str, column: &str) -> Spread {
         Spread::of(self.samples(contestant, column))
     }
 
     /// How many times `a` is `b`, compared within each round.
-    pub(crate) fn ratio(&self, a: (&str, &str), b: (&str, &str)) -> Spread {
+    pub fn ratio(&self, a: (&str, &str), b: (&str, &str)) -> Spread {
         let pairs = self.samples(a.0, a.1).iter().zip(self.samples(b.0, b.1));
         let ratios: Vec<f64> = pairs.map(|(a, b)| a / b).collect();
         Spread::of(&ratios)
     }
 
     /// The one with the highest median in a column.
-    pub(crate) fn best<'a>(&self, among: &[&'a str], column: &str) -> Option<&'a str> {
+    pub fn best<'a>(&self, among: &[&'a str], column: &str) -> Option<&'a str> {
         let median = |contestant: &&&str| self.spread(contestant, column).median;
         among.iter().max_by(|a, b| median(a).total_cmp(&median(b))).copied()
     }
 
-    pub(crate) fn numbers(&self) -> Vec<Number> {
+    /// All cells, in the order in which they first came up.
+    pub fn numbers(&self) -> Vec<Number> {
         let number = |cell: &Cell| Number {
             contestant: cell.contestant.clone(),
             column: cell.column.clone(),
@@ -54,28 +56,17 @@ impl Grid {
     }
 
     /// A target that one figure must meet.
-    pub(crate) fn verdict(
-        &self,
-        what: &str,
-        target: Target,
-        unit: &str,
-        of: (&str, &str),
-    ) -> Verdict {
+    pub fn verdict(&self, what: &str, target: Target, unit: &str, of: (&str, &str)) -> Verdict {
         Verdict::new(what, target, unit, self.spread(of.0, of.1))
     }
 
     /// A target that the ratio of two figures must meet.
-    pub(crate) fn compare(
-        &self,
-        what: &str,
-        target: Target,
-        a: (&str, &str),
-        b: (&str, &str),
-    ) -> Verdict {
+    pub fn compare(&self, what: &str, target: Target, a: (&str, &str), b: (&str, &str)) -> Verdict {
         Verdict::new(what, target, "×", self.ratio(a, b))
     }
 
-    fn samples(&self, contestant: &str, column: &str) -> &[f64] {
+    /// All samples of one cell, by round.
+    pub fn samples(&self, contestant: &str, column: &str) -> &[f64] {
         let cell = self.0.iter().find(|c| c.contestant == contestant && c.column == column);
         cell.map(|cell| cell.samples.as_slice()).unwrap_or_default()
     }

@@ -8,48 +8,66 @@ use crate::machine::Machine;
 
 /// All rows measured so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Results {
-    pub(crate) machine: Machine,
-    pub(crate) rows: BTreeMap<String, Row>,
+pub struct Results {
+    /// Where.
+    pub machine: Machine,
+    /// By name.
+    pub rows: BTreeMap<String, Row>,
 }
 
 /// One row: measured in one run, side by side.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) date: String,
-    pub(crate) commit: String,
+pub struct Row {
+    /// Year, month and day.
+    pub date: String,
+    /// What was measured.
+    pub commit: String,
     /// How it was measured, in one sentence.
-    pub(crate) how: String,
-    pub(crate) verdicts: Vec<Verdict>,
-    pub(crate) numbers: Vec<Number>,
+    pub how: String,
+    /// Its targets.
+    pub verdicts: Vec<Verdict>,
+    /// Its figures.
+    pub numbers: Vec<Number>,
     /// For the plots over time.
-    pub(crate) times: Vec<Moment>,
+    pub times: Vec<Moment>,
+    /// For other plots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<Series>,
 }
 
 /// One figure of one contestant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Number {
-    pub(crate) contestant: String,
-    pub(crate) column: String,
-    pub(crate) spread: Spread,
+pub struct Number {
+    /// Whose.
+    pub contestant: String,
+    /// Of what.
+    pub column: String,
+    /// The figure itself.
+    pub spread: Spread,
 }
 
 /// A target and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Verdict {
-    pub(crate) what: String,
-    pub(crate) target: Target,
-    pub(crate) unit: String,
-    pub(crate) spread: Spread,
+pub struct Verdict {
+    /// What is wanted, in words.
+    pub what: String,
+    /// How much of it.
+    pub target: Target,
+    /// Of both figures.
+    pub unit: String,
+    /// What was measured.
+    pub spread: Spread,
     /// Whether the median meets the target; `None` if there is none.
-    pub(crate) reached: Option<bool>,
+    pub reached: Option<bool>,
 }
 
 /// What is to be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Target {
+pub enum Target {
+    /// This or more.
     AtLeast(f64),
+    /// This or less.
     AtMost(f64),
     /// Only to be reported.
     Reported,
@@ -57,25 +75,42 @@ pub(crate) enum Target {
 
 /// The median of all rounds, and how far they lay apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
+pub struct Spread {
+    /// The one in the middle.
+    pub median: f64,
+    /// The lowest.
+    pub min: f64,
+    /// The highest.
+    pub max: f64,
 }
 
 /// A moment of a long run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Moment {
-    pub(crate) seconds: f64,
-    pub(crate) per_second: f64,
-    pub(crate) p50_us: f64,
-    pub(crate) p999_us: f64,
-    pub(crate) max_us: f64,
+pub struct Moment {
+    /// Since the beginning.
+    pub seconds: f64,
+    /// How much was done in a second.
+    pub per_second: f64,
+    /// The median latency, in microseconds.
+    pub p50_us: f64,
+    /// What one of a thousand exceeded, in microseconds.
+    pub p999_us: f64,
+    /// The longest latency, in microseconds.
+    pub max_us: f64,
+}
+
+/// Points of a plot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// What they show.
+    pub label: String,
+    /// Ascending by the first number.
+    pub points: Vec<(f64, f64)>,
 }
 
 impl Spread {
     /// Of at least one sample; of none, zeros.
-    pub(crate) fn of(samples: &[f64]) -> Self {
+    pub fn of(samples: &[f64]) -> Self {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or_default();
@@ -89,7 +124,8 @@ impl Spread {
 }
 
 impl Verdict {
-    pub(crate) fn new(what: &str, target: Target, unit: &str, spread: Spread) -> Self {
+    /// Compares the median with the target.
+    pub fn new(what: &str, target: Target, unit: &str, spread: Spread) -> Self {
         let reached = match target {
             Target::AtLeast(target) => Some(spread.median >= target),
             Target::AtMost(target) => Some(spread.median <= target),
