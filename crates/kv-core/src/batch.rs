@@ -140,9 +140,9 @@ impl Prepared {
         Self(Arc::new(prepared))
     }
 
-    /// What was prepared, if it is of this type.
-    pub fn get<T: Any>(&self) -> Option<&T> {
-        self.0.downcast_ref()
+    /// What was prepared, if it is of this type; copied only if another batch has it too.
+    pub fn into_inner<T: Any + Send + Sync + Clone>(self) -> Option<T> {
+        self.0.downcast().ok().map(Arc::unwrap_or_clone)
     }
 }
 

@@ -30,6 +30,7 @@ pub const ENVELOPE_OVERHEAD: usize = CHECKED + 4 + TAG;
 /// A key that seals and opens envelopes. Wiped when dropped.
 pub struct ContentKey {
     cipher: XChaCha20Poly1305,
+    /// Extracted, so that each commitment takes the second half of HKDF only.
     commitment: Zeroizing<[u8; 32]>,
 }
 
@@ -89,14 +90,14 @@ impl ContentKey {
         let encryption = kdf::derive::<32>(key, kdf::ENVELOPE_ENCRYPTION);
         Self {
             cipher: XChaCha20Poly1305::new((&*encryption).into()),
-            commitment: kdf::derive(key, kdf::ENVELOPE_COMMITMENT),
+            commitment: kdf::extract(kdf::derive::<32>(key, kdf::ENVELOPE_COMMITMENT).as_slice()),
         }
     }
 
     /// Commits to the key: finding a second key with the same commitment means finding a collision
     /// of SHA-256. It differs from message to message, so it links none.
     pub(crate) fn commit(&self, nonce: &[u8; NONCE]) -> [u8; COMMITMENT] {
-        *kdf::derive_for(self.commitment.as_slice(), kdf::ENVELOPE_COMMITMENT, nonce)
+        *kdf::expand(&self.commitment, kdf::ENVELOPE_COMMITMENT, nonce)
     }
 }
 

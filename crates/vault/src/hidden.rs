@@ -1,9 +1,15 @@
 //! Names on disk: keyed hashes, except for the bookkeeping whose names are numbers.
 
+use std::{
+    collections::HashMap,
+    sync::{PoisonError, RwLock},
+};
+
 use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use kv_core::{InvalidName, Key, Namespace};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::{Aad, Keys};
 
@@ -13,6 +19,8 @@ pub(crate) const OWN: &str = "~vault";
 const LOG: &str = "~backup";
 /// 160 bits: no collision among any number of names that fits on a disk.
 const HASH: usize = 20;
+/// How many hidden namespaces are remembered, about 300 bytes each.
+const KNOWN_NAMESPACES: usize = 1024;
 
 /// Where an entry lies in the store below.
 #[derive(Debug, Clone)]
@@ -51,21 +59,50 @@ pub(crate) fn is_clear(ns: &Namespace) -> bool {
 }
 
 pub(crate) fn namespace(keys: &Keys, ns: &Namespace) -> Namespace {
-    let primary = hash(keys, Aad::new("primary").text(ns.primary()));
-    let secondary = Aad::new("secondary").text(ns.primary()).text(ns.secondary());
-    Namespace::new(&primary, &hash(keys, secondary)).expect("base32 is a valid name")
+    keys.at_rest_names().namespace(ns)
 }
 
 pub(crate) fn key(keys: &Keys, ns: &Namespace, key: &Key) -> Key {
     let name = Aad::new("key").text(ns.primary()).text(ns.secondary()).text(key.as_str());
-    Key::new(&hash(keys, name)).expect("base32 is a valid name")
+    Key::new(&keys.at_rest_names().hash(&name)).expect("base32 is a valid name")
 }
 
-fn hash(keys: &Keys, name: Aad) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(keys.at_rest_names())
-        .expect("HMAC takes keys of any length");
-    mac.update(name.as_bytes());
-    let full: [u8; 32] = mac.finalize().into_bytes().into();
-    let (short, _) = full.split_at(HASH);
-    BASE32_NOPAD.encode(short).to_ascii_lowercase()
+/// The key that hides names, and the namespaces that it has hidden last. Wiped when dropped.
+pub(crate) struct NameKey {
+    key: Zeroizing<[u8; 32]>,
+    /// A wallet has few namespaces and changes many keys in each.
+    namespaces: RwLock<HashMap<Namespace, Namespace>>,
+}
+
+impl NameKey {
+    pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
+        Self { key, namespaces: RwLock::default() }
+    }
+
+    fn namespace(&self, ns: &Namespace) -> Namespace {
+        let known = self.namespaces.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hidden) = known.get(ns) {
+            return hidden.clone();
+        }
+        drop(known);
+        let primary = self.hash(&Aad::new("primary").text(ns.primary()));
+        let secondary = Aad::new("secondary").text(ns.primary()).text(ns.secondary());
+        let hidden =
+            Namespace::new(&primary, &self.hash(&secondary)).expect("base32 is a valid name");
+        let mut known = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_NAMESPACES {
+            known.clear();
+        }
+        known.insert(ns.clone(), hidden.clone());
+        hidden
+    }
+
+    fn hash(&self, name: &Aad) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_slice())
+            .expect("HMAC takes keys of any length");
+        mac.update(name.as_bytes());
+        let full: [u8; 32] = mac.finalize().into_bytes().into();
+        let (short, _) = full.split_at(HASH);
+        BASE32_NOPAD.encode(short).to_ascii_lowercase()
+    }
 }

@@ -2,7 +2,7 @@
 
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 pub(crate) const BIP39: &str = "strongroom/v1/bip39";
 pub(crate) const EVM_SIGNATURE: &str = "strongroom/v1/evm-signature";
@@ -20,25 +20,35 @@ pub(crate) const ENVELOPE_COMMITMENT: &str = "strongroom/v1/envelope-commitment"
 
 /// HKDF-SHA256 without salt: the input has full entropy, the label tells the purposes apart.
 pub(crate) fn derive<const N: usize>(secret: &[u8], label: &str) -> Zeroizing<[u8; N]> {
-    derive_for(secret, label, &[])
-}
-
-/// As [`derive`], with further bytes after the label. Labels are no prefixes of each other.
-pub(crate) fn derive_for<const N: usize>(
-    secret: &[u8],
-    label: &str,
-    context: &[u8],
-) -> Zeroizing<[u8; N]> {
     let mut out = Zeroizing::new([0; N]);
-    derive_into(secret, label, context, out.as_mut_slice());
+    derive_into(secret, label, &[], out.as_mut_slice());
     out
 }
 
-/// As [`derive_for`], to where the key stays.
+/// As [`derive`], with further bytes after the label, to where the key stays. Labels are no
+/// prefixes of each other.
 pub(crate) fn derive_into(secret: &[u8], label: &str, context: &[u8], out: &mut [u8]) {
     Hkdf::<Sha256>::new(None, secret)
         .expand_multi_info(&[label.as_bytes(), context], out)
         .expect("HKDF gives up to 8160 bytes");
+}
+
+/// The first half of [`derive`], which the keys of one secret share.
+pub(crate) fn extract(secret: &[u8]) -> Zeroizing<[u8; 32]> {
+    let (mut extracted, _) = Hkdf::<Sha256>::extract(None, secret);
+    let out = Zeroizing::new(extracted.into());
+    extracted.zeroize();
+    out
+}
+
+/// The second half: [`derive`] with further bytes after the label.
+pub(crate) fn expand(extracted: &[u8; 32], label: &str, context: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::from_prk(extracted)
+        .expect("32 bytes are enough")
+        .expand_multi_info(&[label.as_bytes(), context], out.as_mut_slice())
+        .expect("HKDF gives up to 8160 bytes");
+    out
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use crate::{ContentKey, RootSecret, kdf, wipe::wiped};
+use crate::{ContentKey, RootSecret, hidden::NameKey, kdf, wipe::wiped};
 
 /// All keys of one wallet. Clones share them; they are wiped when the last clone is dropped.
 #[derive(Clone)]
@@ -15,7 +15,7 @@ struct Tree {
     wallet_id: [u8; 16],
     cloud_tag: [u8; 16],
     at_rest_content: ContentKey,
-    at_rest_names: Zeroizing<[u8; 32]>,
+    at_rest_names: NameKey,
     backup_content: ContentKey,
     digest: Zeroizing<[u8; 32]>,
     cloud_identity: Zeroizing<[u8; 32]>,
@@ -42,7 +42,7 @@ impl Keys {
             wallet_id: *kdf::derive(root, kdf::WALLET_ID),
             cloud_tag: *kdf::derive(root, kdf::CLOUD_TAG),
             at_rest_content: ContentKey::new(&kdf::derive(root, kdf::AT_REST_CONTENT)),
-            at_rest_names: kdf::derive(root, kdf::AT_REST_NAMES),
+            at_rest_names: NameKey::new(kdf::derive(root, kdf::AT_REST_NAMES)),
             backup_content: ContentKey::new(&kdf::derive(root, kdf::BACKUP_CONTENT)),
             digest: kdf::derive(root, kdf::BACKUP_DIGEST),
             cloud_identity: kdf::derive(root, kdf::CLOUD_IDENTITY),
@@ -73,7 +73,7 @@ impl Keys {
     }
 
     /// Hides names at rest.
-    pub(crate) fn at_rest_names(&self) -> &[u8; 32] {
+    pub(crate) fn at_rest_names(&self) -> &NameKey {
         &self.0.at_rest_names
     }
 

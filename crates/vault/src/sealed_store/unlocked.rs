@@ -32,26 +32,47 @@ struct Translated {
     touched: Vec<(Name, Key, bool)>,
 }
 
-/// What [`Unlocked::prepare`] has done, ascending by name.
+/// What [`Unlocked::prepare`] has done.
+#[derive(Clone)]
 struct Ready {
     /// For whom: the same wallet has the same keys.
     wallet: [u8; 16],
+    /// What it was made of, ascending by name.
     changes: Vec<ReadyChange>,
+    /// The batch for the store below that makes these changes.
+    below: Batch,
 }
 
+#[derive(Clone)]
 struct ReadyChange {
     name: Name,
-    place: Place,
-    /// The value as it was, and sealed; `None` for a removal.
-    sealed: Option<(Value, Value)>,
+    /// The value as it was; `None` for a removal.
+    plain: Option<Value>,
+    /// The key below, if the name is hidden.
+    hidden: Option<Key>,
 }
 
 impl ReadyChange {
-    /// The value sealed, if it is the very one that was prepared.
-    fn sealed_of(&self, value: &Value) -> Option<Value> {
-        let (plain, sealed) = self.sealed.as_ref()?;
-        let same = plain.as_ptr() == value.as_ptr() && plain.len() == value.len();
-        same.then(|| sealed.clone())
+    /// Whether it is the very change that was prepared.
+    fn is(&self, change: &Change) -> bool {
+        match (&self.plain, change) {
+            (Some(plain), Change::Put(value)) => {
+                plain.as_ptr() == value.as_ptr() && plain.len() == value.len()
+            }
+            (None, Change::Remove) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Ready {
+    /// Whether all of it is in the batch, as it was. There may be more in the batch.
+    fn is_part_of(&self, batch: &Batch) -> bool {
+        let mut rest = batch.changes();
+        self.changes.iter().all(|ready| {
+            let found = rest.find(|(ns, key, _)| (*ns, *key) == (&ready.name.0, &ready.name.1));
+            found.is_some_and(|(.., change)| ready.is(change))
+        })
     }
 }
 
@@ -231,57 +252,69 @@ impl Unlocked {
     /// Seals values and hides names before the batch has its place in the order. What fails here
     /// fails again at the submit, and is answered there.
     pub(super) fn prepare(&self, mut batch: Batch) -> Batch {
-        let changes = batch.changes().map_while(|(ns, key, change)| {
-            let place = hidden::place(&self.keys, ns, key).ok()?;
-            let sealed = match change {
-                Change::Put(value) => Some((value.clone(), self.seal_value(ns, key, value).ok()?)),
+        let (mut changes, mut below) = (Vec::with_capacity(batch.len()), Batch::new());
+        for (ns, key, change) in batch.changes() {
+            let Ok((place, sealed)) = self.translate_change(ns, key, change) else { break };
+            let plain = match change {
+                Change::Put(value) => Some(value.clone()),
                 Change::Remove => None,
             };
-            Some(ReadyChange { name: (ns.clone(), key.clone()), place, sealed })
-        });
-        let ready = Ready { wallet: self.keys.wallet_id(), changes: changes.collect() };
-        batch.set_prepared(Prepared::new(ready));
+            let hidden = place.hidden.then(|| place.key.clone());
+            changes.push(ReadyChange { name: (ns.clone(), key.clone()), plain, hidden });
+            below.insert(place.ns, place.key, sealed);
+        }
+        let wallet = self.keys.wallet_id();
+        batch.set_prepared(Prepared::new(Ready { wallet, changes, below }));
         batch
     }
 
     fn translate(&self, mut batch: Batch) -> Result<Translated> {
-        let mut below = Batch::new();
-        let mut touched = Vec::new();
+        let ready = batch.take_prepared().and_then(Prepared::into_inner::<Ready>);
+        let ready = ready.filter(|r| r.wallet == self.keys.wallet_id() && r.is_part_of(&batch));
+        let (ready, mut below) = ready.map(|r| (r.changes, r.below)).unwrap_or_default();
         below.set_durability(batch.durability());
         for (ns, key) in batch.absent_keys() {
             let place = hidden::place(&self.keys, ns, key).map_err(invalid)?;
             below.insert_require_absent(place.ns, place.key);
         }
-        let prepared = batch.take_prepared();
-        let ready = prepared.as_ref().and_then(Prepared::get::<Ready>);
-        let ready = ready.filter(|ready| ready.wallet == self.keys.wallet_id());
+        let mut touched = Vec::with_capacity(batch.len());
         // Both ascend by name.
-        let mut ready = ready.map_or(&[][..], |ready| &ready.changes).iter().peekable();
+        let mut ready = ready.into_iter().peekable();
         for (ns, key, change) in batch.into_changes() {
-            let name = (ns, key);
-            while ready.next_if(|ready| ready.name < name).is_some() {}
-            let ready = ready.next_if(|ready| ready.name == name);
-            let (ns, key) = &name;
-            let place = match ready {
-                Some(ready) => ready.place.clone(),
-                None => hidden::place(&self.keys, ns, key).map_err(invalid)?,
+            let put = matches!(change, Change::Put(_));
+            let same = |r: &ReadyChange| (&r.name.0, &r.name.1) == (&ns, &key);
+            let hidden = match ready.next_if(same) {
+                Some(ready) => ready.hidden,
+                None => {
+                    let (place, change) = self.translate_change(&ns, &key, &change)?;
+                    let hidden = place.hidden.then(|| place.key.clone());
+                    below.insert(place.ns, place.key, change);
+                    hidden
+                }
             };
-            let change = match change {
-                Change::Put(value) => Change::Put(match ready.and_then(|r| r.sealed_of(&value)) {
-                    Some(sealed) => sealed,
-                    None => {
-                        self.seal_value(ns, key, &value).map_err(|e| e.into_store_error(STORE))?
-                    }
-                }),
-                Change::Remove => Change::Remove,
-            };
-            if place.hidden {
-                let put = matches!(change, Change::Put(_));
-                touched.push((name, place.key.clone(), put));
+            if let Some(hidden) = hidden {
+                touched.push(((ns, key), hidden, put));
             }
-            below.insert(place.ns, place.key, change);
         }
         Ok(Translated { batch: below, touched })
+    }
+
+    /// Where a change goes below, and what it is there.
+    fn translate_change(
+        &self,
+        ns: &Namespace,
+        key: &Key,
+        change: &Change,
+    ) -> Result<(Place, Change)> {
+        let place = hidden::place(&self.keys, ns, key).map_err(invalid)?;
+        let change = match change {
+            Change::Put(value) => {
+                let sealed = self.seal_value(ns, key, value);
+                Change::Put(sealed.map_err(|e| e.into_store_error(STORE))?)
+            }
+            Change::Remove => Change::Remove,
+        };
+        Ok((place, change))
     }
 
     fn seal_value(&self, ns: &Namespace, key: &Key, value: &[u8]) -> Result<Value, EnvelopeError> {
