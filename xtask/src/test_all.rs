@@ -28,7 +28,7 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 13] = [
+const SECTIONS: [(&str, bool, Section); 14] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
@@ -36,6 +36,7 @@ const SECTIONS: [(&str, bool, Section); 13] = [
     ("doc tests", false, suites::run_doc_tests),
     ("reader", false, |_| in_another_language()),
     ("beside LDK", true, suites::run_beside_ldk),
+    ("beside bdk", true, suites::run_beside_bdk),
     ("kernels", true, on_kernels),
     ("each crate alone", true, |_| alone::run()),
     ("docs", true, docs),

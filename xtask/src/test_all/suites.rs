@@ -46,6 +46,16 @@ pub(super) fn run_beside_ldk(context: &mut Context) -> Result<(), Stop> {
     run_cargo_test(context, &["test", "--package", "kv-fs-compat", "--tests", "--no-fail-fast"])
 }
 
+/// The tests of kv-bdk that need bdk's own SQLite persister, in a workspace of their own.
+pub(super) fn run_beside_bdk(context: &mut Context) -> Result<(), Stop> {
+    let place = ["--manifest-path", "crates/kv-bdk/peer/Cargo.toml", "--locked"];
+    let target = ["--target-dir", "target/kv-bdk-peer"];
+    let common = [place.as_slice(), target.as_slice()].concat();
+    let clippy = [&["clippy"], common.as_slice(), &["--all-targets", "--", "-D", "warnings"]];
+    Step::cargo(&clippy.concat()).run()?;
+    run_cargo_test(context, &[&["test"], common.as_slice(), &["--tests"]].concat())
+}
+
 /// Here each binary has a closing line.
 fn run_cargo_test(context: &mut Context, args: &[&str]) -> Result<(), Stop> {
     let each = |line: &str| context.counts.add(of_cargo_test(line).unwrap_or_default());

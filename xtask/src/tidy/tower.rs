@@ -4,7 +4,7 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
@@ -12,6 +12,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("backup", &["kv-core", "vault"]),
     ("cloud", &["kv-core", "backup"]),
     ("records", &["kv-core"]),
+    ("kv-bdk", &["kv-core"]),
     ("wallet-persistence", &["kv-core", "kv-mem", "kv-fs", "vault", "backup", "cloud", "records"]),
     ("strongroom", &["wallet-persistence"]),
     ("bench-report", &["kv-core"]),
