@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use backup::ObjectName;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 use crate::Result;
 
@@ -103,6 +105,11 @@ impl Tag {
     /// Wraps what the service gave.
     pub fn new(tag: &str) -> Self {
         Self(tag.into())
+    }
+
+    /// The hash of the bytes, for services that give no tag worth the name.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self::new(&HEXLOWER.encode(&Sha256::digest(bytes)))
     }
 
     /// What the service gave.

@@ -3,7 +3,6 @@
 mod error;
 mod files;
 mod folder;
-mod layout;
 
 use std::{
     panic,

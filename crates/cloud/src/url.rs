@@ -2,18 +2,23 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use crate::{CloudBackend, DirCloud, Result};
+use crate::{Access, CloudBackend, DirCloud, Result};
+#[cfg(feature = "address")]
+use crate::{address::Address, services};
 
-/// The address of a cloud: `dir:PATH`, a folder.
+/// The address of a cloud: `dir:PATH`, a folder, or that of a service, such as
+/// `s3://BUCKET/PREFIX?region=..`, if the feature of that service is on.
 ///
 /// A relative path is resolved when the address is parsed, so that a stored address leads to the
-/// same place from everywhere.
+/// same place from everywhere. An address holds no secret: one with a password is refused.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CloudUrl(Place);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Place {
     Dir(PathBuf),
+    #[cfg(feature = "address")]
+    Service(Address),
 }
 
 /// An address cannot be understood. Show the message to the user and ask for another address.
@@ -25,7 +30,7 @@ pub enum BadCloudUrl {
     NoScheme,
     /// This kind of cloud is not known. (The rest of the address may hold a password and is not
     /// repeated.)
-    #[error("unknown kind of cloud \"{scheme}:\", this version supports dir:PATH")]
+    #[error("unknown kind of cloud \"{scheme}:\", this version supports {}", supported())]
     UnknownScheme {
         /// The kind.
         scheme: String,
@@ -33,6 +38,29 @@ pub enum BadCloudUrl {
     /// The path of a folder is missing or cannot be resolved.
     #[error("the address needs the path of a folder, as in dir:PATH")]
     NoPath,
+    /// The address does not have the parts it needs.
+    #[error("the address is not understood: {why}")]
+    NotUnderstood {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The service has no such option.
+    #[error("the address has the option \"{name}\", but this kind of cloud knows only {known}")]
+    UnknownOption {
+        /// The option.
+        name: String,
+        /// All there are.
+        known: String,
+    },
+    /// Addresses are stored and shown; secrets do not belong there.
+    #[error(
+        "the address holds {what}: put it into the environment or a file instead, \
+         the book tells for each kind of cloud where"
+    )]
+    HoldsSecret {
+        /// What it holds.
+        what: &'static str,
+    },
 }
 
 impl CloudUrl {
@@ -42,17 +70,29 @@ impl CloudUrl {
         // A scheme of one letter is a drive of Windows.
         if scheme.len() < 2
             || scheme.len() > 16
-            || !scheme.bytes().all(|b| b.is_ascii_alphanumeric())
+            || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+')
         {
             return Err(BadCloudUrl::NoScheme);
         }
-        match scheme {
-            "dir" => std::path::absolute(rest)
-                .map(|path| Self(Place::Dir(path)))
-                .map_err(|_| BadCloudUrl::NoPath),
-            _ => Err(BadCloudUrl::UnknownScheme { scheme: scheme.to_owned() }),
+        if scheme == "dir" {
+            let path = std::path::absolute(rest).map_err(|_| BadCloudUrl::NoPath)?;
+            return Ok(Self(Place::Dir(path)));
         }
+        #[cfg(feature = "address")]
+        if let Some(service) = services::ALL.iter().find(|s| s.schemes.contains(&scheme)) {
+            return Ok(Self(Place::Service((service.parse)(url)?)));
+        }
+        Err(BadCloudUrl::UnknownScheme { scheme: scheme.to_owned() })
     }
+}
+
+/// The kinds of clouds of this build, as examples of addresses.
+fn supported() -> String {
+    #[cfg(feature = "address")]
+    let services = services::ALL.iter().map(|service| service.example);
+    #[cfg(not(feature = "address"))]
+    let services = std::iter::empty();
+    ["dir:PATH"].into_iter().chain(services).collect::<Vec<_>>().join(", ")
 }
 
 /// The address in the form that [`CloudUrl::parse`] takes.
@@ -60,6 +100,8 @@ impl fmt::Display for CloudUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Dir(path) => write!(f, "dir:{}", path.display()),
+            #[cfg(feature = "address")]
+            Place::Service(address) => write!(f, "{address}"),
         }
     }
 }
@@ -70,45 +112,51 @@ impl fmt::Debug for CloudUrl {
     }
 }
 
-/// Opens the cloud at an address, without retries (see [`Retrying`](crate::Retrying)).
+/// Opens the cloud at an address with the secrets of the environment, without retries (see
+/// [`Retrying`](crate::Retrying)).
 pub async fn open_cloud(url: &CloudUrl) -> Result<Arc<dyn CloudBackend>> {
+    open_cloud_with(url, &Access::default()).await
+}
+
+/// As [`open_cloud`], with secrets and settings of the caller's.
+pub async fn open_cloud_with(url: &CloudUrl, access: &Access) -> Result<Arc<dyn CloudBackend>> {
+    // A folder needs none of it.
+    let _ = access;
     match &url.0 {
         Place::Dir(path) => Ok(Arc::new(DirCloud::open_blocking(path.clone()).await?)),
+        #[cfg(feature = "address")]
+        Place::Service(address) => open_service(address, access).await,
     }
 }
 
 /// As [`open_cloud`], for reading what is there: a folder that does not exist is
 /// [`CloudError::BadAddress`](crate::CloudError::BadAddress) and is not made, so a typing error is not taken for an empty cloud.
 pub async fn open_existing_cloud(url: &CloudUrl) -> Result<Arc<dyn CloudBackend>> {
+    open_existing_cloud_with(url, &Access::default()).await
+}
+
+/// As [`open_existing_cloud`], with secrets and settings of the caller's.
+pub async fn open_existing_cloud_with(
+    url: &CloudUrl,
+    access: &Access,
+) -> Result<Arc<dyn CloudBackend>> {
+    let _ = access;
     match &url.0 {
         Place::Dir(path) => Ok(Arc::new(DirCloud::open_existing(path.clone()).await?)),
+        // Services make no bucket, and a folder on a server only with the first object in it.
+        #[cfg(feature = "address")]
+        Place::Service(address) => open_service(address, access).await,
+    }
+}
+
+#[cfg(feature = "address")]
+async fn open_service(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
+    let service = services::ALL.iter().find(|s| s.schemes.contains(&address.scheme()));
+    match service {
+        Some(service) => (service.open)(address, access).await,
+        None => Err(crate::address::bad("no service of this build has addresses of this kind")),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_survives_printing() {
-        let url = CloudUrl::parse("dir:some folder:with colon").unwrap();
-        let printed = url.to_string();
-        assert!(printed.starts_with("dir:") && printed.ends_with("some folder:with colon"));
-        let Place::Dir(path) = &url.0;
-        assert!(path.is_absolute());
-        assert_eq!(CloudUrl::parse(&printed), Ok(url));
-    }
-
-    #[test]
-    fn a_bad_address_says_what_is_supported() {
-        let unknown = CloudUrl::parse("s3://user:password@host").unwrap_err();
-        assert_eq!(
-            unknown.to_string(),
-            "unknown kind of cloud \"s3:\", this version supports dir:PATH"
-        );
-        assert_eq!(CloudUrl::parse("dir:"), Err(BadCloudUrl::NoPath));
-        for bad in ["", "backups", "C:\\backups", "./a:b", ":x", "two words:x"] {
-            assert_eq!(CloudUrl::parse(bad), Err(BadCloudUrl::NoScheme), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The folder itself: puts under a lock, reads, listings.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     fmt, fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -11,13 +11,12 @@ use std::{
 use backup::ObjectName;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 
 use super::{
     error::{FileError, FileResult},
-    files, layout,
+    files,
 };
-use crate::{CloudError, ObjectMeta, PutMode, Result, Tag};
+use crate::{CloudError, ObjectMeta, PutMode, Result, Tag, layout, page::Page};
 
 /// Begins the name of a file that is being written.
 const INCOMING: &str = "incoming-";
@@ -61,7 +60,7 @@ impl Folder {
     pub(super) fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
         let get = || match files::read(&layout::path(&self.root, name))? {
             Some(bytes) => {
-                let tag = tag(&bytes);
+                let tag = Tag::of(&bytes);
                 Ok(Some((bytes.into(), tag)))
             }
             None => self.check_present().map(|()| None),
@@ -75,16 +74,12 @@ impl Folder {
         after: Option<&ObjectName>,
         limit: usize,
     ) -> Result<Vec<ObjectMeta>> {
-        let mut page = Page {
-            after: after.map(ObjectName::as_str).unwrap_or_default(),
-            limit,
-            found: BTreeMap::new(),
-        };
+        let mut page = Page::new(after, limit);
         let path = layout::path(&self.root, prefix);
-        page.walk(&path, prefix.as_str())
+        walk(&mut page, &path, prefix.as_str())
             .and_then(|()| self.check_present())
             .map_err(|e| e.about(prefix))?;
-        Ok(page.found.into_iter().map(|(name, size)| ObjectMeta { name, size }).collect())
+        Ok(page.into_objects())
     }
 
     pub(super) fn delete(&self, name: &ObjectName) -> Result<()> {
@@ -147,7 +142,7 @@ impl Folder {
             PutMode::Overwrite => true,
             PutMode::CreateOnly => !path.is_file(),
             PutMode::Replace(expected) => {
-                files::read(&path)?.is_some_and(|old| tag(&old) == *expected)
+                files::read(&path)?.is_some_and(|old| Tag::of(&old) == *expected)
             }
         };
         if !allowed {
@@ -168,7 +163,7 @@ impl Folder {
             return Err(e);
         }
         self.make_durable(&path, durable)?;
-        Ok(Some(tag(bytes)))
+        Ok(Some(Tag::of(bytes)))
     }
 
     /// Makes the folders of a file, each durable in its parent.
@@ -206,66 +201,36 @@ impl fmt::Debug for Folder {
     }
 }
 
-/// A page of a listing: the first names after one, in any order of finding them.
-struct Page<'a> {
-    after: &'a str,
-    limit: usize,
-    found: BTreeMap<ObjectName, u64>,
-}
-
-impl Page<'_> {
-    fn walk(&mut self, folder: &Path, name: &str) -> FileResult<()> {
-        let failed = || FileError::on("list", folder);
-        let entries = match fs::read_dir(folder) {
-            Err(e) if files::is_absent(e.kind()) => return Ok(()),
-            other => other.map_err(failed())?,
+fn walk(page: &mut Page, folder: &Path, name: &str) -> FileResult<()> {
+    let failed = || FileError::on("list", folder);
+    let entries = match fs::read_dir(folder) {
+        Err(e) if files::is_absent(e.kind()) => return Ok(()),
+        other => other.map_err(failed())?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed())?;
+        let file_name = entry.file_name();
+        let Some(part) = file_name.to_str().and_then(layout::part) else {
+            continue;
         };
-        for entry in entries {
-            let entry = entry.map_err(failed())?;
-            let file_name = entry.file_name();
-            let Some(part) = file_name.to_str().and_then(layout::part) else {
-                continue;
-            };
-            let Ok(name) = ObjectName::new(&format!("{name}/{part}")) else {
-                continue;
-            };
-            // A link or a device is not ours.
-            let kind = entry.file_type().map_err(failed())?;
-            if kind.is_dir() {
-                let begin = format!("{name}/");
-                if !self.is_late(&begin) && (*begin > *self.after || self.after.starts_with(&begin))
-                {
-                    self.walk(&entry.path(), name.as_str())?;
-                }
-            } else if kind.is_file() && *name.as_str() > *self.after && !self.is_late(name.as_str())
-            {
-                match entry.metadata() {
-                    // Deleted meanwhile.
-                    Err(e) if files::is_absent(e.kind()) => {}
-                    other => self.add(name, other.map_err(failed())?.len()),
-                }
+        let Ok(name) = ObjectName::new(&format!("{name}/{part}")) else {
+            continue;
+        };
+        // A link or a device is not ours.
+        let kind = entry.file_type().map_err(failed())?;
+        if kind.is_dir() {
+            if page.wants_folder(&name) {
+                walk(page, &entry.path(), name.as_str())?;
+            }
+        } else if kind.is_file() && page.wants(&name) {
+            match entry.metadata() {
+                // Deleted meanwhile.
+                Err(e) if files::is_absent(e.kind()) => {}
+                other => page.add(name, other.map_err(failed())?.len()),
             }
         }
-        Ok(())
     }
-
-    fn add(&mut self, name: ObjectName, size: u64) {
-        self.found.insert(name, size);
-        if self.found.len() > self.limit {
-            self.found.pop_last();
-        }
-    }
-
-    /// Whether the page is full of names that come before this one.
-    fn is_late(&self, name: &str) -> bool {
-        let last = self.found.last_key_value();
-        self.found.len() >= self.limit && last.is_some_and(|(last, _)| last.as_str() < name)
-    }
-}
-
-/// The hash of the bytes: the same for every process, and known without a file of its own.
-fn tag(bytes: &[u8]) -> Tag {
-    Tag::new(&HEXLOWER.encode(&Sha256::digest(bytes)))
+    Ok(())
 }
 
 /// No two puts write to the same file, even where the lock of a strange file system fails.

@@ -6,6 +6,7 @@
 mod laws_1_to_3;
 mod laws_4_to_6;
 mod laws_7_to_8;
+mod network;
 
 use std::sync::Arc;
 
@@ -19,6 +20,11 @@ pub use laws_4_to_6::{
 pub use laws_7_to_8::{
     law_7_listings_are_complete_and_ascending, law_7_listings_bear_change,
     law_8_names_and_sizes_are_free,
+};
+pub use network::{
+    RemoteBed, a_broken_line_leaves_nothing_half, a_dead_line_is_an_error_in_time,
+    a_lost_answer_is_harmless, a_missing_bucket_is_not_an_empty_one, a_slow_line_is_borne,
+    wrong_credentials_are_told,
 };
 
 use crate::{CloudBackend, CloudError, PutMode, Tag, testing::Testbed};
@@ -54,6 +60,59 @@ macro_rules! conformance {
             }
         )*
     };
+}
+
+/// As [`conformance!`](crate::conformance), for a service behind a [`Line`](crate::testing::Line):
+/// the argument makes a [`RemoteBed`], and the laws of bad lines are run as well.
+#[macro_export]
+macro_rules! remote_conformance {
+    ($make:expr) => {
+        $crate::conformance!($make);
+        $crate::conformance!(@each $make;
+            a_lost_answer_is_harmless a_broken_line_leaves_nothing_half a_slow_line_is_borne
+            a_dead_line_is_an_error_in_time wrong_credentials_are_told
+            a_missing_bucket_is_not_an_empty_one
+        );
+    };
+}
+
+/// A law with its name, for those who run the suite without the macros.
+pub type Law<M> = (&'static str, fn(&M));
+
+/// The laws of every cloud, as [`conformance!`](crate::conformance) runs them.
+pub fn laws<B: Testbed, M: Fn() -> B>() -> Vec<Law<M>> {
+    vec![
+        ("law_1_whole", |make| law_1_whole(make)),
+        ("law_2_durable_once_answered", |make| law_2_durable_once_answered(make)),
+        ("law_3_reads_see_the_last_put", |make| law_3_reads_see_the_last_put(make)),
+        ("law_4_one_creator_wins", |make| law_4_one_creator_wins(make)),
+        ("law_5_one_replacer_wins", |make| law_5_one_replacer_wins(make)),
+        ("law_5_a_refused_put_changes_nothing", |make| law_5_a_refused_put_changes_nothing(make)),
+        ("law_6_deleting_is_idempotent", |make| law_6_deleting_is_idempotent(make)),
+        ("law_7_listings_are_complete_and_ascending", |make| {
+            law_7_listings_are_complete_and_ascending(make);
+        }),
+        ("law_7_listings_bear_change", |make| law_7_listings_bear_change(make)),
+        ("law_8_names_and_sizes_are_free", |make| law_8_names_and_sizes_are_free(make)),
+    ]
+}
+
+/// The laws of a service behind a line, as
+/// [`remote_conformance!`](crate::remote_conformance) runs them.
+pub fn remote_laws<B: RemoteBed, M: Fn() -> B>() -> Vec<Law<M>> {
+    let mut laws = laws();
+    let remote: [Law<M>; 6] = [
+        ("a_lost_answer_is_harmless", |make| a_lost_answer_is_harmless(make)),
+        ("a_broken_line_leaves_nothing_half", |make| a_broken_line_leaves_nothing_half(make)),
+        ("a_slow_line_is_borne", |make| a_slow_line_is_borne(make)),
+        ("a_dead_line_is_an_error_in_time", |make| a_dead_line_is_an_error_in_time(make)),
+        ("wrong_credentials_are_told", |make| wrong_credentials_are_told(make)),
+        ("a_missing_bucket_is_not_an_empty_one", |make| {
+            a_missing_bucket_is_not_an_empty_one(make);
+        }),
+    ];
+    laws.extend(remote);
+    laws
 }
 
 /// Runs a law with real parallelism: races are what several of them are about.

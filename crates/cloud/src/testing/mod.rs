@@ -4,13 +4,17 @@
 //! A cloud provides a [`Testbed`] and calls [`crate::conformance!`]; it then runs one test per law.
 
 pub mod conformance;
+mod fake;
 mod flaky;
 mod hostile;
+mod line;
 
-use std::sync::Arc;
+use std::{io, net, sync::Arc};
 
+pub use fake::{FakeAnswer, FakeRequest, FakeServer};
 pub use flaky::{Failure, FlakyCloud, Weather};
 pub use hostile::{Call, Deed, Fault, HostileCloud, Lie, Malice, Temper};
+pub use line::{Line, Trouble};
 
 use crate::CloudBackend;
 
@@ -24,4 +28,11 @@ impl<F: Fn() -> Arc<dyn CloudBackend> + Send + Sync> Testbed for F {
     fn open(&self) -> Arc<dyn CloudBackend> {
         self()
     }
+}
+
+/// A port of its own on this machine. Called within a tokio runtime.
+fn listen() -> io::Result<tokio::net::TcpListener> {
+    let listener = net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
 }

@@ -1,30 +1,32 @@
-//! Where an object lies: its name is its path, except for what Windows cannot store.
+//! Where an object lies in a folder, here or on a server: its name is its path, except for what Windows cannot store.
 
 use std::path::{Path, PathBuf};
 
 use backup::ObjectName;
 
 /// Our own folder in the cloud's folder; a part of an object name cannot begin with a dot.
-pub(super) const OWN: &str = ".strongroom";
+pub(crate) const OWN: &str = ".strongroom";
 
 /// Ends a stored part that Windows would take for something else; names never contain it.
 const MARK: char = '~';
 
 /// The path of an object, or of all below a prefix.
-pub(super) fn path(root: &Path, name: &ObjectName) -> PathBuf {
+pub(crate) fn path(root: &Path, name: &ObjectName) -> PathBuf {
     let mut path = root.to_owned();
-    for part in name.as_str().split('/') {
-        if is_hard_for_windows(part) {
-            path.push(format!("{part}{MARK}"));
-        } else {
-            path.push(part);
-        }
-    }
+    path.extend(parts(name));
     path
 }
 
+/// The folders and the file of an object, from the cloud's folder down.
+pub(crate) fn parts(name: &ObjectName) -> impl Iterator<Item = String> {
+    name.as_str().split('/').map(|part| {
+        let mark = is_hard_for_windows(part).then_some(MARK);
+        part.chars().chain(mark).collect()
+    })
+}
+
 /// The part of a name that this file or folder stands for, if it stands for one.
-pub(super) fn part(file_name: &str) -> Option<&str> {
+pub(crate) fn part(file_name: &str) -> Option<&str> {
     let part = file_name.strip_suffix(MARK).unwrap_or(file_name);
     let marked = part.len() < file_name.len();
     (marked == is_hard_for_windows(part)).then_some(part)

@@ -1,0 +1,203 @@
+//! One request and its answer.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
+};
+use tokio::time::timeout;
+
+use super::{Failure, Http, body::Counted, redact::Redactor};
+
+/// The longest answer that is read, unless the request says otherwise: listings and errors.
+const LONGEST: u64 = 16 << 20;
+
+/// A request that is being put together.
+#[must_use]
+pub(crate) struct Request<'a> {
+    http: &'a Http,
+    method: Method,
+    url: Url,
+    headers: Result<HeaderMap, Failure>,
+    body: Option<Bytes>,
+    longest: u64,
+    redactor: Redactor,
+}
+
+/// What a service answered, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    redactor: Redactor,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(http: &'a Http, method: Method, url: Url) -> Self {
+        Self {
+            http,
+            method,
+            url,
+            headers: Ok(HeaderMap::new()),
+            body: None,
+            longest: LONGEST,
+            redactor: Redactor::default(),
+        }
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.add(name, value, false);
+        self
+    }
+
+    /// Adds a header that nobody shall see. The value is cut out of what the service answers, too,
+    /// before any of that becomes an error.
+    pub(crate) fn secret_header(mut self, name: &'static str, value: &str) -> Self {
+        self.add(name, value, true);
+        // `Bearer TOKEN`: a service may repeat the token alone.
+        for word in value.split(' ') {
+            self = self.secret(word);
+        }
+        self
+    }
+
+    /// Names a secret that this request holds, in a header or its body: errors will not.
+    pub(crate) fn secret(mut self, secret: &str) -> Self {
+        self.redactor.add(secret);
+        self
+    }
+
+    /// All headers at once, from a library that makes them.
+    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = Ok(headers);
+        self
+    }
+
+    /// What is sent.
+    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sets how many bytes of an answer are read at most; a longer one is a failure.
+    pub(crate) fn longest_answer(mut self, bytes: u64) -> Self {
+        self.longest = bytes;
+        self
+    }
+
+    /// Sends it and reads the answer, whatever its status.
+    pub(crate) async fn send(self) -> Result<Answer, Failure> {
+        let limit = self.http.settings.total_timeout;
+        match timeout(limit, self.exchange()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::too_slow("not done", limit)),
+        }
+    }
+
+    async fn exchange(self) -> Result<Answer, Failure> {
+        let idle = self.http.settings.idle_timeout;
+        let sent = Arc::new(AtomicU64::new(0));
+        let mut request = reqwest::Request::new(self.method, self.url);
+        *request.headers_mut() = self.headers?;
+        if let Some(body) = self.body {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            *request.body_mut() = Some(reqwest::Body::wrap(Counted::new(body, sent.clone())));
+        }
+        let mut pending = pin!(self.http.client.execute(request));
+        let mut before = 0;
+        let mut response = loop {
+            match timeout(idle, &mut pending).await {
+                Ok(response) => break response.map_err(|e| Failure::of(&e))?,
+                Err(_) => {
+                    // While the body goes up, no answer is due yet.
+                    let now = sent.load(Ordering::Relaxed);
+                    if now == before {
+                        return Err(Failure::too_slow("no answer", idle));
+                    }
+                    before = now;
+                }
+            }
+        };
+        let body = read(&mut response, idle, self.longest).await?;
+        Ok(Answer {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
+            redactor: self.redactor,
+        })
+    }
+
+    fn add(&mut self, name: &'static str, value: &str, secret: bool) {
+        let Ok(headers) = &mut self.headers else { return };
+        match HeaderValue::from_str(value) {
+            Ok(mut value) => {
+                value.set_sensitive(secret);
+                headers.append(HeaderName::from_static(name), value);
+            }
+            Err(_) => self.headers = Err(Failure::bad_header(name)),
+        }
+    }
+}
+
+async fn read(
+    response: &mut reqwest::Response,
+    idle: Duration,
+    longest: u64,
+) -> Result<Bytes, Failure> {
+    let expected = response.content_length().unwrap_or_default();
+    if expected > longest {
+        return Err(Failure::too_long(longest));
+    }
+    let mut whole = BytesMut::new();
+    loop {
+        let chunk = match timeout(idle, response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|e| Failure::of(&e))?,
+            Err(_) => return Err(Failure::too_slow("the answer stopped", idle)),
+        };
+        let Some(chunk) = chunk else { return Ok(whole.freeze()) };
+        if whole.len() as u64 + chunk.len() as u64 > longest {
+            return Err(Failure::too_long(longest));
+        }
+        if whole.is_empty() {
+            // What was announced is believed as far as it fits into memory at once.
+            whole.reserve(usize::try_from(expected.min(LONGEST)).unwrap_or_default());
+        }
+        whole.extend_from_slice(&chunk);
+    }
+}
+
+impl Answer {
+    /// A header's value, if it is there and is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The answer, if the service says that all went well (2xx).
+    pub(crate) fn success(self) -> Result<Self, Failure> {
+        if self.status.is_success() { Ok(self) } else { Err(self.failure()) }
+    }
+
+    /// What this answer means as a failure, whatever its status.
+    pub(crate) fn failure(&self) -> Failure {
+        Failure::answered(self, &self.redactor)
+    }
+}
+
+#[cfg(test)]
+impl Answer {
+    /// As if a service had answered this.
+    pub(super) fn for_tests(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self { status, headers, body, redactor: Redactor::default() }
+    }
+}

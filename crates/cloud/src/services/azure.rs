@@ -1,0 +1,69 @@
+//! Azure Blob Storage.
+
+use std::sync::Arc;
+
+use object_store::{
+    RetryConfig,
+    azure::{AzureConfigKey, MicrosoftAzureBuilder},
+};
+
+use super::{
+    Opening, Service,
+    objects::{Connector, Objects, Tags, of_settings},
+};
+use crate::{
+    Access, BadCloudUrl, CloudBackend, Result,
+    access::no_credentials,
+    address::{Address, bad, with_http_options},
+    http::{Http, Url},
+};
+
+pub(super) const SERVICE: Service = Service {
+    schemes: &["az"],
+    example: "az://CONTAINER/PREFIX?account=ACCOUNT",
+    parse,
+    open: |address, access| -> Opening<'_> { Box::pin(open(address, access)) },
+};
+
+/// One put without blocks takes so much.
+const LARGEST: u64 = 5000 << 20;
+
+fn parse(text: &str) -> Result<Address, BadCloudUrl> {
+    let address = Address::parse(text, &with_http_options(&["account", "endpoint"]))?;
+    address.need_host(SERVICE.example)?;
+    Ok(address)
+}
+
+async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
+    let secrets = &access.secrets;
+    let account = address
+        .option("account")
+        .or_else(|| secrets.variable("AZURE_STORAGE_ACCOUNT_NAME"))
+        .or_else(|| secrets.variable("AZURE_STORAGE_ACCOUNT"))
+        .ok_or_else(|| bad("it needs the account: ?account=.., or AZURE_STORAGE_ACCOUNT"))?;
+    let endpoint = address
+        .option("endpoint")
+        .unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
+    let base: Url = endpoint.parse().map_err(|_| bad("the endpoint is not an address of HTTP"))?;
+    let http = Http::new(&base, &address.http(access)?)?;
+    let builder = MicrosoftAzureBuilder::new()
+        .with_http_connector(Connector::new(http))
+        .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+        .with_allow_http(true)
+        .with_account(account)
+        .with_container_name(address.host().unwrap_or_default())
+        .with_endpoint(endpoint);
+    let builder = if let Some(key) = secrets.secret("AZURE_STORAGE_ACCOUNT_KEY")? {
+        builder.with_access_key(key.expose())
+    } else if let Some(key) = secrets.secret("AZURE_STORAGE_KEY")? {
+        builder.with_access_key(key.expose())
+    } else if let Some(sas) = secrets.secret("AZURE_STORAGE_SAS_TOKEN")? {
+        builder.with_config(AzureConfigKey::SasKey, sas.expose())
+    } else {
+        return Err(no_credentials(
+            "set AZURE_STORAGE_KEY (an access key of the account) or AZURE_STORAGE_SAS_TOKEN",
+        ));
+    };
+    let store = builder.build().map_err(|e| of_settings(&e))?;
+    Ok(Objects::open(store, address.path(), Tags::ETag, LARGEST))
+}

@@ -1,0 +1,116 @@
+//! Our HTTP stack, as `object_store` sees it.
+
+use std::{future::poll_fn, pin::pin};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use object_store::{
+    ClientOptions,
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    },
+};
+use reqwest::StatusCode;
+
+use crate::http::{Answer, Failure, Http, Url};
+
+/// The longest object that is read: what fits into memory is the caller's care.
+const LONGEST: u64 = u64::MAX;
+
+/// What the services say when the bucket is missing, which is not the same as a missing object.
+const NO_BUCKET: [&str; 3] = ["NoSuchBucket", "ContainerNotFound", "The specified bucket does not"];
+
+/// What the services say when two requests met; nobody knows yet who wins.
+const BUSY: [&str; 5] = [
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "ContainerBeingDeleted",
+    "ContainerBeingCreated",
+    "AccountBeingCreated",
+];
+
+/// Gives all stores the same client.
+#[derive(Debug, Clone)]
+pub(in crate::services) struct Connector(Http);
+
+impl Connector {
+    pub(in crate::services) fn new(http: Http) -> Self {
+        Self(http)
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Service(self.0.clone())))
+    }
+}
+
+#[derive(Debug)]
+struct Service(Http);
+
+#[async_trait]
+impl HttpService for Service {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (parts, body) = request.into_parts();
+        let url: Url = parts
+            .uri
+            .to_string()
+            .parse()
+            .map_err(|_| failed(Failure::nonsense("the library made no address")))?;
+        let body = whole(body).await?;
+        let mut request = self
+            .0
+            .request(parts.method.clone(), url)
+            .headers(parts.headers)
+            .longest_answer(LONGEST);
+        if !body.is_empty() || parts.method == "PUT" || parts.method == "POST" {
+            request = request.body(body);
+        }
+        let answer = request.send().await.map_err(failed)?;
+        if let Some(failure) = refused(&answer) {
+            return Err(failed(failure));
+        }
+        let mut response = HttpResponse::new(answer.body.into());
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        Ok(response)
+    }
+}
+
+/// What the library shall not judge: it would lose the reason, or how long to wait.
+fn refused(answer: &Answer) -> Option<Failure> {
+    let said = |words: &[&str]| {
+        let text = String::from_utf8_lossy(&answer.body);
+        words.iter().any(|word| text.contains(word))
+    };
+    match answer.status {
+        StatusCode::NOT_FOUND if said(&NO_BUCKET) => Some(answer.failure()),
+        StatusCode::CONFLICT if said(&BUSY) => Some(answer.failure().into_busy()),
+        StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => None,
+        status if status.is_success() => None,
+        _ => Some(answer.failure()),
+    }
+}
+
+/// A failure as the library carries it; `error` finds it again. Nothing of it is tried again there.
+fn failed(failure: Failure) -> HttpError {
+    HttpError::new(HttpErrorKind::Unknown, failure)
+}
+
+/// The body in one piece; without a copy if it is in one already.
+async fn whole(body: impl Body<Data = Bytes, Error = HttpError>) -> Result<Bytes, HttpError> {
+    let mut body = pin!(body);
+    let mut whole = Bytes::new();
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        let Ok(data) = frame?.into_data() else { continue };
+        whole = if whole.is_empty() {
+            data
+        } else {
+            let mut joined = BytesMut::from(whole);
+            joined.extend_from_slice(&data);
+            joined.freeze()
+        };
+    }
+    Ok(whole)
+}

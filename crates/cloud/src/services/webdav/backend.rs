@@ -1,0 +1,241 @@
+//! The contract of a cloud on top of WebDAV.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use backup::ObjectName;
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+
+use super::client::{Client, Made, Moved, Over};
+use crate::{
+    CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, error::boxed,
+    http::Failure, layout, page::Page,
+};
+
+/// Names per page. Each page walks the folders anew, so it is large.
+const PAGE_LIMIT: usize = 10_000;
+
+/// Begins the name of a file that is being written.
+const INCOMING: &str = "incoming-";
+
+/// Beyond this many servers refuse a file by default, and so do some file systems below them.
+const LARGEST: u64 = u32::MAX as u64;
+
+/// A folder on a server.
+#[derive(Debug)]
+pub(super) struct WebDav {
+    client: Client,
+    /// The folders that were there when last looked at; a request each is saved.
+    folders: Mutex<HashSet<Vec<String>>>,
+}
+
+impl WebDav {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, folders: Mutex::default() }
+    }
+
+    fn path(&self, name: &ObjectName) -> Vec<String> {
+        let parts: Vec<String> = layout::parts(name).collect();
+        self.client.path(parts.iter().map(String::as_str))
+    }
+
+    fn own(&self) -> Vec<String> {
+        self.client.path([layout::OWN])
+    }
+
+    /// Puts the bytes into a file of their own, which nobody reads.
+    async fn upload(&self, bytes: &Bytes) -> Result<Vec<String>, Failure> {
+        let mut path = self.own();
+        self.make_folders(&path).await?;
+        path.push(format!("{INCOMING}{}", random_name()?));
+        match self.client.put(&path, bytes.clone()).await {
+            // Somebody has removed the folder.
+            Err(e) if e.status().is_some_and(|s| [404, 409].contains(&s.as_u16())) => {
+                self.forget_folders();
+                self.make_folders(&self.own()).await?;
+                self.client.put(&path, bytes.clone()).await?;
+            }
+            other => other?,
+        }
+        Ok(path)
+    }
+
+    /// Moves what was uploaded to its place. False if the condition does not hold.
+    async fn place(&self, from: &[String], to: &[String], over: &Over) -> Result<bool, Failure> {
+        let parent = to.split_last().map(|(_, parent)| parent).unwrap_or_default();
+        self.make_folders(parent).await?;
+        let mut moved = self.client.rename(from, to, over).await?;
+        if moved == Moved::NoFolder {
+            self.forget_folders();
+            self.make_folders(parent).await?;
+            moved = self.client.rename(from, to, over).await?;
+        }
+        match moved {
+            Moved::Yes => Ok(true),
+            Moved::Refused => Ok(false),
+            Moved::NoFolder => Err(Failure::nonsense("a folder that was just made is not there")),
+        }
+    }
+
+    async fn put_over(
+        &self,
+        name: &ObjectName,
+        bytes: &Bytes,
+        over: &Over,
+    ) -> Result<bool, Failure> {
+        let path = self.path(name);
+        let incoming = self.upload(bytes).await?;
+        let placed = self.place(&incoming, &path, over).await;
+        if !matches!(placed, Ok(true)) {
+            // If this fails too, it is garbage of known name, and nobody reads it.
+            let _ = self.client.delete(&incoming).await;
+        }
+        placed
+    }
+
+    /// Only if what is there has this hash, as far as the server can tell at all: it compares the
+    /// ETag, and not every server does.
+    async fn replace(&self, name: &ObjectName, bytes: &Bytes, tag: &Tag) -> Result<bool, Failure> {
+        let Some(found) = self.client.get(&self.path(name)).await? else { return Ok(false) };
+        if Tag::of(&found.bytes) != *tag {
+            return Ok(false);
+        }
+        let over = found.etag.map_or(Over::Anything, Over::ETag);
+        self.put_over(name, bytes, &over).await
+    }
+
+    /// Makes a folder and those it lies in.
+    async fn make_folders(&self, path: &[String]) -> Result<(), Failure> {
+        // From the deepest that is known downwards; the first request mostly finds all there.
+        let mut missing = Vec::new();
+        let mut next = path;
+        while !next.is_empty() && !self.knows_folder(next) {
+            match self.client.make_folder(next).await? {
+                Made::Yes => break,
+                Made::NoParent(_) => missing.push(next),
+            }
+            next = next.split_last().map(|(_, parent)| parent).unwrap_or_default();
+        }
+        for folder in missing.into_iter().rev() {
+            if let Made::NoParent(failure) = self.client.make_folder(folder).await? {
+                return Err(failure);
+            }
+        }
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.extend((1..=path.len()).filter_map(|n| path.get(..n)).map(<[String]>::to_vec));
+        Ok(())
+    }
+
+    fn knows_folder(&self, path: &[String]) -> bool {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    }
+
+    fn forget_folders(&self) {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// An error if our folder was there and is not any more: nothing found is not the same as
+    /// nothing there.
+    async fn check_present(&self) -> Result<(), CloudError> {
+        let own = self.own();
+        if self.client.find(&own).await.map_err(Failure::about_cloud)?.is_some() {
+            let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+            folders.insert(own);
+        } else if self.knows_folder(&own) {
+            return Err(CloudError::unavailable("the folder has gone"));
+        }
+        Ok(())
+    }
+
+    async fn walk(&self, prefix: &ObjectName, page: &mut Page) -> Result<bool, Failure> {
+        let mut found = false;
+        let mut waiting = vec![prefix.clone()];
+        while let Some(folder) = waiting.pop() {
+            if folder != *prefix && !page.wants_folder(&folder) {
+                continue;
+            }
+            let Some(mut entries) = self.client.list(&self.path(&folder)).await? else { continue };
+            found = true;
+            // The last is looked at first: with the first names on it the page fills up soonest.
+            entries.sort_by(|a, b| b.path.cmp(&a.path));
+            for entry in entries {
+                let part = layout::part(entry.name());
+                let name = part.and_then(|part| ObjectName::new(&format!("{folder}/{part}")).ok());
+                match name {
+                    Some(name) if entry.is_folder => waiting.push(name),
+                    Some(name) => page.add(name, entry.size),
+                    None => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl CloudBackend for WebDav {
+    async fn put(&self, name: &ObjectName, bytes: Bytes, how: PutMode) -> Result<Tag> {
+        let stored = match &how {
+            PutMode::Overwrite => self.put_over(name, &bytes, &Over::Anything).await,
+            PutMode::CreateOnly => self.put_over(name, &bytes, &Over::Nothing).await,
+            PutMode::Replace(tag) => self.replace(name, &bytes, tag).await,
+        };
+        match stored {
+            Ok(true) => Ok(Tag::of(&bytes)),
+            Ok(false) if how == PutMode::Overwrite => {
+                let source = boxed("it refuses to replace a file");
+                Err(CloudError::TooOld { source })
+            }
+            Ok(false) => Err(CloudError::Conflict { name: name.clone() }),
+            Err(e) => Err(e.about(name)),
+        }
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
+        match self.client.get(&self.path(name)).await.map_err(|e| e.about(name))? {
+            Some(found) => {
+                let tag = Tag::of(&found.bytes);
+                Ok(Some((found.bytes, tag)))
+            }
+            None => self.check_present().await.map(|()| None),
+        }
+    }
+
+    async fn list(
+        &self,
+        prefix: &ObjectName,
+        after: Option<&ObjectName>,
+    ) -> Result<Vec<ObjectMeta>> {
+        let mut page = Page::new(after, PAGE_LIMIT);
+        if !self.walk(prefix, &mut page).await.map_err(|e| e.about(prefix))? {
+            self.check_present().await?;
+        }
+        Ok(page.into_objects())
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<()> {
+        let path = self.path(name);
+        // Deleting a folder would delete all that is in it.
+        match self.client.find(&path).await.map_err(|e| e.about(name))? {
+            Some(entry) if !entry.is_folder => {
+                self.client.delete(&path).await.map_err(|e| e.about(name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { largest_object: LARGEST, listing_is_immediate: true }
+    }
+}
+
+/// No two puts write to the same file.
+fn random_name() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Failure::nonsense("the system has no randomness"))?;
+    Ok(HEXLOWER.encode(&bytes))
+}
