@@ -30,6 +30,7 @@ fn every_flipped_bit_of_a_closed_store_is_reported() {
             }
         }
     }
+    println!("{errors} flipped bits are errors, {healed} were healed and reported");
     assert!(errors > 5_000 && healed > 500, "{errors} errors, {healed} healed");
 }
 
@@ -51,6 +52,7 @@ fn every_flipped_bit_of_a_log_is_an_error_or_a_torn_end() {
             }
         }
     }
+    println!("{errors} flipped bits are errors, {torn} cut the last flush and are reported");
     assert!(errors > 2_400 && torn > 320, "{errors} errors, {torn} torn ends");
 }
 

@@ -33,6 +33,7 @@ fn every_file_cut_short_or_missing_is_reported() {
             }
         }
     }
+    println!("{errors} shortened or missing files are errors, {cut} were healed and reported");
     assert!(errors > 900 && cut > 100, "{errors} errors, {cut} notices");
 }
 
@@ -62,7 +63,7 @@ fn every_length_of_a_log_is_an_error_or_a_torn_end() {
             }
         }
     }
-    println!("{errors} errors, {torn} torn ends, {whole} whole");
+    println!("lengths of a log: {errors} are errors, {torn} torn ends, {whole} whole");
     assert!(errors >= 64 && whole > 3_000);
 }
 
@@ -113,7 +114,9 @@ fn files_swapped_moved_or_doubled_are_reported() {
                 }
             }
         }
-        println!("{kind}: {reported} reported, {harmless} without effect");
+        println!(
+            "{kind}, files swapped, moved or doubled: {reported} reported, {harmless} without effect"
+        );
         assert!(reported > 20, "{kind}: {reported} reported");
     }
 }
