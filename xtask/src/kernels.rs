@@ -1,4 +1,4 @@
-//! `kernels`: kv-fs on the file systems of a real kernel, with power cuts, kills, a full disk and
+//! `kernels`: kv-fs and kv-sqlite on the file systems of a real kernel, with power cuts, kills, a full disk and
 //! lies about syncs. Needs root: it mounts loop images.
 //!
 //! Everything is mounted in a mount namespace of its own. It vanishes with the last process in it,
@@ -78,16 +78,22 @@ pub(crate) fn run(size: Size, seed: Option<u64>) -> Result<(), String> {
         println!("kernels: SKIPPED, {why}");
         return Ok(());
     }
-    let example = ["--package", "kv-fs", "--example", "kernel_load"];
-    Step::cargo(&[&["build", "--quiet"][..], &example].concat()).run()?;
-    let program = metadata::target_dir()?.join("debug/examples/kernel_load");
+    let mut programs = Vec::new();
+    for (package, example) in [("kv-fs", "kernel_load"), ("kv-sqlite", "kernel_load_sqlite")] {
+        Step::cargo(&["build", "--quiet", "--package", package, "--example", example]).run()?;
+        programs.push(metadata::target_dir()?.join("debug/examples").join(example));
+    }
     let xtask = env::current_exe().map_err(|e| e.to_string())?;
     let seed = seed.unwrap_or_else(random::seed);
     let rounds = size.rounds.to_string();
-    let (xtask, program, seed) = (shown(&xtask)?, shown(&program)?, seed.to_string());
+    let (xtask, seed) = (shown(&xtask)?, seed.to_string());
     let namespace = ["--mount", "--propagation", "private"];
-    let inside = [xtask.as_str(), INSIDE, &program, &rounds, &seed];
-    Step::new("unshare", &[&namespace[..], &inside].concat()).quiet().run()
+    for program in &programs {
+        let program = shown(program)?;
+        let inside = [xtask.as_str(), INSIDE, &program, &rounds, &seed];
+        Step::new("unshare", &[&namespace[..], &inside].concat()).quiet().run()?;
+    }
+    Ok(())
 }
 
 fn shown(path: &std::path::Path) -> Result<String, String> {
@@ -98,7 +104,7 @@ fn shown(path: &std::path::Path) -> Result<String, String> {
 pub(crate) fn inside(program: &str, rounds: &str, seed: &str) -> Result<(), String> {
     let number = |text: &str| text.parse().map_err(|e| format!("{text}: {e}"));
     let (rounds, seed): (u64, u64) = (number(rounds)?, number(seed)?);
-    println!("seed {seed}");
+    println!("{program}, seed {seed}");
     let work = Work::new()?;
     let load = load::Program(PathBuf::from(program));
     let mut random = Random(seed);

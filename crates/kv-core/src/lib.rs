@@ -5,6 +5,8 @@ mod batch;
 mod capability;
 mod clock;
 mod commit;
+#[cfg(feature = "copy")]
+mod copy;
 mod error;
 mod name;
 mod store;
@@ -20,6 +22,8 @@ pub use capability::{
 };
 pub use clock::{Clock, Timestamp};
 pub use commit::{Commit, Pending, Receipt};
+#[cfg(feature = "copy")]
+pub use copy::{Copied, CopyError, CopyProgress, Side, copy, digest};
 pub use error::{BoxError, Error, Operation, Result};
 pub use name::{InvalidName, Key, MAX_NAME_LEN, Namespace};
 pub use store::{KvStore, KvStoreExt};

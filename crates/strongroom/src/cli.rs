@@ -2,8 +2,8 @@
 
 use std::{env, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
-use wallet_persistence::{AccountId, CloudUrl, ProfileField, RestoreAt, parse_chain};
+use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use wallet_persistence::{AccountId, CloudUrl, MoveTarget, ProfileField, RestoreAt, parse_chain};
 
 use crate::{
     exit::{self, Code, Failure},
@@ -16,7 +16,7 @@ use crate::{
 #[command(name = "strongroom", version, after_help = exit::HELP, max_term_width = 100)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// The wallet's folder [default: $STRONGROOM_DIR, else ./strongroom-wallet]
+    /// The wallet's folder, or file [default: $STRONGROOM_DIR, else ./strongroom-wallet]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// Print results, and errors, as JSON: one value a line
@@ -73,6 +73,13 @@ pub(crate) enum Command {
     },
     /// Print one hash over everything the wallet holds
     Digest,
+    /// Move the wallet to another place and kind of store, as it is; needs no words, and can be
+    /// repeated until it is done
+    Migrate {
+        /// sqlite:FILE, a wallet that is one file, or fs:DIR, a folder with plain files
+        #[arg(long, value_name = "TARGET", value_parser = move_target)]
+        to: MoveTarget,
+    },
     /// Watch a wallet survive the loss of its device, in a temporary folder
     Demo,
 }
@@ -82,6 +89,9 @@ pub(crate) struct Init {
     /// Where backups go, dir:PATH; may be given several times
     #[arg(long = "cloud", value_name = "URL", value_parser = cloud)]
     pub(crate) clouds: Vec<CloudUrl>,
+    /// What keeps the data; "mem" keeps nothing on this device, only in the clouds
+    #[arg(long, value_name = "STORE", value_enum, default_value_t = Store::Fs)]
+    pub(crate) store: Store,
     /// Use the words in this file
     #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
     pub(crate) mnemonic_file: Option<PathBuf>,
@@ -98,6 +108,17 @@ pub(crate) struct Init {
     /// Do not ask the clouds whether they hold a backup of existing words already
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+/// The stores a wallet can be made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// Plain files, one for each value
+    Fs,
+    /// One SQLite file
+    Sqlite,
+    /// Memory, gone at the end
+    Mem,
 }
 
 #[derive(Debug, Subcommand)]
@@ -276,6 +297,10 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 
 fn cloud(text: &str) -> Result<CloudUrl, String> {
     CloudUrl::parse(text).map_err(|error| error.to_string())
+}
+
+fn move_target(text: &str) -> Result<MoveTarget, String> {
+    MoveTarget::parse(text).map_err(|error| error.to_string())
 }
 
 fn at(text: &str) -> Result<RestoreAt, String> {

@@ -177,7 +177,7 @@ fn code(reaction: Reaction) -> Code {
         Reaction::CloseOther => Code::InUse,
         Reaction::Upgrade => Code::TooNew,
         Reaction::FreeSpace | Reaction::MakeWritable => Code::NotWritable,
-        Reaction::Missing => Code::Missing,
+        Reaction::Missing | Reaction::Elsewhere => Code::Missing,
         Reaction::Exists => Code::Exists,
         Reaction::CheckCloud => Code::Cloud,
         Reaction::Correct => Code::Usage,
@@ -205,6 +205,7 @@ fn help(reaction: Reaction) -> &'static str {
             "make a wallet with `strongroom init`, bring one back with `strongroom restore`, \
              or name another folder with --dir"
         }
+        Reaction::Elsewhere => "name the place it was moved to with --dir",
         Reaction::Exists => "name another folder with --dir",
         Reaction::CheckCloud => {
             "check the cloud and its address, then try again; nothing local is lost"

@@ -29,6 +29,16 @@ impl Progress {
         Self::new(ProgressBar::new(0), "{msg} [{bar:30}] {bytes}/{total_bytes} {eta}", what)
     }
 
+    /// Work on a number of things that is told as it goes.
+    pub(crate) fn entries(what: &'static str) -> Self {
+        Self::new(ProgressBar::new(0), "{msg} [{bar:30}] {percent}% {eta}", what)
+    }
+
+    /// To be told from another thread.
+    pub(crate) fn bar(&self) -> Bar {
+        Bar(self.bar.clone())
+    }
+
     fn new(bar: ProgressBar, template: &str, what: &'static str) -> Self {
         bar.set_draw_target(ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -50,6 +60,18 @@ impl Progress {
     pub(crate) fn set(&self, done: u64, total: u64) {
         self.bar.set_length(total);
         self.bar.set_position(done);
+    }
+}
+
+/// The bar of a [`Progress`].
+#[derive(Debug, Clone)]
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    /// How far it is.
+    pub(crate) fn set(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use cloud::{CloudBackend, CloudUrl};
 use kv_core::{Clock, KvStore};
 
-use crate::{Settings, SystemClock, WalletPersistence};
+use crate::{Settings, StoreKind, SystemClock, WalletPersistence};
 
 /// Collects the components of a [`WalletPersistence`].
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(crate) struct Parts {
     pub(crate) cloud_urls: Vec<CloudUrl>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
+    pub(crate) kind: StoreKind,
 }
 
 type Opener = Arc<dyn Fn() -> kv_core::Result<Arc<dyn KvStore>> + Send + Sync>;
@@ -49,6 +50,7 @@ impl Builder {
                 cloud_urls: Vec::new(),
                 clock: Arc::new(SystemClock),
                 settings: Settings::default(),
+                kind: StoreKind::default(),
             },
         }
     }
@@ -71,6 +73,14 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.parts.clock = clock;
+        self
+    }
+
+    /// The kind of store that a new or restored wallet gets in its folder; an existing one has
+    /// what it has. [`StoreKind::Fs`] unless given.
+    #[must_use]
+    pub fn store(mut self, kind: StoreKind) -> Self {
+        self.parts.kind = kind;
         self
     }
 

@@ -40,6 +40,9 @@ pub enum Error {
     /// Not a value for this profile field. Correct it.
     #[error("not a valid value")]
     BadProfileValue(#[from] BadProfileValue),
+    /// A copy of the wallet is not what it should be. Remove what was begun, and try again.
+    #[error("the wallet could not be copied")]
+    Copy(#[source] kv_core::CopyError),
     /// A background task ended badly. Restart the program; report it.
     #[error("a background task failed")]
     Task,
@@ -64,6 +67,12 @@ pub enum UnlockError {
     /// There is something here already; nothing was changed. Take another folder.
     #[error("there is already something here")]
     NotEmpty,
+    /// The wallet was moved. Open it where it is now; nothing here counts any more.
+    #[error("the wallet was moved to {to}")]
+    Moved {
+        /// The path of its folder or file.
+        to: String,
+    },
     /// Open in another process. Close that first.
     #[error("the wallet is open elsewhere")]
     InUse,
@@ -114,6 +123,8 @@ pub enum Reaction {
     MakeWritable,
     /// There is nothing here: create or restore, or use another name.
     Missing,
+    /// It was moved: use its new place.
+    Elsewhere,
     /// There is something here already: use another place.
     Exists,
     /// The cloud: check its address and state, then try again.
@@ -153,7 +164,7 @@ impl Error {
             Self::Cloud(CloudError::Full { .. }) => Reaction::FreeSpace,
             Self::Cloud(CloudError::Damaged { .. }) => Reaction::OtherCloud,
             Self::Cloud(_) | Self::NoCloud => Reaction::CheckCloud,
-            Self::Locked | Self::Task => Reaction::Retry,
+            Self::Locked | Self::Copy(_) | Self::Task => Reaction::Retry,
         }
     }
 }
@@ -166,6 +177,7 @@ impl UnlockError {
             Self::WrongPassphrase | Self::NoPassphrase => Reaction::OtherPassphrase,
             Self::Empty => Reaction::Missing,
             Self::NotEmpty => Reaction::Exists,
+            Self::Moved { .. } => Reaction::Elsewhere,
             Self::InUse => Reaction::CloseOther,
             Self::TooNew { .. } => Reaction::Upgrade,
             Self::Damaged { .. } => Reaction::Restore,

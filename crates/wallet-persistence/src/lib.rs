@@ -17,6 +17,7 @@ mod event;
 mod folder;
 mod follow;
 mod in_order;
+mod moved;
 mod profile;
 mod registry;
 mod replicate;
@@ -25,6 +26,7 @@ mod secrets;
 mod session;
 mod settings;
 mod status;
+mod store_kind;
 mod tower;
 mod verify;
 mod wallet;
@@ -48,6 +50,7 @@ pub use restore::{RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;
 pub use settings::Settings;
 pub use status::Status;
+pub use store_kind::{BadMoveTarget, MoveTarget, StoreKind};
 pub use verify::{CloudReport, VerifyReport};
 pub use wallet::WalletPersistence;
 
@@ -55,8 +58,8 @@ pub use wallet::WalletPersistence;
 pub use backup::{Lag, NotYetReplicated, Policies, Policy, WaitForCloud};
 pub use cloud::{BadCloudUrl, CloudBackend, CloudUrl};
 pub use kv_core::{
-    Batch, Clock, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report, Severity, Timestamp,
-    Value,
+    Batch, Clock, Copied, CopyProgress, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report,
+    Severity, Timestamp, Value,
 };
 pub use vault::{
     AppKey, BadKey, BadPassphrase, BadRequest, BadSignature, BadWords, Passphrase, RootSecret,

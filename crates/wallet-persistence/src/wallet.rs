@@ -2,14 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use kv_core::KvStore;
+use kv_core::{Copied, CopyProgress, KvStore};
 use vault::{RootSecret, SealedStore, Secret};
 
 use crate::{
-    Builder, Error, RestoreAt, RestoreProgress, RestoreReport, Session, UnlockError,
+    Builder, Error, MoveTarget, RestoreAt, RestoreProgress, RestoreReport, Session, UnlockError,
     builder::{Parts, Place},
     folder::{self, NewFolder},
-    restore,
+    moved, restore,
     session::{open_clouds, open_existing_clouds},
     tower::Tower,
 };
@@ -33,6 +33,13 @@ impl WalletPersistence {
         Builder::new(Place::Store(Arc::new(open)))
     }
 
+    /// A wallet in memory: it ends with the process, or with this value and its sessions. For trials, and for
+    /// what shall be in the clouds only.
+    pub fn in_memory() -> Builder {
+        let medium = kv_mem::Medium::default();
+        Self::over(move || Ok(Arc::new(kv_mem::MemStore::open(medium.clone())?)))
+    }
+
     pub(crate) fn new(parts: Parts) -> Self {
         Self { parts }
     }
@@ -44,7 +51,7 @@ impl WalletPersistence {
         let (parts, secret) = (self.parts.clone(), root.clone());
         blocking(move || {
             let new = match &parts.place {
-                Place::Folder(path) => Some(NewFolder::begin(path)?),
+                Place::Folder(path) => Some(NewFolder::begin(path, parts.kind)?),
                 Place::Store(_) => None,
             };
             let store = open_new(&parts, new.as_ref())?;
@@ -132,7 +139,9 @@ impl WalletPersistence {
         let clouds = open_existing_clouds(&self.parts.clouds, &self.parts.cloud_urls).await?;
         let sealer = backup::ObjectSealer::new(vault::Keys::derive(root));
         let new = match &self.parts.place {
-            Place::Folder(path) => Some(NewFolder::begin_restore(path, &sealer.tag())?),
+            Place::Folder(path) => {
+                Some(NewFolder::begin_restore(path, &sealer.tag(), self.parts.kind)?)
+            }
             Place::Store(_) => None,
         };
         let offer = restore::look(&sealer, &clouds).await?;
@@ -150,6 +159,32 @@ impl WalletPersistence {
             blocking(move || new.finish()).await?;
         }
         Ok(report)
+    }
+
+    /// Moves the wallet to another place and kind of store, as it is: sealed, with its order, its
+    /// log of what is not yet backed up and its identity, and without a key. Both are read and
+    /// compared at the end. Then the wallet here answers [`UnlockError::Moved`], and only after that the
+    /// new one gets its name: there is never a second one that could go on.
+    ///
+    /// After an interruption the same call goes on. Until the end the wallet here is as it was.
+    pub async fn move_to(
+        &self,
+        target: &MoveTarget,
+        progress: impl FnMut(CopyProgress) + Send + 'static,
+    ) -> Result<Copied, UnlockError> {
+        let (parts, target) = (self.parts.clone(), target.clone());
+        blocking(move || {
+            let store = match &parts.place {
+                Place::Folder(path) => folder::open_even_if_moved(path)?,
+                Place::Store(open) => open()?,
+            };
+            let moved = moved::move_to(&*store, &target, progress);
+            let closed = store.close();
+            let moved = moved?;
+            closed?;
+            Ok::<_, UnlockError>(moved)
+        })
+        .await
     }
 
     async fn attempt(

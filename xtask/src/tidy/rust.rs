@@ -36,11 +36,12 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
     }
 }
 
-/// Files are touched in few places: the disk of kv-fs, the directory cloud, the secrets of the other
-/// clouds, the wallet's folder, and in programs and tests.
+/// Files are touched in few places: the disk of kv-fs, the files of kv-sqlite, the directory cloud,
+/// the secrets of the other clouds, the wallet's folder, and in programs and tests.
 fn may_use_files(path: &str) -> bool {
-    const MODULES: [&str; 9] = [
+    const MODULES: [&str; 10] = [
         "crates/kv-fs/src/disk",
+        "crates/kv-sqlite/src/files",
         "crates/cloud/src/access",
         "crates/cloud/src/dir",
         "crates/wallet-persistence/src/folder",

@@ -4,19 +4,23 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
+    ("kv-sqlite", &["kv-core"]),
     ("vault", &["kv-core"]),
     ("backup", &["kv-core", "vault"]),
     ("cloud", &["kv-core", "backup"]),
     ("records", &["kv-core"]),
     ("kv-bdk", &["kv-core"]),
-    ("wallet-persistence", &["kv-core", "kv-mem", "kv-fs", "vault", "backup", "cloud", "records"]),
+    (
+        "wallet-persistence",
+        &["kv-core", "kv-mem", "kv-fs", "kv-sqlite", "vault", "backup", "cloud", "records"],
+    ),
     ("strongroom", &["wallet-persistence"]),
     ("bench-report", &["kv-core"]),
-    ("kv-bench", &["kv-core", "kv-fs", "vault", "backup", "bench-report"]),
+    ("kv-bench", &["kv-core", "kv-fs", "kv-sqlite", "vault", "backup", "bench-report"]),
     (
         "backup-bench",
         &[

@@ -11,7 +11,7 @@ mod sqlite;
 
 use std::path::Path;
 
-pub(crate) use ours::{Ours, open_fs};
+pub(crate) use ours::{Ours, open_fs, open_sqlite};
 
 use crate::{Result, names::Name};
 
@@ -36,6 +36,7 @@ pub(crate) enum Kind {
     Limit,
     Fs,
     Sealed,
+    OwnSqlite,
     LdkV1,
     LdkV2,
     SqliteDelete,
@@ -46,10 +47,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const WRITERS: [Self; 10] = [
+    pub(crate) const WRITERS: [Self; 11] = [
         Self::Limit,
         Self::Fs,
         Self::Sealed,
+        Self::OwnSqlite,
         Self::LdkV1,
         Self::LdkV2,
         Self::SqliteDelete,
@@ -58,14 +60,22 @@ impl Kind {
         Self::Fjall,
         Self::Lmdb,
     ];
-    pub(crate) const READERS: [Self; 6] =
-        [Self::Fs, Self::Sealed, Self::SqliteWal, Self::Redb, Self::Fjall, Self::Lmdb];
+    pub(crate) const READERS: [Self; 7] = [
+        Self::Fs,
+        Self::Sealed,
+        Self::OwnSqlite,
+        Self::SqliteWal,
+        Self::Redb,
+        Self::Fjall,
+        Self::Lmdb,
+    ];
 
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Limit => "limit of the disk",
             Self::Fs => "kv-fs",
             Self::Sealed => "kv-fs, sealed and recorded",
+            Self::OwnSqlite => "kv-sqlite",
             Self::LdkV1 => "LDK v1",
             Self::LdkV2 => "LDK v2",
             Self::SqliteDelete => "SQLite as ldk-node",
@@ -78,7 +88,7 @@ impl Kind {
 
     /// Neither ours nor the limit.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Limit | Self::Fs | Self::Sealed)
+        !matches!(self, Self::Limit | Self::Fs | Self::Sealed | Self::OwnSqlite)
     }
 
     /// Opens what the folder holds, or begins it.
@@ -90,6 +100,7 @@ impl Kind {
             Self::LdkV2 => Box::new(ldk::V2::open(dir)?),
             Self::Fs => Box::new(Ours::plain(dir)?),
             Self::Sealed => Box::new(Ours::sealed(dir)?),
+            Self::OwnSqlite => Box::new(Ours::sqlite(dir)?),
             Self::SqliteDelete => Box::new(sqlite::Sqlite::open(dir, sqlite::Journal::Delete)?),
             Self::SqliteWal => Box::new(sqlite::Sqlite::open(dir, sqlite::Journal::Wal)?),
             Self::Redb => Box::new(redb::Redb::open(dir)?),
@@ -104,6 +115,7 @@ impl Kind {
         Ok(match self {
             Self::Fs => Box::new(Ours::plain(dir)?),
             Self::Sealed => Box::new(Ours::sealed(dir)?),
+            Self::OwnSqlite => Box::new(Ours::sqlite(dir)?),
             Self::SqliteWal => Box::new(sqlite::Sqlite::open(dir, sqlite::Journal::Wal)?),
             Self::Redb => Box::new(redb::Redb::open(dir)?),
             Self::Fjall => Box::new(fjall::Fjall::open(dir)?),

@@ -1,4 +1,4 @@
-//! Our stores: kv-fs as it is, and under `SealedStore` and `Recorder` as a wallet uses it.
+//! Our stores: kv-fs and kv-sqlite as they are, and kv-fs under `SealedStore` and `Recorder` as a wallet uses it.
 
 use std::{
     path::Path,
@@ -13,6 +13,7 @@ use std::{
 use backup::{ObjectSealer, Recorder, RecorderSettings, Rules};
 use kv_core::{Batch, Commit, KvStore, KvStoreExt, Namespace};
 use kv_fs::{FsStore, Settings};
+use kv_sqlite::SqliteStore;
 use vault::{RootSecret, SealedStore};
 
 use super::{FILL, Reader, Writer};
@@ -44,6 +45,12 @@ pub(crate) fn open_fs(dir: &Path) -> Result<Arc<dyn KvStore>> {
     Ok(Arc::new(FsStore::open(dir, Settings::default())?))
 }
 
+/// kv-sqlite in the same way.
+pub(crate) fn open_sqlite(dir: &Path) -> Result<Arc<dyn KvStore>> {
+    let file = dir.join("store.sqlite");
+    Ok(Arc::new(SqliteStore::open(&file, kv_sqlite::Settings::default())?))
+}
+
 /// The stack of a wallet, and what a backup of it needs.
 fn open_sealed(dir: &Path) -> Result<(Arc<Recorder>, ObjectSealer)> {
     let root = RootSecret::from_bytes([7; 32]);
@@ -60,6 +67,10 @@ fn open_sealed(dir: &Path) -> Result<(Arc<Recorder>, ObjectSealer)> {
 impl Ours {
     pub(crate) fn plain(dir: &Path) -> Result<Self> {
         Ok(Self { store: open_fs(dir)?, ns: namespace()?, backup: None })
+    }
+
+    pub(crate) fn sqlite(dir: &Path) -> Result<Self> {
+        Ok(Self { store: open_sqlite(dir)?, ns: namespace()?, backup: None })
     }
 
     pub(crate) fn sealed(dir: &Path) -> Result<Self> {

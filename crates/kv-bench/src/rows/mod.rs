@@ -7,6 +7,7 @@ mod memory;
 mod open;
 mod page;
 mod reads;
+mod small_records;
 mod writes;
 mod written;
 
@@ -27,7 +28,7 @@ pub(crate) struct Kind {
     pub(crate) run: fn(&Bench) -> Result<Row>,
 }
 
-pub(crate) const ALL: [Kind; 11] = [
+pub(crate) const ALL: [Kind; 12] = [
     Kind { name: "writes-256", run: |bench| writes::run(bench, SMALL, &[1, 4, 16, 64]) },
     Kind { name: "in-flight", run: in_flight::run },
     Kind { name: "writes-64k", run: |bench| writes::run(bench, LARGE, &[1, 16]) },
@@ -39,6 +40,7 @@ pub(crate) const ALL: [Kind; 11] = [
     Kind { name: "memory", run: memory::run },
     Kind { name: "written", run: written::run },
     Kind { name: "big", run: big::run },
+    Kind { name: "small-records", run: small_records::run },
 ];
 
 /// What of it stands in the book.

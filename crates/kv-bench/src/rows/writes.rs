@@ -92,6 +92,15 @@ fn small(grid: &Grid) -> Vec<Verdict> {
         compare("of LDK v2", of_ldk, ldk);
         compare(&format!("of the best peer ({best})"), of_best, best);
     }
+    let own = Kind::OwnSqlite.label();
+    for (threads, peer, target) in
+        [(1, Kind::SqliteWal, 0.9), (16, Kind::SqliteWal, 4.0), (16, Kind::SqliteDelete, 15.0)]
+    {
+        let column = column(threads);
+        let what = format!("256 B, {column}: kv-sqlite, of {}", peer.label());
+        let (own, peer) = ((own, column.as_str()), (peer.label(), column.as_str()));
+        verdicts.push(grid.compare(&what, Target::AtLeast(target), own, peer));
+    }
     for threads in [1, 16, 64] {
         let column = column(threads);
         let what = format!("256 B, {column}: sealed and recorded, of plain kv-fs");

@@ -12,6 +12,7 @@ pub mod memory;
 mod model;
 mod random;
 mod testbed;
+mod torment;
 
 pub use clock::ManualClock;
 pub use executor::block_on;
@@ -20,3 +21,4 @@ pub use history::{Call, Event, History, check_linearizable};
 pub use model::{check_model, run_model};
 pub use random::Random;
 pub use testbed::{Damage, Testbed};
+pub use torment::{Opener, torment};

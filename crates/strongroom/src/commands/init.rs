@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde::Serialize;
-use wallet_persistence::{RootSecret, Words};
+use wallet_persistence::{RootSecret, StoreKind, Words};
 
 use super::Context;
 use crate::{
-    cli::Init,
+    cli::{Init, Store},
     exit::{Code, Failure, Result},
     secret,
 };
@@ -26,7 +26,11 @@ pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
         Some(path) => Some(secret::passphrase_file(path, "--passphrase-file")?),
         None => None,
     };
-    let mut builder = context.wallet();
+    let mut builder = match args.store {
+        Store::Fs => context.wallet(),
+        Store::Sqlite => context.wallet().store(StoreKind::Sqlite),
+        Store::Mem => context.wallet_in_memory(),
+    };
     for url in &args.clouds {
         builder = builder.cloud_url(url.clone());
     }
@@ -52,6 +56,10 @@ pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
     if let Some(passphrase) = &passphrase {
         session.set_passphrase(&root, passphrase).await.map_err(|e| context.failure(e))?;
     }
+    if args.store == Store::Mem && !args.clouds.is_empty() {
+        // It is nowhere else.
+        session.post_backup().await?;
+    }
     session.lock().await?;
 
     let clouds: Vec<String> = args.clouds.iter().map(ToString::to_string).collect();
@@ -61,7 +69,7 @@ pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
     let shown = context.out.result(&made, || match mnemonic {
         // Nothing but the words, so that the output is a file for STRONGROOM_MNEMONIC_FILE.
         Some(words) => words.to_owned(),
-        None => format!("made a wallet in {}", context.dir.display()),
+        None => format!("made a wallet in {}", place(context, args.store)),
     });
     if mnemonic.is_none() {
         return shown;
@@ -77,9 +85,16 @@ pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
     context.out.note(format_args!(
         "Made a wallet in {}. These 24 words are shown this once: who has them has the wallet,\n\
          who has lost them has lost it. Write them down.",
-        context.dir.display()
+        place(context, args.store)
     ));
     Ok(())
+}
+
+fn place(context: &Context, store: Store) -> String {
+    match store {
+        Store::Fs | Store::Sqlite => context.dir.display().to_string(),
+        Store::Mem => "memory, which is gone now".to_owned(),
+    }
 }
 
 /// The secret that the options name, or else the environment, checked before anything is touched.

@@ -8,6 +8,7 @@ mod evm;
 mod import;
 mod init;
 mod kv;
+mod migrate;
 mod passphrase;
 mod profile;
 mod restore;
@@ -43,6 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Restore { clouds, at } => restore::run(&context, clouds, at).await,
         Command::Verify { cloud } => verify::run(&context, cloud).await,
         Command::Digest => digest::run(&context).await,
+        Command::Migrate { to } => migrate::run(&context, to).await,
         Command::Demo => demo::run(&context).await,
     }
 }
@@ -68,6 +70,13 @@ impl Context {
         let mut settings = Settings::default();
         settings.replicate_every = None;
         WalletPersistence::builder(&self.dir).settings(settings)
+    }
+
+    /// A wallet that ends with this command.
+    fn wallet_in_memory(&self) -> Builder {
+        let mut settings = Settings::default();
+        settings.replicate_every = None;
+        WalletPersistence::in_memory().settings(settings)
     }
 
     /// Unlocks the wallet for `work`, and locks it again however that ends.

@@ -44,6 +44,7 @@ fn help_is_as_it_was() {
         "restore",
         "verify",
         "digest",
+        "migrate",
         "demo",
     ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

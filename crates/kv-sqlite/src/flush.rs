@@ -1,0 +1,207 @@
+//! Group commit: one thread at a time takes all queued batches to the database in one transaction.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    task::Waker,
+    time::Duration,
+};
+
+use kv_core::{Change, Result, Value};
+
+use crate::{
+    queue::{Name, Queued, Shared, State},
+    row::{self, StateRow},
+    writer::{Effect, Plan, Writer},
+};
+
+/// How long a synced batch may lie while nobody waits for it, so that one who submits and then
+/// waits can lead the flush without a change of threads.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(5);
+
+/// Bytes of the disk from which on nobody asks what is free inside the database.
+const PLENTY: u64 = 256 << 20;
+
+/// What a group of batches does to one name.
+#[derive(Debug)]
+struct Folded {
+    before: Option<u64>,
+    /// The creation number afterwards, and the value if it is another.
+    now: Option<(u64, Option<Value>)>,
+}
+
+impl Shared {
+    /// Returns once the batch is decided; leads the flush if no one else does.
+    pub(crate) fn flush_to(&self, sequence: u64) -> Result<()> {
+        let mut state = self.lock();
+        loop {
+            if let Some(outcome) = state.outcome(sequence) {
+                return outcome;
+            }
+            state = if state.writer.is_some() {
+                drop(state);
+                self.flush();
+                self.lock()
+            } else {
+                self.wait(state)
+            };
+        }
+    }
+
+    /// Takes all queued batches to the database, unless someone else is at it.
+    pub(crate) fn flush(&self) {
+        let mut state = self.lock();
+        if state.queue.is_empty() || state.poison.is_some() {
+            return;
+        }
+        let Some(writer) = state.writer.take() else { return };
+        let group = std::mem::take(&mut state.queue);
+        state.flush_due = None;
+        state.flushing = true;
+        let (folded, next_created) = state.fold(&group);
+        let sequence = group.back().map_or(state.durable, |last| last.sequence);
+        let plan = state.plan(&folded, sequence, next_created);
+        drop(state);
+
+        let outcome = writer.write(&plan);
+        let free = self.free(&writer);
+
+        let mut state = self.lock();
+        state.flushing = false;
+        state.free = free;
+        let decided = match outcome {
+            Ok(()) => {
+                state.take_effect(&group, folded, &plan);
+                let later = state.durable + 1;
+                let rest = state.wakers.split_off(&later);
+                std::mem::replace(&mut state.wakers, rest)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the database cannot be written, no further change is taken");
+                state.poison = Some(error);
+                std::mem::take(&mut state.wakers)
+            }
+        };
+        let healthy = state.poison.is_none();
+        self.done.notify_all();
+        drop(state);
+        decided.into_values().flatten().for_each(Waker::wake);
+
+        // Nobody waits for this but the next flush. A failure keeps the log.
+        if healthy && let Err(error) = writer.move_log_if_due() {
+            tracing::warn!(%error, "the log could not be moved into the database");
+        }
+        let mut state = self.lock();
+        state.writer = Some(writer);
+        if !state.queue.is_empty() {
+            self.work.notify_one();
+        }
+        self.done.notify_all();
+    }
+
+    /// Bytes free for us, outside and, where that may matter, inside the database.
+    fn free(&self, writer: &Writer) -> Option<u64> {
+        let free = self.files.free()?;
+        Some(if free < PLENTY { free + writer.free_inside() } else { free })
+    }
+}
+
+impl State {
+    /// The last effect of the group on each name, and the creation number of the next key.
+    fn fold(&self, group: &VecDeque<Queued>) -> (BTreeMap<Name, Folded>, u64) {
+        let mut next_created = self.next_created;
+        let mut folded = BTreeMap::new();
+        for (ns, key, change) in group.iter().flat_map(|queued| &queued.changes) {
+            let folded: &mut Folded =
+                folded.entry((ns.clone(), key.clone())).or_insert_with(|| {
+                    let before = self.table.get(ns, key);
+                    Folded { before, now: before.map(|created| (created, None)) }
+                });
+            match change {
+                Change::Remove => folded.now = None,
+                Change::Put(value) => {
+                    let created = folded.now.as_ref().map_or(next_created, |(created, _)| *created);
+                    if created == next_created {
+                        next_created += 1;
+                    }
+                    folded.now = Some((created, Some(value.clone())));
+                }
+            }
+        }
+        (folded, next_created)
+    }
+
+    fn plan(&self, folded: &BTreeMap<Name, Folded>, sequence: u64, next_created: u64) -> Plan {
+        let mut state = StateRow {
+            sequence,
+            next_created,
+            keys: self.table.keys(),
+            names: self.table.names(),
+            clean: false,
+        };
+        let mut deletes = Vec::new();
+        let mut puts = Vec::new();
+        for ((ns, key), Folded { before, now }) in folded {
+            let (ns, key) = (ns.clone(), key.clone());
+            let after = now.as_ref().map(|(created, _)| *created);
+            if let Some(created) = before.filter(|_| after != *before) {
+                state.keys -= 1;
+                state.names = state.names.wrapping_sub(row::name_sum(created, &ns, &key));
+                deletes.push(Effect::Delete { created });
+            }
+            if let Some((created, Some(value))) = now {
+                let (created, value) = (*created, value.clone());
+                if after == *before {
+                    puts.push(Effect::Update { ns, key, created, value });
+                } else {
+                    state.keys += 1;
+                    state.names = state.names.wrapping_add(row::name_sum(created, &ns, &key));
+                    puts.push(Effect::Insert { ns, key, created, value });
+                }
+            }
+        }
+        // New rows in the order of their creation go to the end of the table.
+        puts.sort_by_key(Effect::created);
+        deletes.append(&mut puts);
+        Plan { effects: deletes, state }
+    }
+
+    /// The group is durable: from here on it is visible.
+    fn take_effect(
+        &mut self,
+        group: &VecDeque<Queued>,
+        folded: BTreeMap<Name, Folded>,
+        plan: &Plan,
+    ) {
+        for ((ns, key), Folded { before, now }) in folded {
+            let after = now.as_ref().map(|(created, _)| *created);
+            if after != before {
+                if before.is_some() {
+                    self.table.remove(&ns, &key);
+                }
+                if let Some(created) = after {
+                    self.table.insert(&ns, &key, created);
+                }
+            }
+            let name = (ns, key);
+            if self.pending.get(&name).is_some_and(|(last, _)| *last <= plan.state.sequence) {
+                self.pending.remove(&name);
+            }
+        }
+        for queued in group {
+            self.queued_bytes -= queued.bytes;
+            self.queued_room -= queued.room;
+        }
+        self.durable = plan.state.sequence;
+        self.next_created = plan.state.next_created;
+    }
+}
+
+impl Effect {
+    fn created(&self) -> u64 {
+        match self {
+            Self::Insert { created, .. }
+            | Self::Update { created, .. }
+            | Self::Delete { created } => *created,
+        }
+    }
+}

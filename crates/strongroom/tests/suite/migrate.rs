@@ -1,0 +1,123 @@
+//! Kinds of store, and moving between them.
+
+use std::{fs, process::Stdio, thread, time::Duration};
+
+use crate::common::{Home, failed, lines, text};
+
+fn filled() -> Home {
+    let home = Home::new();
+    let lines: String = lines(300, 7).into_iter().map(|(_, line)| line + "\n").collect();
+    home.file("txs", lines);
+    home.ok(&["import", "txs", "txs"]);
+    home.file("value", vec![7; 100_000]);
+    home.ok(&["kv", "put", "monitors", "", "channel", "value"]);
+    home
+}
+
+#[test]
+fn a_wallet_moves_to_a_file_and_back_with_everything() {
+    let home = filled();
+    let digest = home.digest();
+    let moved = &home.json(&["migrate", "--to", "sqlite:moved.db"])[0];
+    assert!(moved["entries"].as_u64().unwrap() > 300, "{moved}");
+    // Nobody needs a key to move, and what is here is over.
+    let said = home.fails(6, &["digest"]);
+    assert!(said.contains("moved.db"), "{said}");
+    let said = home.fails(6, &["migrate", "--to", "sqlite:another.db"]);
+    assert!(said.contains("moved.db"), "{said}");
+    let said = home.fails(6, &["migrate", "--to", "sqlite:moved.db"]);
+    assert!(said.contains("moved.db"), "{said}");
+
+    let in_file = |args: &[&str]| home.ok(&[&["--dir", "moved.db"], args].concat());
+    assert_eq!(in_file(&["digest"]).trim(), digest);
+    in_file(&["verify"]);
+    // It goes on as the same writer, with what was not backed up yet.
+    in_file(&["backup", "now"]);
+    in_file(&["verify", "--cloud"]);
+    in_file(&["kv", "put", "monitors", "", "second", "value"]);
+
+    let back = failed(7, &mut home.command(&["--dir", "moved.db", "migrate", "--to", "fs:wallet"]));
+    assert!(back.contains("already something"), "{back}");
+    in_file(&["migrate", "--to", "fs:back"]);
+    let digest = home.ok(&["--dir", "back", "digest"]);
+    let said = failed(6, &mut home.command(&["--dir", "moved.db", "digest"]));
+    assert!(said.contains("back"), "{said}");
+    home.lose_the_device();
+    home.ok(&["--dir", "back", "backup", "now"]);
+    home.ok(&["restore", "--cloud", "dir:cloud"]);
+    assert_eq!(home.ok(&["digest"]), digest);
+}
+
+#[test]
+fn the_store_is_chosen_at_init_and_found_by_what_lies_there() {
+    for store in ["fs", "sqlite"] {
+        let home = Home::empty();
+        let made = home.bare(&["init", "--store", store, "--cloud", "dir:cloud"]).output().unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        fs::write(home.path("words"), &made.stdout).unwrap();
+        home.ok(&["profile", "set", "given_name", "Ada"]);
+        let digest = home.digest();
+        assert_eq!(home.path("wallet/store.sqlite").is_file(), store == "sqlite");
+        assert_eq!(home.path("wallet/store").is_dir(), store == "fs");
+        home.ok(&["backup", "now"]);
+        home.lose_the_device();
+        home.ok(&["restore", "--cloud", "dir:cloud"]);
+        assert_eq!(home.digest(), digest);
+    }
+}
+
+#[test]
+fn a_wallet_in_memory_is_in_the_cloud_only() {
+    let home = Home::empty();
+    let made = home.bare(&["init", "--store", "mem", "--cloud", "dir:cloud"]).output().unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert!(text(&made.stderr).contains("memory"), "{}", text(&made.stderr));
+    fs::write(home.path("words"), &made.stdout).unwrap();
+    assert!(!home.path("wallet").exists());
+    home.ok(&["restore", "--cloud", "dir:cloud"]);
+    home.digest();
+}
+
+#[test]
+fn a_file_that_is_no_wallet_is_left_alone() {
+    let home = Home::new();
+    home.file("text", "a text");
+    failed(4, &mut home.command(&["--dir", "text", "digest"]));
+    assert_eq!(fs::read(home.path("text")).unwrap(), b"a text");
+    failed(2, &mut home.command(&["migrate", "--to", "elsewhere"]));
+    failed(7, &mut home.command(&["migrate", "--to", "sqlite:text"]));
+    failed(6, &mut home.command(&["--dir", "nowhere", "migrate", "--to", "sqlite:new"]));
+}
+
+/// Killed at any moment, there is one wallet that opens, and the same command ends the move.
+#[test]
+fn a_killed_move_leaves_one_wallet_and_goes_on() {
+    let home = filled();
+    let digest = home.digest();
+    let mut stopped = 0;
+    for round in 0..12_u64 {
+        let to = format!("sqlite:moved-{}.db", round % 2);
+        let mut child = home.bare(&["migrate", "--to", &to]).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(15 * round));
+        child.kill().unwrap();
+        let ended = child.wait().unwrap().success();
+        let file = format!("moved-{}.db", round % 2);
+        let here = home.run(&["digest"]).status.success();
+        let there = home.path(&file).exists();
+        assert!(!(here && there), "two wallets");
+        if here {
+            assert!(!ended);
+            assert_eq!(home.digest(), digest);
+            stopped += 1;
+            continue;
+        }
+        if !there {
+            home.ok(&["migrate", "--to", &to]);
+        }
+        assert_eq!(home.ok(&["--dir", &file, "digest"]).trim(), digest);
+        assert!(stopped > 0, "it was never stopped before its end");
+        return;
+    }
+    home.ok(&["migrate", "--to", "sqlite:moved-0.db"]);
+    assert_eq!(home.ok(&["--dir", "moved-0.db", "digest"]).trim(), digest);
+}
