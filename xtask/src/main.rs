@@ -25,6 +25,7 @@ The checks of this repository, the same at home and in CI.
 
   cargo xtask test-all [--quick]   every check; a summary and the test counts at the end
   cargo xtask tidy                 only the repository's own lints
+  cargo xtask golden               freezes the golden files that are new; none can be changed again
   cargo xtask bench kv [OPTIONS]   the stores beside their peers and the limit of the disk;
                                    without options a full run, about an hour, into the book
   cargo xtask bench backup [OPTIONS]
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         ["test-all"] => test_all::run(false),
         ["test-all", "--quick"] => test_all::run(true),
         ["tidy"] => report(tidy::run()),
+        ["golden"] => report(tidy::freeze()),
         ["reader"] => report(reader::why_not().map_or_else(reader::run, Err)),
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),

@@ -5,6 +5,9 @@ use std::fs;
 use crate::run::{Step, root};
 
 const SCRIPT: &str = "docs/reader/strongroom_reader.py";
+/// Uses it to open the golden objects, one of each kind.
+const GOLDEN_SCRIPT: &str = "docs/reader/check_golden.py";
+const GOLDEN: &str = "crates/backup/tests/golden/v1";
 /// More would be no proof that the format is simple.
 const LONGEST: usize = 150;
 /// Where the wallet and its cloud lie meanwhile.
@@ -75,6 +78,9 @@ pub(crate) fn run() -> Result<(), String> {
     }
     judge(&found, expected.trim())?;
     println!("the script found {} objects, opened all, and agrees", objects(&found).count());
+    let found = Step::new("python3", &["-B", GOLDEN_SCRIPT, GOLDEN]).output()?;
+    judge_golden(&found)?;
+    println!("the script opened the golden objects of all kinds, and agrees");
     fs::remove_dir_all(&folder).map_err(failed)
 }
 
@@ -108,9 +114,40 @@ fn judge(found: &str, digest: &str) -> Result<(), String> {
     }
 }
 
+/// One object of every kind has the plaintext it was made of, and a newer one is refused.
+fn judge_golden(found: &str) -> Result<(), String> {
+    if let Some(bad) = found.lines().find(|line| !line.ends_with("true}")) {
+        return Err(format!("the script does not agree with {bad}"));
+    }
+    for kind in ["h", "s", "d", "i", "f"] {
+        if !found.lines().any(|line| line.contains(&format!("\"class\": \"{kind}\""))) {
+            return Err(format!("the script opened no golden object of class {kind}"));
+        }
+    }
+    match found.lines().any(|line| line.contains("\"refused\"")) {
+        true => Ok(()),
+        false => Err("the script met no object of a newer version".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{judge, judge_golden};
+
+    #[test]
+    fn what_the_script_must_find_in_golden_files() {
+        let kind = |class: &str, equal: bool| {
+            format!("{{\"golden\": \"x\", \"class\": \"{class}\", \"equal\": {equal}}}\n")
+        };
+        let all: String = ["h", "s", "d", "i", "f"].map(|class| kind(class, true)).concat();
+        let refused = "{\"golden\": \"y\", \"refused\": true}\n";
+        assert!(judge_golden(&format!("{all}{refused}")).is_ok());
+        assert!(judge_golden(&all).is_err());
+        assert!(judge_golden(&format!("{all}{}", refused.replace("true", "false"))).is_err());
+        assert!(judge_golden(&format!("{all}{}{refused}", kind("s", false))).is_err());
+        let fewer = all.replace(&kind("f", true), "");
+        assert!(judge_golden(&format!("{fewer}{refused}")).is_err());
+    }
 
     #[test]
     fn what_the_script_must_find() {

@@ -3,6 +3,7 @@
 mod alone;
 mod report;
 mod suites;
+mod targets;
 
 use std::{env, time::Instant};
 
@@ -28,7 +29,7 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 14] = [
+const SECTIONS: [(&str, bool, Section); 15] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
@@ -39,6 +40,7 @@ const SECTIONS: [(&str, bool, Section); 14] = [
     ("beside bdk", true, suites::run_beside_bdk),
     ("kernels", true, on_kernels),
     ("each crate alone", true, |_| alone::run()),
+    ("other systems", true, |_| targets::run()),
     ("docs", true, docs),
     ("book", true, book),
     ("deny", true, deny),

@@ -2,6 +2,7 @@
 
 mod book;
 mod files;
+mod golden;
 mod hosts;
 mod layout;
 mod promises;
@@ -27,6 +28,8 @@ impl Findings {
     }
 }
 
+pub(crate) use self::golden::freeze;
+
 /// Runs all lints and prints what they found.
 pub(crate) fn run() -> Result<(), String> {
     let files = files::all()?;
@@ -35,6 +38,7 @@ pub(crate) fn run() -> Result<(), String> {
         lint(&files, &mut findings);
     }
     tower::check(&mut findings)?;
+    golden::check(&mut findings)?;
     for note in &findings.notes {
         println!("note: {note}");
     }

@@ -4,7 +4,7 @@
 
 use kv_core::Value;
 
-use crate::{Stamp, WriterId};
+use crate::{Error, Stamp, WriterId, log::STORE};
 
 const VERSION: u8 = 1;
 const HEADER: usize = 1 + 8 + 4 + 16;
@@ -19,21 +19,59 @@ pub(crate) fn wrap(stamp: &Stamp, bytes: &[u8]) -> Value {
     frame.into()
 }
 
-/// The stamp and the bytes, without copying them; `None` if this is no frame of version 1.
-pub(crate) fn unwrap(value: Value) -> Option<(Stamp, Value)> {
-    let (version, rest) = value.split_first()?;
-    let (time, rest) = rest.split_first_chunk()?;
+/// Why a value is no frame of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoFrame {
+    Damaged,
+    TooNew { found: u8 },
+}
+
+/// The stamp and the bytes, without copying them.
+pub(crate) fn unwrap(value: Value) -> Result<(Stamp, Value), NoFrame> {
+    let (version, rest) = value.split_first().ok_or(NoFrame::Damaged)?;
+    // Of a later version nothing but this byte is known.
+    match *version {
+        0 => return Err(NoFrame::Damaged),
+        VERSION => {}
+        found => return Err(NoFrame::TooNew { found }),
+    }
+    let stamp = stamp(rest).ok_or(NoFrame::Damaged)?;
+    Ok((stamp, value.into_bytes().slice(HEADER..).into()))
+}
+
+fn stamp(bytes: &[u8]) -> Option<Stamp> {
+    let (time, rest) = bytes.split_first_chunk()?;
     let (counter, rest) = rest.split_first_chunk()?;
     let (writer, _) = rest.split_first_chunk()?;
-    if *version != VERSION {
-        return None;
-    }
-    let stamp = Stamp {
+    Some(Stamp {
         time: u64::from_le_bytes(*time),
         counter: u32::from_le_bytes(*counter),
         writer: WriterId::from_bytes(*writer),
-    };
-    Some((stamp, value.into_bytes().slice(HEADER..).into()))
+    })
+}
+
+const WHAT: &str = "a mergeable value has no frame";
+
+/// Of a value in the store of this installation.
+impl From<NoFrame> for kv_core::Error {
+    fn from(no: NoFrame) -> Self {
+        match no {
+            NoFrame::Damaged => Self::corrupt(STORE, WHAT),
+            NoFrame::TooNew { found } => {
+                Self::TooNew { store: STORE, found: found.into(), newest: VERSION.into() }
+            }
+        }
+    }
+}
+
+/// Of a value in a cloud.
+impl From<NoFrame> for Error {
+    fn from(no: NoFrame) -> Self {
+        match no {
+            NoFrame::Damaged => Self::BrokenChain { what: WHAT },
+            NoFrame::TooNew { .. } => Self::Store(no.into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -48,8 +86,22 @@ mod tests {
         expected.extend([9; 16]);
         expected.extend(b"xy");
         assert_eq!(&*framed, expected);
-        assert_eq!(unwrap(framed), Some((stamp, Value::from(b"xy"))));
-        assert_eq!(unwrap(Value::from(&[1; HEADER - 1])), None);
-        assert_eq!(unwrap(Value::from(&[2; HEADER])), None);
+        assert_eq!(unwrap(framed), Ok((stamp, Value::from(b"xy"))));
+    }
+
+    #[test]
+    fn a_newer_frame_is_told_from_damage() {
+        for damaged in [&[][..], &[0; HEADER], &[1; HEADER - 1]] {
+            assert_eq!(unwrap(Value::from(damaged)), Err(NoFrame::Damaged));
+        }
+        for newer in [&[2][..], &[2; HEADER], &[255; HEADER]] {
+            let found = newer[0];
+            assert_eq!(unwrap(Value::from(newer)), Err(NoFrame::TooNew { found }));
+        }
+        let local = kv_core::Error::from(NoFrame::TooNew { found: 2 });
+        assert!(matches!(local, kv_core::Error::TooNew { found: 2, newest: 1, .. }));
+        let cloud = Error::from(NoFrame::TooNew { found: 2 });
+        assert!(matches!(cloud, Error::Store(kv_core::Error::TooNew { found: 2, .. })));
+        assert!(matches!(Error::from(NoFrame::Damaged), Error::BrokenChain { .. }));
     }
 }

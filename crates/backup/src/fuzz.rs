@@ -9,11 +9,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use vault::{Keys, RootSecret};
 
 use crate::{
-    BackupState, Body, Class, DumpIndex, DumpPart, EntryDigest, Fence, FenceState, Head,
+    BackupState, Body, ChainWalk, Class, DumpIndex, DumpPart, EntryDigest, Fence, FenceState, Head,
     ObjectHash, ObjectId, ObjectName, ObjectRef, ObjectSealer, Recorder, RecorderSettings, Rule,
-    Rules, SegmentBody, WriterId, codec, frame,
+    Rules, SegmentBody, WriterId, check_dump, codec, frame,
     log::{self, DirtyPage, LogEntry, Places},
-    others::Others,
+    others::{HeadOthers, Others},
+    restore::Mark,
     sealer::{open_packed, pack},
     tombstones::Removals,
 };
@@ -25,8 +26,19 @@ use crate::{
 pub fn plain(data: &[u8]) {
     writes_back::<SegmentBody>(data);
     writes_back::<DumpPart>(data);
-    writes_back::<DumpIndex>(data);
-    writes_back::<Head>(data);
+    if let Some(index) = writes_back::<DumpIndex>(data) {
+        let object = index.parts.first().or(index.base.as_ref()).copied();
+        object.map(|own| (check_dump(own.id.writer, &own, &index).ok(), index.floor(&own)));
+    }
+    if let Some(head) = writes_back::<Head>(data) {
+        head.retired();
+        head.known();
+        if let Ok(walk) = ChainWalk::new(&head) {
+            walk.next_link().ok();
+        }
+    }
+    writes_back::<HeadOthers>(data);
+    writes_back::<Mark>(data);
     writes_back::<Fence>(data);
     writes_back::<BackupState>(data);
     writes_back::<FenceState>(data);
@@ -41,15 +53,16 @@ pub fn plain(data: &[u8]) {
         let again = log::write_small(&page);
         assert_eq!(codec::decode_small::<DirtyPage>("fuzz", &again).ok(), Some(page));
     }
-    if let Some((stamp, value)) = frame::unwrap(Value::from(data)) {
+    if let Ok((stamp, value)) = frame::unwrap(Value::from(data)) {
         assert_eq!(&*frame::wrap(&stamp, &value), data, "a frame does not write back");
     }
 }
 
-fn writes_back<T: Serialize + DeserializeOwned + Debug>(data: &[u8]) {
-    if let Ok(value) = codec::decode::<T>("fuzz", data) {
-        assert_eq!(codec::encode(&value), data, "{value:?} does not write back");
-    }
+/// What these bytes are, if they are one.
+fn writes_back<T: Serialize + DeserializeOwned + Debug>(data: &[u8]) -> Option<T> {
+    let value = codec::decode::<T>("fuzz", data).ok()?;
+    assert_eq!(codec::encode(&value), data, "{value:?} does not write back");
+    Some(value)
 }
 
 /// Objects: arbitrary bytes as what an envelope holds, and objects of every class that are well

@@ -80,8 +80,7 @@ impl Incoming {
         let (stamp, framed) = match whole {
             Whole::Value(value) => {
                 let value = Value::from(value);
-                let (stamp, _) = frame::unwrap(value.clone())
-                    .ok_or(Error::BrokenChain { what: "a mergeable value has no frame" })?;
+                let (stamp, _) = frame::unwrap(value.clone())?;
                 (stamp, Some(value))
             }
             Whole::Removed(stamp) => {
@@ -95,7 +94,7 @@ impl Incoming {
 
     /// As its user wrote it.
     pub(crate) fn value(&self) -> Option<Value> {
-        self.framed.clone().and_then(frame::unwrap).map(|(_, value)| value)
+        self.framed.clone().and_then(|framed| frame::unwrap(framed).ok()).map(|(_, value)| value)
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -63,7 +63,7 @@ pub struct Retired {
 
 /// What a head tells beside the heads it has seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct HeadOthers {
+pub(crate) struct HeadOthers {
     known: Seen,
     retired: Vec<Retired>,
     trimmed: Option<(WriterId, u64)>,

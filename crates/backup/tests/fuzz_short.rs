@@ -16,11 +16,14 @@ fn golden(name: &str) -> Vec<u8> {
     fs::read(format!("{path}{name}")).unwrap()
 }
 
-const PLAIN: [&str; 11] = [
+const PLAIN: [&str; 14] = [
     "segment.bin",
     "dump-part.bin",
     "dump-index.bin",
     "head.bin",
+    "head-others.bin",
+    "others.bin",
+    "mark.bin",
     "fence.bin",
     "fence-state.bin",
     "state.bin",

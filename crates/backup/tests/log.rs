@@ -333,9 +333,33 @@ fn a_missing_value_is_damage_and_not_a_removal() {
 fn a_mergeable_value_without_a_frame_is_damage() {
     let store = Arc::new(MemStore::new());
     let recorder = recorder(store.clone());
-    for bad in [&b""[..], &[1; 28], &[2; 40]] {
+    for bad in [&b""[..], &[1; 28], &[0; 40]] {
         store.write(&ns("m"), &key("k"), bad).unwrap();
         assert!(matches!(recorder.read(&ns("m"), &key("k")), Err(Error::Corrupt { .. })));
+    }
+    store.write(&ns("m"), &key("k"), &[2; 40]).unwrap();
+    let newer = recorder.read(&ns("m"), &key("k"));
+    assert!(matches!(newer, Err(Error::TooNew { found: 2, newest: 1, .. })), "{newer:?}");
+}
+
+#[test]
+fn bookkeeping_of_a_newer_version_is_too_new() {
+    // The state, the fence and what is known of other writers: each begins with its version.
+    for number in [0, 2, 3] {
+        for (version, is_newer) in [(0u32, false), (2, true), (u32::MAX, true)] {
+            let store = Arc::new(MemStore::new());
+            drop(recorder(store.clone()));
+            let bytes = [&version.to_le_bytes()[..], &[0; 100]].concat();
+            store.write(&own("state"), &Key::number(number), bytes).unwrap();
+            let opened = Recorder::open(store, rules(), clock(), budget(0));
+            match opened {
+                Err(Error::TooNew { found, newest: 1, .. }) => {
+                    assert!(is_newer && found == version)
+                }
+                Err(Error::Corrupt { .. }) => assert!(!is_newer),
+                other => panic!("{number} of version {version}: {other:?}"),
+            }
+        }
     }
 }
 

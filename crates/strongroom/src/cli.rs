@@ -266,10 +266,15 @@ pub(crate) enum Backup {
     Poll,
     /// Take the state of the other devices, on one that they no longer count; unsent changes stay
     Rejoin,
-    /// Tell what is not yet in the clouds, without asking them
+    /// Tell what is not yet in the clouds, and when a restore was verified last, without asking them
     Status,
-    /// List the restore points and objects in the clouds
-    List,
+    /// List the chains, dumps and restore points in the clouds, with their sizes and ages
+    List {
+        /// Also list the newest restore points of each device, N of them [default N: 20]; reads what
+        /// lies between them
+        #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
+        points: Option<usize>,
+    },
     /// Put what has changed since the last full dump up anew, in one place, whether that is due or
     /// not; it is read back before it counts
     Dump {

@@ -28,6 +28,7 @@ mod settings;
 mod status;
 mod store_kind;
 mod tower;
+mod verified;
 mod verify;
 mod wallet;
 
@@ -43,14 +44,15 @@ pub use event::Event;
 pub use profile::{BadProfileValue, ProfileField};
 pub use registry::{KINDS, Kind};
 pub use replicate::{
-    BackupListing, BackupReport, DumpKind, DumpReport, HeadSummary, ObjectSummary, PollReport,
-    RejoinReport, WriterReport,
+    BackupListing, BackupReport, ChainSummary, CloudSummary, DumpKind, DumpReport, DumpSummary,
+    HeadSummary, ObjectSummary, PollReport, RejoinReport, RestorePoint, WriterReport,
 };
 pub use restore::{RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;
 pub use settings::Settings;
 pub use status::Status;
 pub use store_kind::{BadMoveTarget, MoveTarget, StoreKind};
+pub use verified::{VerifiedBy, VerifiedRestore};
 pub use verify::{CloudReport, VerifyReport};
 pub use wallet::WalletPersistence;
 

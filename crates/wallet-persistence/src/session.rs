@@ -16,9 +16,9 @@ use tokio::{
 
 use crate::{
     Account, AccountId, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
-    EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, Result, Status, VerifyReport,
-    background::Background, chain_data, digest, error::chain, replicate, tower::Tower, verify,
-    wallet::blocking,
+    EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, RestorePoint, Result, Status,
+    VerifyReport, background::Background, chain_data, digest, error::chain, replicate,
+    tower::Tower, verified, verify, wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
@@ -235,6 +235,7 @@ impl Session {
             lag_bytes: 0,
             lag_age_ms: None,
             last_backup: state.last_backup,
+            last_verified: verified::last(tower)?,
             retired: tower.recorder.is_retired().is_some(),
             dump_needed: false,
             waiting: tower.waiting() as u64,
@@ -281,10 +282,18 @@ impl Session {
         replicate::rejoin(&self.inner).await
     }
 
-    /// What the clouds hold for this wallet: restore points, objects, sizes.
+    /// What the clouds hold for this wallet: chains, dumps, restore points, sizes. A cloud that does
+    /// not answer is passed over while another one does.
     pub async fn list_backups(&self) -> Result<BackupListing> {
-        let tower = self.tower()?;
-        replicate::list(tower, self.inner.clouds().await?).await
+        self.tower()?;
+        replicate::list(&self.inner).await
+    }
+
+    /// The newest restore points, at most `limit` of each installation, with their times. Reads the
+    /// segments between them, so ask for as many as are needed.
+    pub async fn restore_points(&self, limit: usize) -> Result<Vec<RestorePoint>> {
+        self.tower()?;
+        replicate::points(&self.inner, limit).await
     }
 
     /// Reads everything local, and with `with_clouds` everything in the clouds, and reports damage.
@@ -359,6 +368,22 @@ impl Inner {
             .get_or_try_init(|| async { open_clouds(&self.given, &self.tower.cloud_urls()?).await })
             .await?;
         Ok(clouds)
+    }
+
+    /// The clouds, each with what it is called, as far as they open: for a look that one of them must
+    /// not prevent. Creates nothing.
+    pub(crate) async fn each_cloud(&self) -> Result<Vec<(String, Result<Arc<dyn CloudBackend>>)>> {
+        let urls = self.tower.cloud_urls()?;
+        let given = (1..=self.given.len()).map(|i| format!("cloud {i}"));
+        let names: Vec<String> = given.chain(urls.iter().map(ToString::to_string)).collect();
+        if let Some(open) = self.clouds.get() {
+            return Ok(names.into_iter().zip(open.iter().cloned().map(Ok)).collect());
+        }
+        let mut clouds: Vec<_> = self.given.iter().cloned().map(Ok).collect();
+        for url in &urls {
+            clouds.push(cloud::open_existing_cloud(url).await.map_err(Error::from));
+        }
+        Ok(names.into_iter().zip(clouds.into_iter().map(|open| open.map(with_retry))).collect())
     }
 
     /// Whether there is something to back up.
@@ -457,7 +482,9 @@ pub(crate) async fn open_existing_clouds(
 }
 
 fn with_retries(clouds: Vec<Arc<dyn CloudBackend>>) -> Vec<Arc<dyn CloudBackend>> {
-    let retrying =
-        |cloud| Arc::new(Retrying::new(cloud, RetrySettings::default())) as Arc<dyn CloudBackend>;
-    clouds.into_iter().map(retrying).collect()
+    clouds.into_iter().map(with_retry).collect()
+}
+
+fn with_retry(cloud: Arc<dyn CloudBackend>) -> Arc<dyn CloudBackend> {
+    Arc::new(Retrying::new(cloud, RetrySettings::default()))
 }

@@ -3,6 +3,8 @@
 use backup::Lag;
 use serde::Serialize;
 
+use crate::VerifiedRestore;
+
 /// What a wallet holds and what is not yet in the cloud. Cheap and exact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -27,6 +29,9 @@ pub struct Status {
     pub lag_age_ms: Option<u64>,
     /// When the last backup ended, in milliseconds since the Unix epoch.
     pub last_backup: Option<u64>,
+    /// The last restore that came out whole, as far as this device knows: when it was restored
+    /// itself, or by [`crate::Session::verify`] with the clouds.
+    pub last_verified: Option<VerifiedRestore>,
     /// Whether this device was unseen for so long that the others no longer count it, as far as it
     /// knows: see [`crate::Session::rejoin`].
     pub retired: bool,

@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kv_core::{Batch, Change, Error as StoreError, Value};
+use kv_core::{Batch, Change, Value};
 
-use super::{Recorder, STORE, record::Recorded};
+use super::{Recorder, record::Recorded};
 use crate::{
     Conflict, Entry, EntryName, Head, Merged, ObjectRef, Replaced, Result, Stamp, frame, log,
     merge::{Incoming, Known},
@@ -198,8 +198,7 @@ impl Recorder {
         let Some(framed) = self.inner.read(&incoming.ns, &incoming.key)? else {
             return Ok(Here { stamp: removed, framed: None, value: None });
         };
-        let (stamp, value) = frame::unwrap(framed.clone())
-            .ok_or_else(|| StoreError::corrupt(STORE, "a mergeable value has no frame"))?;
+        let (stamp, value) = frame::unwrap(framed.clone())?;
         Ok(Here { stamp: Some(stamp), framed: Some(framed), value: Some(value) })
     }
 
@@ -218,7 +217,10 @@ impl Recorder {
                 merged.kept += 1;
                 continue;
             }
-            let after = framed.clone().and_then(frame::unwrap).map(|(_, value)| value);
+            let after = framed
+                .clone()
+                .and_then(|framed| frame::unwrap(framed).ok())
+                .map(|(_, value)| value);
             if before.is_some() || after.is_some() {
                 let (ns, key) = (ns.clone(), key.clone());
                 merged.changes.push(Replaced { ns, key, before, after });

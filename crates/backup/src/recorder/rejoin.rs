@@ -7,7 +7,7 @@ use std::{
 
 use kv_core::{Batch, Error as StoreError, Key, KvStore, Namespace};
 
-use super::{Merger, Recorder, STORE, record::Recorded};
+use super::{Merger, Recorder, record::Recorded};
 use crate::{
     Content, Entry, EntryName, Head, Merged, NameSet, ObjectRef, Replaced, Result, Rule, Stamp,
     WriterId, frame, others::Others,
@@ -110,8 +110,7 @@ impl Recorder {
                     continue;
                 }
                 let Some(value) = self.inner.read(ns, key)? else { continue };
-                let (stamp, before) = frame::unwrap(value)
-                    .ok_or_else(|| StoreError::corrupt(STORE, "a mergeable value has no frame"))?;
+                let (stamp, before) = frame::unwrap(value).map_err(StoreError::from)?;
                 if !is_unsent(&stamp) {
                     dropped.push((name, key, stamp, before));
                 }

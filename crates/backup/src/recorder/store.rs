@@ -18,10 +18,8 @@ impl KvStore for Recorder {
             return Ok(value);
         }
         let Some(value) = value else { return Ok(None) };
-        match frame::unwrap(value) {
-            Some((_, value)) => Ok(Some(value)),
-            None => Err(Error::corrupt(STORE, "a mergeable value has no frame")),
-        }
+        let (_, value) = frame::unwrap(value)?;
+        Ok(Some(value))
     }
 
     fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {

@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 
 /// Written in the order of the data, so whatever it counts is there when it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     version: u32,
     /// The dump whose parts are counted; `None` while none is.
     pub(super) base: Option<ObjectRef>,

@@ -19,14 +19,14 @@ use std::{
 
 use kv_core::{Batch, Change, Commit, KvStore};
 
-use self::{
-    mark::Mark,
-    pieces::Assembler,
-    worker::{Layer, Target},
-};
+pub(crate) use self::mark::Mark;
 pub use self::{
     names::NameSet,
     worker::{Applied, RestoreWorker},
+};
+use self::{
+    pieces::Assembler,
+    worker::{Layer, Target},
 };
 use crate::{
     BackupState, Entry, EntryDigest, Error, FenceState, Head, ObjectRef, Position, Result, Rule,

@@ -109,8 +109,7 @@ impl RestoreWorker {
                 growing.bytes += value.len();
                 let value = Value::from(value);
                 if rules.of(&ns) == Rule::Mergeable {
-                    let (stamp, _) = frame::unwrap(value.clone())
-                        .ok_or(Error::BrokenChain { what: "a mergeable value has no frame" })?;
+                    let (stamp, _) = frame::unwrap(value.clone())?;
                     applied.saw(&stamp);
                 }
                 growing.batch.insert(ns, key, Change::Put(value));

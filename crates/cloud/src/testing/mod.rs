@@ -6,6 +6,7 @@
 pub mod conformance;
 mod fake;
 mod flaky;
+pub mod fuzz;
 mod hostile;
 mod line;
 

@@ -58,15 +58,23 @@ fn every_command_speaks_json() {
     }
     let status = one(&home, &["backup", "status"]);
     assert_eq!((&status["transactions"], &status["last_backup"]), (&4.into(), &Value::Null));
+    assert_eq!(status["last_verified"], Value::Null);
     assert!(status["lag_records"].as_u64().unwrap() > 5);
     assert!(one(&home, &["backup", "now"])["bytes"].as_u64().unwrap() > 0);
     assert_eq!(one(&home, &["backup", "status"])["lag_records"], 0);
     let listing = one(&home, &["backup", "list"]);
     assert_eq!(listing["heads"].as_array().unwrap().len(), 1);
     assert_eq!(listing["objects"].as_array().unwrap().len(), 4);
+    assert_eq!(listing["chains"][0]["dumps"][0]["kind"], "full");
+    assert!(!listing.as_object().unwrap().contains_key("restore_points"));
+    let points = one(&home, &["backup", "list", "--points", "3"]);
+    assert_eq!(points["restore_points"].as_array().unwrap().len(), 1);
+    assert_eq!(points["chains"].as_array().unwrap().len(), 1);
     let verified = one(&home, &["verify", "--cloud"]);
     assert_eq!(verified["damaged"], false);
     assert_eq!(verified["clouds"][0]["restore_points"], 1);
+    let last = &one(&home, &["backup", "status"])["last_verified"];
+    assert_eq!((&last["by"], &last["clouds"]), (&"verify".into(), &1.into()));
     let digest = one(&home, &["digest"]);
     let counts: Vec<_> = digest["namespaces"]
         .as_array()

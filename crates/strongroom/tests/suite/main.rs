@@ -12,6 +12,7 @@ mod help;
 mod import;
 mod json;
 mod kill;
+mod listing;
 mod migrate;
 mod passphrase;
 mod secrecy;

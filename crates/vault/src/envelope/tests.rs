@@ -124,6 +124,11 @@ fn every_cut_is_an_error() {
 
 #[test]
 fn another_key_is_told_apart_from_damage() {
+    // What is too short to hold anything is damaged, whatever its key.
+    for len in [66, 81] {
+        let short = open(&key(2), &aad(), &sealed()[..len]);
+        assert!(matches!(short, Err(EnvelopeError::Damaged)), "{len}: {short:?}");
+    }
     let opened = open(&key(2), &aad(), &sealed());
     assert!(matches!(opened, Err(EnvelopeError::WrongKey)));
 }

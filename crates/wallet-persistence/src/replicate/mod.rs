@@ -16,7 +16,7 @@ pub(crate) use self::{
     dump::{Watch, Watches, due, dump, sweep, sweep_is_due},
     fetch::fetch,
     head::heads,
-    list::list,
+    list::{list, points},
     old_heads::OldHeads,
     poll::{merge_writer, poll},
     post::post,
@@ -25,7 +25,10 @@ pub(crate) use self::{
 };
 pub use self::{
     dump::{DumpKind, DumpReport},
-    list::{BackupListing, HeadSummary, ObjectSummary},
+    list::{
+        BackupListing, ChainSummary, CloudSummary, DumpSummary, HeadSummary, ObjectSummary,
+        RestorePoint,
+    },
     poll::{PollReport, WriterReport},
     post::BackupReport,
     rejoin::RejoinReport,

@@ -17,12 +17,12 @@ pub use self::point::RestoreAt;
 use self::store::Store;
 pub(crate) use self::{
     layers::{Depth, Fetched, Point, Sink, Worker, read},
-    point::newest as newest_point,
+    point::{newest as newest_point, visit_points},
     source::{Source, list},
 };
 use crate::{
-    Error, HeadSummary, Result, UnlockError, WriterReport, builder::Parts, registry, replicate,
-    replicate::CatchUp, tower, wallet::blocking,
+    Error, HeadSummary, Result, UnlockError, VerifiedRestore, WriterReport, builder::Parts,
+    registry, replicate, replicate::CatchUp, tower, verified, wallet::blocking,
 };
 
 /// How far a restore has come.
@@ -132,11 +132,18 @@ pub(crate) async fn run(
             merged.extend(replicate::merge_writer(&catch_up, *object, head.clone(), |_| ()).await);
         }
     }
+    let now = parts.clock.now().0;
+    let verified = VerifiedRestore::restored(
+        (writer, point.sequence, point.time),
+        now,
+        (offer.agreeing, offer.clouds.len()),
+    );
+    blocking(move || verified::remember(&*recorder, verified)).await?;
     Ok(RestoreReport {
         writer: writer.to_string(),
         sequence: point.sequence,
         time: point.time,
-        age_ms: parts.clock.now().0.saturating_sub(point.time),
+        age_ms: now.saturating_sub(point.time),
         at,
         clouds: offer.clouds.len(),
         clouds_agreeing: offer.agreeing,

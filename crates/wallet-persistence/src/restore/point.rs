@@ -57,9 +57,30 @@ pub(crate) fn newest(head: &Head) -> Result<Point> {
 
 /// The newest restore point in the chain of `head` that `at` admits.
 pub(crate) async fn find(source: &Source, head: &Head, at: RestoreAt) -> Result<Point> {
+    let mut found = None;
+    let may_reach = |dump: &KeptDump| at.admits(dump.index.id.from, dump.time);
+    let each = |point: Point| {
+        if at.admits(point.sequence, point.time) {
+            found = Some(point);
+        }
+        found.is_some()
+    };
+    visit_points(source, head, may_reach, each).await?;
+    found.ok_or_else(|| at.refusal().into())
+}
+
+/// Shows the restore points in the chain of `head` to `each`, newest first, until it has enough.
+/// Some are shown twice. Those between a dump and the next newer one only if `of_interest` says so
+/// of the dump: for them segments must be read.
+pub(crate) async fn visit_points(
+    source: &Source,
+    head: &Head,
+    of_interest: impl Fn(&KeptDump) -> bool,
+    mut each: impl FnMut(Point) -> bool,
+) -> Result<()> {
     let newest = newest(head)?;
-    if at.admits(newest.sequence, newest.time) {
-        return Ok(newest);
+    if each(newest.clone()) {
+        return Ok(());
     }
     let index: DumpIndex = source.open(&head.dump, ObjectHash::NONE).await?.0;
     backup::check_dump(newest.writer, &head.dump, &index)?;
@@ -70,10 +91,8 @@ pub(crate) async fn find(source: &Source, head: &Head, at: RestoreAt) -> Result<
     let mut begin = (head.newest.clone(), u64::MAX);
     for dump in dumps {
         let way = (begin.0.clone(), &*covered);
-        if at.admits(dump.index.id.from, dump.time)
-            && let Some(point) = look_back(source, &newest, &dump, way, at).await?
-        {
-            return Ok(point);
+        if of_interest(&dump) && look_back(source, &newest, &dump, way, &mut each).await? {
+            return Ok(());
         }
         // The segment that was newest when this dump began ends where the dump begins: then it is
         // enough to begin there. Else some changes lie between the two.
@@ -83,17 +102,17 @@ pub(crate) async fn find(source: &Source, head: &Head, at: RestoreAt) -> Result<
             begin = (opened.newest, end);
         }
     }
-    Err(at.refusal().into())
+    Ok(())
 }
 
-/// The newest point that `at` admits between a dump and the segment `newest`.
+/// The points between a dump and the segment `newest`, newest first; whether `each` has enough.
 async fn look_back(
     source: &Source,
     chain: &Point,
     dump: &KeptDump,
     (newest, covered): (Option<Link>, &[u64]),
-    at: RestoreAt,
-) -> Result<Option<Point>> {
+    each: &mut impl FnMut(Point) -> bool,
+) -> Result<bool> {
     let id = dump.index.id;
     let point = |sequence, time, newest| Point {
         writer: chain.writer,
@@ -111,12 +130,11 @@ async fn look_back(
         let opened = walk.opened_segment(bodies)?;
         let sequence = opened.range.1;
         // What a dump read while others wrote is no moment before its end.
-        if at.admits(sequence, opened.time.1) && sequence >= id.to {
-            return Ok(Some(point(sequence, opened.time.1, Some(link))));
+        if sequence >= id.to && each(point(sequence, opened.time.1, Some(link))) {
+            return Ok(true);
         }
     }
-    let alone = id.from == id.to && at.admits(id.from, dump.time);
-    Ok(alone.then(|| point(id.from, dump.time, None)))
+    Ok(id.from == id.to && each(point(id.from, dump.time, None)))
 }
 
 /// The newest restore point over the chains of several heads, each the newest of its writer; `newest`

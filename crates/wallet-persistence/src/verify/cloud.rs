@@ -13,7 +13,7 @@ use kv_core::Severity;
 
 use super::{CloudReport, STORE, compare::compare};
 use crate::{
-    Error, Result,
+    Error, HeadSummary, Result,
     in_order::InOrder,
     restore::{Source, newest_point},
     session::Inner,
@@ -49,13 +49,21 @@ pub(super) async fn scrub(inner: &Inner, cloud: &Arc<dyn CloudBackend>) -> Resul
         scrub.writer(heads).await?;
     }
     scrub.unreached();
-    let mine = mine
-        .and_then(|mine| heads.get(&mine.id.writer)?.iter().find(|(object, _)| *object == mine));
-    if let Some((_, head)) = mine {
+    let all: Vec<(ObjectRef, Head)> = heads.values().flatten().cloned().collect();
+    let newest = match mine {
+        Some(mine) => all.iter().find(|(object, _)| *object == mine),
+        // This device has put nothing yet: there is nothing to compare it with.
+        None => backup::newest_head(&all),
+    };
+    if let (Some(_), Some((_, head))) = (mine, newest) {
         match newest_point(head) {
             Ok(point) => compare(inner, &scrub.source, &point, &watch, &mut scrub.out).await?,
             Err(error) => scrub.damage(error.to_string()),
         }
+    }
+    if !scrub.out.report.is_damaged() {
+        let me = tower.recorder.state().writer;
+        scrub.out.whole = newest.map(|(object, head)| HeadSummary::of(object, head, Some(me)));
     }
     Ok(scrub.out)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use kv_core::{KvStore, Report, Severity};
 
-use crate::{Error, Result, session::Inner, tower::Tower, wallet::blocking};
+use crate::{Error, HeadSummary, Result, session::Inner, tower::Tower, verified, wallet::blocking};
 
 /// What a scrub found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct CloudReport {
     pub compared: u64,
     /// Keys that differ from it, though they were not changed since.
     pub differing: u64,
+    /// The newest restore point, of this device if it has one there; `None`: it is not whole, or
+    /// something else in this cloud is damaged.
+    pub whole: Option<HeadSummary>,
     /// What was read, and what is wrong.
     pub report: Report,
 }
@@ -54,6 +57,12 @@ pub(crate) async fn run(inner: &Arc<Inner>, with_clouds: bool) -> Result<VerifyR
         }
         for cloud in backends {
             clouds.push(cloud::scrub(inner, cloud).await?);
+        }
+        let whole = clouds.iter().filter_map(|cloud| cloud.whole.as_ref());
+        let now = inner.tower.clock.now().0;
+        if let Some(verified) = verified::best(whole, now, clouds.len()) {
+            let recorder = inner.tower.recorder.clone();
+            blocking(move || verified::remember(&*recorder, verified)).await?;
         }
     }
     Ok(VerifyReport { local, clouds })

@@ -42,18 +42,25 @@ impl Device {
         time: u64,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
+        Self::with_clouds(&[cloud], time, change)
+    }
+
+    pub(crate) fn with_clouds(
+        clouds: &[&Arc<Watched>],
+        time: u64,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let (medium, clock) = (Medium::default(), Arc::new(ManualClock::at(Timestamp(time))));
         let opened = medium.clone();
         let open = move || Ok(Arc::new(MemStore::open(opened.clone())?) as Arc<dyn KvStore>);
         let mut settings = Settings::default();
         settings.replicate_every = None;
         change(&mut settings);
-        let wallet = WalletPersistence::over(open)
-            .cloud(cloud.clone())
-            .clock(clock.clone())
-            .settings(settings)
-            .build();
-        Self { clock, medium, wallet }
+        let mut builder = WalletPersistence::over(open).clock(clock.clone()).settings(settings);
+        for cloud in clouds {
+            builder = builder.cloud(Arc::clone(cloud) as Arc<dyn CloudBackend>);
+        }
+        Self { clock, medium, wallet: builder.build() }
     }
 
     pub(crate) async fn create(&self) -> Session {
@@ -119,6 +126,7 @@ type Rule = Box<dyn Fn(&Call<'_>) -> Answer + Send>;
 pub(crate) enum Call<'a> {
     Put(&'a ObjectName),
     Get(&'a ObjectName),
+    List,
     Delete,
 }
 
@@ -211,6 +219,7 @@ impl CloudBackend for Watched {
         prefix: &ObjectName,
         after: Option<&ObjectName>,
     ) -> Result<Vec<ObjectMeta>> {
+        self.answer(&Call::List)?;
         self.inner.list(prefix, after).await
     }
 

@@ -4,6 +4,7 @@
 
 mod common;
 mod compare;
+mod listing;
 mod make;
 mod restore;
 mod retention;

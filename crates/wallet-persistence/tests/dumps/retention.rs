@@ -77,6 +77,50 @@ async fn restore_points_of_the_last_thirty_days_are_kept_and_older_ones_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_devices_chain_stays_as_it_was() {
+    let cloud = Watched::new();
+    let lost = Device::new(&cloud, 1_000_000_000);
+    let session = lost.create().await;
+    write(&session, "s", 0..5000, 1).await;
+    // A hundredth of it changes each day.
+    for day in 1..=60 {
+        lost.clock.set(Timestamp(1_000_000_000 + day * DAY));
+        write(&session, "s", day * 50..day * 50 + 50, day).await;
+        session.post_backup().await.unwrap();
+    }
+    let left = session.list_backups().await.unwrap().chains.remove(0);
+    let (value_bytes, writer) = (5000 * 300, session.status().unwrap().writer);
+    println!(
+        "a wallet of {value_bytes} bytes, of which a hundredth changes each day, leaves {} bytes in \
+         {} objects: {} dumps, {} bytes of segments",
+        left.bytes,
+        left.objects,
+        left.dumps.len(),
+        left.segment_bytes
+    );
+    session.lock().await.unwrap();
+    let mut objects = Vec::new();
+    for name in cloud.names("").await {
+        let bytes = cloud::CloudBackend::get(&cloud.inner, &name).await.unwrap().unwrap().0;
+        objects.push((name, bytes));
+    }
+    let new = Device::new(&cloud, 1_000_000_000 + 61 * DAY);
+    new.wallet.restore(&crate::common::root(), |_| ()).await.unwrap();
+    let session = new.wallet.unlock(&crate::common::root()).await.unwrap();
+    let mut points = BTreeMap::new();
+    live(&new, &session, 62..140, &mut points).await;
+    session.poll_backups().await.unwrap();
+    assert!(cloud.deletes.load(Ordering::SeqCst) > 30, "its own old objects go");
+    for (name, bytes) in objects {
+        let now = cloud::CloudBackend::get(&cloud.inner, &name).await.unwrap();
+        assert!(now.is_some_and(|(now, _)| now == bytes), "{name}");
+    }
+    let listed = session.list_backups().await.unwrap();
+    let still = listed.chains.iter().find(|chain| chain.writer == writer).unwrap();
+    assert_eq!((still.bytes, still.objects), (left.bytes, left.objects));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_goes_before_its_grace() {
     let cloud = Watched::new();
     let device = Device::with(&cloud, 1_000_000_000, |settings| {

@@ -1,7 +1,10 @@
 //! `backup`: put changes into the clouds, and see what is there.
 
+mod listing;
+
 use wallet_persistence::{
-    BackupListing, BackupReport, DumpKind, DumpReport, PollReport, RejoinReport, Status,
+    BackupReport, DumpKind, DumpReport, PollReport, RejoinReport, Status, VerifiedBy,
+    VerifiedRestore,
 };
 
 use super::Context;
@@ -45,12 +48,7 @@ pub(super) async fn run(context: &Context, command: Backup) -> Result<()> {
                 let status = session.status()?;
                 context.out.result(&status, || described(&status))
             }
-            Backup::List => {
-                let progress = Progress::spinner("asking the clouds");
-                let listing = session.list_backups().await?;
-                drop(progress);
-                context.out.result(&listing, || listed(&listing))
-            }
+            Backup::List { points } => listing::run(context, session, points).await,
         })
         .await
 }
@@ -150,6 +148,11 @@ fn described(status: &Status) -> String {
     rows.extend(status.clouds.iter().map(|url| row([&"cloud", url])));
     let last = status.last_backup.map_or_else(|| "never".to_owned(), time::with_age);
     rows.push(row([&"last backup", &last]));
+    let verified = match &status.last_verified {
+        None => "never: \"strongroom verify --cloud\" does it".to_owned(),
+        Some(verified) => described_restore(verified, status),
+    };
+    rows.push(row([&"last verified restore", &verified]));
     let waiting = match status.lag_age_ms {
         None if status.lag_records == 0 => "nothing, everything is in the cloud".to_owned(),
         age => format!(
@@ -160,21 +163,26 @@ fn described(status: &Status) -> String {
         ),
     };
     rows.push(row([&"not in the cloud yet", &waiting]));
+    if status.dump_needed {
+        rows.push(row([&"next backup", &"a full dump: the clouds lag too far for anything less"]));
+    }
     table(&rows)
 }
 
-fn listed(listing: &BackupListing) -> String {
-    if listing.heads.is_empty() {
-        return "no restore points".to_owned();
-    }
-    let mut points = vec![row([&"RESTORE POINT", &"DEVICE", &"CHANGES UP TO"])];
-    for head in &listing.heads {
-        let device = if head.mine { "this one" } else { head.writer.as_str() };
-        points.push(row([&time::with_age(head.time), &device, &head.sequence]));
-    }
-    let mut objects = vec![row([&"OBJECTS", &"COUNT", &"BYTES"])];
-    for class in &listing.objects {
-        objects.push(row([&class.class, &class.objects, &bytes(class.bytes)]));
-    }
-    format!("{}\n\n{}", table(&points), table(&objects))
+fn described_restore(verified: &VerifiedRestore, status: &Status) -> String {
+    let by = match verified.by {
+        VerifiedBy::Restore => "this device was restored",
+        _ => "every object was read and compared with this device",
+    };
+    let whose = match verified.writer == status.writer {
+        true => String::new(),
+        false => format!(" of device {}", verified.writer),
+    };
+    format!(
+        "{}: {by}, up to change {}{whose}, in {} of {} clouds",
+        time::with_age(verified.time),
+        verified.sequence,
+        verified.clouds,
+        verified.clouds_asked
+    )
 }
