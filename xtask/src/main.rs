@@ -13,6 +13,7 @@ mod kill_loop;
 mod metadata;
 mod reader;
 mod run;
+mod servers;
 mod simulate;
 mod test_all;
 mod tidy;
@@ -40,6 +41,8 @@ The checks of this repository, the same at home and in CI.
                                    two devices and two clouds that crash, fail and lie, by N schedules
                                    (20,000); with a seed alone that one, and all that happens in it
   cargo xtask reader               reads a backup with the script written from the format pages
+  cargo xtask servers [wait]       installs and starts servers of clouds on this machine and runs the
+                                   conformance suite against them; with `wait` only starts them
   cargo xtask kill-loop [--rounds N]
                                    kills the released program N times (200) during an import
 
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
         ["crash", options @ ..] => report(crash::run(options)),
         ["simulate", options @ ..] => report(simulate::run(options)),
+        ["servers", options @ ..] => report(servers::with(options)),
         ["kernels", options @ ..] => report(kernels::with(options)),
         [kernels::INSIDE, program, rounds, seed] => report(kernels::inside(program, rounds, seed)),
         ["bench", name, options @ ..] if bench::is_one(name) => bench::run(name, options),

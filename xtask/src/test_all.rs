@@ -12,12 +12,13 @@ use report::{Report, Stop};
 use crate::{
     kernels, reader,
     run::{Step, Stream},
-    tidy,
+    servers, tidy,
     tools::Tool,
 };
 
 /// All crates but those with peers, which nobody should compile without asking for them.
-const OURS: [&str; 5] = ["--workspace", "--exclude", "kv-bench", "--exclude", "kv-fs-compat"];
+pub(crate) const OURS: [&str; 5] =
+    ["--workspace", "--exclude", "kv-bench", "--exclude", "kv-fs-compat"];
 
 /// What the sections share.
 struct Context {
@@ -38,6 +39,7 @@ const SECTIONS: [(&str, bool, Section); 15] = [
     ("reader", false, |_| in_another_language()),
     ("beside LDK", true, suites::run_beside_ldk),
     ("beside bdk", true, suites::run_beside_bdk),
+    ("servers", true, on_servers),
     ("kernels", true, on_kernels),
     ("each crate alone", true, |_| alone::run()),
     ("other systems", true, |_| targets::run()),
@@ -101,6 +103,15 @@ fn on_kernels(_: &mut Context) -> Result<(), Stop> {
         Some(why) => Err(Stop::Skipped(why)),
         None => Ok(kernels::run(kernels::Size::SHORT, None)?),
     }
+}
+
+/// The conformance suite of clouds against real servers.
+fn on_servers(_: &mut Context) -> Result<(), Stop> {
+    if let Some(why) = servers::why_not() {
+        return Err(Stop::Skipped(why));
+    }
+    let left_out = servers::run()?;
+    if left_out.is_empty() { Ok(()) } else { Err(Stop::Skipped(left_out.join("; "))) }
 }
 
 /// The format pages are enough to write a reader: a script made from them alone reads a backup.

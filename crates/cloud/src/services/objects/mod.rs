@@ -5,14 +5,20 @@
 mod connect;
 mod error;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use backup::ObjectName;
 use bytes::Bytes;
 pub(super) use connect::Connector;
 pub(super) use error::of_settings;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{
     ObjectStore, ObjectStoreExt, PutOptions, UpdateVersion,
     path::{Path, PathPart},
@@ -30,6 +36,8 @@ pub(super) struct Objects {
     prefix: Vec<String>,
     tags: Tags,
     largest_object: u64,
+    /// Whether listings are in the order of the bytes of names, as far as was seen.
+    lists_by_bytes: AtomicBool,
 }
 
 /// What the service compares when it replaces an object.
@@ -50,7 +58,8 @@ impl Objects {
         tags: Tags,
         largest_object: u64,
     ) -> Arc<dyn CloudBackend> {
-        Arc::new(Self { store: Arc::new(store), prefix, tags, largest_object })
+        let (store, lists_by_bytes) = (Arc::new(store), AtomicBool::new(true));
+        Arc::new(Self { store, prefix, tags, largest_object, lists_by_bytes })
     }
 
     fn path(&self, name: &ObjectName) -> Path {
@@ -64,6 +73,40 @@ impl Objects {
         let parts: Vec<String> =
             path.prefix_match(&root)?.map(|part| part.as_ref().to_owned()).collect();
         ObjectName::new(&parts.join("/")).ok()
+    }
+
+    /// What the service lists after a name, in its own order.
+    async fn page(
+        &self,
+        prefix: &ObjectName,
+        after: Option<&ObjectName>,
+    ) -> Result<Vec<ObjectMeta>> {
+        let below = self.path(prefix);
+        let objects = match after {
+            // Else the service would begin before the prefix, or not understand us.
+            Some(after) if after > prefix => {
+                self.store.list_with_offset(Some(&below), &self.path(after))
+            }
+            _ => self.store.list(Some(&below)),
+        };
+        self.select(objects, prefix, after, Some(PAGE_LIMIT)).await
+    }
+
+    /// Our own objects among these, as they come.
+    async fn select(
+        &self,
+        objects: BoxStream<'static, object_store::Result<object_store::ObjectMeta>>,
+        prefix: &ObjectName,
+        after: Option<&ObjectName>,
+        limit: Option<usize>,
+    ) -> Result<Vec<ObjectMeta>> {
+        let named = objects.try_filter_map(|meta| {
+            let name = self.name(&meta.location);
+            let wanted = name.filter(|n| n.is_below(prefix) && after.is_none_or(|after| n > after));
+            std::future::ready(Ok(wanted.map(|name| ObjectMeta { name, size: meta.size })))
+        });
+        let page = named.take(limit.unwrap_or(usize::MAX)).try_collect().await;
+        page.map_err(|e| error::about(e, prefix))
     }
 
     fn tag(&self, e_tag: Option<String>, version: Option<String>) -> Result<Tag> {
@@ -133,29 +176,18 @@ impl CloudBackend for Objects {
         prefix: &ObjectName,
         after: Option<&ObjectName>,
     ) -> Result<Vec<ObjectMeta>> {
-        let below = self.path(prefix);
-        let objects = match after {
-            // Else the service would begin before the prefix, or not understand us.
-            Some(after) if after > prefix => {
-                self.store.list_with_offset(Some(&below), &self.path(after))
-            }
-            _ => self.store.list(Some(&below)),
-        };
-        let page: Vec<object_store::ObjectMeta> = objects
-            .try_filter(|meta| {
-                let name = self.name(&meta.location);
-                let wanted = name
-                    .is_some_and(|n| n.is_below(prefix) && after.is_none_or(|after| n > *after));
-                std::future::ready(wanted)
-            })
-            .take(PAGE_LIMIT)
-            .try_collect()
-            .await
-            .map_err(|e| error::about(e, prefix))?;
-        let named = |meta: object_store::ObjectMeta| {
-            Some(ObjectMeta { name: self.name(&meta.location)?, size: meta.size })
-        };
-        Ok(page.into_iter().filter_map(named).collect())
+        let page = self.page(prefix, after).await?;
+        if self.lists_by_bytes.load(Ordering::Relaxed) && page.is_sorted_by(|a, b| a.name < b.name)
+        {
+            return Ok(page);
+        }
+        // This server lists folder by folder, and then its idea of what comes after a name is not
+        // ours. So everything is listed, and put in order here.
+        self.lists_by_bytes.store(false, Ordering::Relaxed);
+        let mut all =
+            self.select(self.store.list(Some(&self.path(prefix))), prefix, after, None).await?;
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<()> {

@@ -100,12 +100,25 @@ impl WebDav {
     /// Only if what is there has this hash, as far as the server can tell at all: it compares the
     /// ETag, and not every server does.
     async fn replace(&self, name: &ObjectName, bytes: &Bytes, tag: &Tag) -> Result<bool, Failure> {
-        let Some(found) = self.client.get(&self.path(name)).await? else { return Ok(false) };
-        if Tag::of(&found.bytes) != *tag {
-            return Ok(false);
+        let path = self.path(name);
+        let Some(etag) = self.etag_if(&path, tag).await? else { return Ok(false) };
+        if let Some(etag) = etag
+            && self.put_over(name, bytes, &Over::ETag(etag)).await?
+        {
+            return Ok(true);
         }
-        let over = found.etag.map_or(Over::Anything, Over::ETag);
-        self.put_over(name, bytes, &over).await
+        // There is no ETag, or somebody was faster, or the server understands no such condition and
+        // refuses each. If nothing has changed, it is the last; then our own look is all there is.
+        match self.etag_if(&path, tag).await? {
+            Some(_) => self.put_over(name, bytes, &Over::Anything).await,
+            None => Ok(false),
+        }
+    }
+
+    /// The ETag of a file that has this hash; `None` if it has another, or is not there.
+    async fn etag_if(&self, path: &[String], tag: &Tag) -> Result<Option<Option<String>>, Failure> {
+        let found = self.client.get(path).await?;
+        Ok(found.filter(|found| Tag::of(&found.bytes) == *tag).map(|found| found.etag))
     }
 
     /// Makes a folder and those it lies in.

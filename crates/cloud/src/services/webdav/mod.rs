@@ -4,7 +4,7 @@
 //! [`DirCloud`](crate::DirCloud), so that a synced copy of the folder is a cloud, too.
 //! No server can be trusted to write a file at once and whole, or to honour a condition on `PUT`.
 //! So each put goes to a new file first and is then moved to its place: `MOVE` with `Overwrite: F`
-//! has one winner almost everywhere.
+//! has one winner on most servers.
 
 mod backend;
 mod client;

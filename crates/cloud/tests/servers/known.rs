@@ -1,0 +1,82 @@
+//! The servers, and which laws each is known not to keep.
+
+/// A server that `cargo xtask servers` may start.
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    exceptions: &'static [(&'static str, Outcome)],
+}
+
+/// What becomes of a law.
+#[derive(Clone, Copy)]
+pub(crate) enum Outcome {
+    Holds,
+    /// The server breaks it, always; a test says when it no longer does.
+    Breaks(&'static str),
+    /// The server breaks it, sometimes: nothing can be tested.
+    Varies(#[expect(dead_code, reason = "for the reader")] &'static str),
+}
+
+impl Kind {
+    pub(crate) fn expected(&self, law: &str) -> Outcome {
+        let exception = self.exceptions.iter().find(|(l, _)| *l == law);
+        exception.map_or(Outcome::Holds, |(_, outcome)| *outcome)
+    }
+}
+
+pub(crate) const SERVERS: &[Kind] = &[
+    Kind {
+        name: "moto",
+        exceptions: &[
+            ("law_1_whole", Outcome::Varies("500 for an object that is just being replaced")),
+            ("wrong_credentials_are_told", Outcome::Breaks("it takes any key")),
+        ],
+    },
+    Kind {
+        name: "seaweedfs",
+        exceptions: &[(
+            "a_missing_bucket_is_not_an_empty_one",
+            Outcome::Breaks("it takes every bucket for one that is there"),
+        )],
+    },
+    Kind {
+        name: "s3rver",
+        exceptions: &[
+            ("law_1_whole", Outcome::Varies("an object is absent while it is replaced")),
+            ("law_4_one_creator_wins", Outcome::Breaks("it ignores If-None-Match")),
+            ("law_5_one_replacer_wins", Outcome::Breaks("it ignores If-Match")),
+            ("law_5_a_refused_put_changes_nothing", Outcome::Breaks("it refuses no put")),
+            ("a_lost_answer_is_harmless", Outcome::Breaks("a second creation is not refused")),
+            (
+                "a_broken_line_leaves_nothing_half",
+                Outcome::Varies("it keeps what came before the line broke"),
+            ),
+            ("wrong_credentials_are_told", Outcome::Breaks("it lets everybody read")),
+        ],
+    },
+    Kind {
+        name: "azurite",
+        exceptions: &[
+            // One wins, but what is read may be bytes of another object: its file of all objects
+            // is mixed up by uploads that broke off elsewhere.
+            ("law_4_one_creator_wins", Outcome::Varies("it mixes objects up")),
+            ("law_5_one_replacer_wins", Outcome::Varies("it mixes objects up")),
+            ("a_broken_line_leaves_nothing_half", Outcome::Varies("it mixes objects up")),
+        ],
+    },
+    Kind {
+        name: "wsgidav",
+        exceptions: &[
+            ("law_1_whole", Outcome::Varies("it deletes before it moves over a file")),
+            ("law_4_one_creator_wins", Outcome::Varies("it looks and moves in two steps")),
+            ("law_5_one_replacer_wins", Outcome::Varies("it looks and moves in two steps")),
+        ],
+    },
+    Kind {
+        name: "rclone",
+        exceptions: &[
+            ("law_1_whole", Outcome::Varies("it deletes before it moves over a file")),
+            ("law_4_one_creator_wins", Outcome::Varies("it looks and moves in two steps")),
+            ("law_5_one_replacer_wins", Outcome::Varies("it knows no ETag as a condition")),
+        ],
+    },
+];
