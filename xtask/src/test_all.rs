@@ -30,7 +30,7 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 15] = [
+const SECTIONS: [(&str, bool, Section); 16] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
