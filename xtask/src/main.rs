@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod ceramic_node;
 mod crash;
 mod kernels;
 mod kill_loop;
@@ -40,6 +41,8 @@ The checks of this repository, the same at home and in CI.
   cargo xtask simulate [--schedules N] [--seed S]
                                    two devices and two clouds that crash, fail and lie, by N schedules
                                    (20,000); with a seed alone that one, and all that happens in it
+  cargo xtask ceramic-node         installs the Ceramic node that tests run against into target/;
+                                   test-all does it, too
   cargo xtask reader               reads a backup with the script written from the format pages
   cargo xtask servers [wait]       installs and starts servers of clouds on this machine and runs the
                                    conformance suite against them; with `wait` only starts them
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         ["test-all", "--quick"] => test_all::run(true),
         ["tidy"] => report(tidy::run()),
         ["golden"] => report(tidy::freeze()),
+        ["ceramic-node"] => report(ceramic_node::why_not().map_or_else(ceramic_node::install, Err)),
         ["reader"] => report(reader::why_not().map_or_else(reader::run, Err)),
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),

@@ -10,7 +10,7 @@ use std::{env, time::Instant};
 use report::{Report, Stop};
 
 use crate::{
-    kernels, reader,
+    ceramic_node, kernels, reader,
     run::{Step, Stream},
     servers, tidy,
     tools::Tool,
@@ -30,10 +30,11 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 16] = [
+const SECTIONS: [(&str, bool, Section); 17] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
+    ("ceramic node", false, |_| install_ceramic_node()),
     ("tests", false, suites::run),
     ("doc tests", false, suites::run_doc_tests),
     ("reader", false, |_| in_another_language()),
@@ -112,6 +113,14 @@ fn on_servers(_: &mut Context) -> Result<(), Stop> {
     }
     let left_out = servers::run()?;
     if left_out.is_empty() { Ok(()) } else { Err(Stop::Skipped(left_out.join("; "))) }
+}
+
+/// Without it the tests against a real Ceramic node are not there.
+fn install_ceramic_node() -> Result<(), Stop> {
+    match ceramic_node::why_not() {
+        Some(why) => Err(Stop::Skipped(why)),
+        None => Ok(ceramic_node::install()?),
+    }
 }
 
 /// The format pages are enough to write a reader: a script made from them alone reads a backup.

@@ -22,9 +22,35 @@ use crate::{CloudError, Result, error::boxed};
 pub struct Access {
     /// Where passwords and keys come from.
     pub secrets: Secrets,
+    /// Who writes, for the services where that is a key instead of an account.
+    pub identity: Option<CloudIdentity>,
     /// How HTTP is spoken, for the services that do.
     #[cfg(feature = "http")]
     pub http: crate::HttpSettings,
+}
+
+/// The secret from which a wallet's identity in a cloud follows. Clones share it; it is wiped when
+/// the last one is dropped, and shown to nobody.
+#[derive(Clone)]
+pub struct CloudIdentity(Arc<Zeroizing<[u8; 32]>>);
+
+impl CloudIdentity {
+    /// Takes a copy of the secret.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self(Arc::new(Zeroizing::new(*secret)))
+    }
+
+    /// The secret itself.
+    #[cfg(feature = "ceramic")]
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CloudIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CloudIdentity")
+    }
 }
 
 /// Where the passwords and keys of clouds come from: from variables, by default those of the

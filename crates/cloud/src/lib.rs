@@ -21,7 +21,7 @@ mod services;
 pub mod testing;
 mod url;
 
-pub use access::{Access, Secrets};
+pub use access::{Access, CloudIdentity, Secrets};
 pub use backend::{CloudBackend, Limits, ObjectMeta, PutMode, Tag};
 pub use backup::{BadObjectName, ObjectName, Sealed};
 pub use dir::DirCloud;
@@ -32,6 +32,8 @@ pub use http::HttpSettings;
 pub use mem::MemCloud;
 pub use repository::{PutOutcome, poll_backups, put_backup};
 pub use retry::{RetrySettings, Retrying};
+#[cfg(feature = "ceramic")]
+pub use services::CeramicCloud;
 pub use url::{
     BadCloudUrl, CloudUrl, open_cloud, open_cloud_with, open_existing_cloud,
     open_existing_cloud_with,

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use backup::{NotYetReplicated, ObjectRef};
-use cloud::{CloudBackend, CloudUrl, RetrySettings, Retrying};
+use cloud::{Access, CloudBackend, CloudIdentity, CloudUrl, RetrySettings, Retrying};
 use kv_core::{KvStore, Timestamp};
 use records::{KeyRange, Query};
 use tokio::{
@@ -365,7 +365,10 @@ impl Inner {
     pub(crate) async fn clouds(&self) -> Result<&[Arc<dyn CloudBackend>]> {
         let clouds = self
             .clouds
-            .get_or_try_init(|| async { open_clouds(&self.given, &self.tower.cloud_urls()?).await })
+            .get_or_try_init(|| async {
+                let access = access(&self.tower.sealed.keys()?);
+                open_clouds(&self.given, &self.tower.cloud_urls()?, &access).await
+            })
             .await?;
         Ok(clouds)
     }
@@ -450,14 +453,23 @@ impl Inner {
 /// How long to wait after a failed dump, in milliseconds.
 const UPKEEP_PATIENCE: u64 = 10 * 60 * 1000;
 
+/// How a wallet reaches its clouds: with the secrets of the environment, and with its own identity
+/// where that takes the place of an account.
+pub(crate) fn access(keys: &vault::Keys) -> Access {
+    let mut access = Access::default();
+    access.identity = Some(CloudIdentity::new(keys.cloud_identity()));
+    access
+}
+
 /// The given clouds and those at the addresses, each with retries.
 pub(crate) async fn open_clouds(
     given: &[Arc<dyn CloudBackend>],
     urls: &[CloudUrl],
+    access: &Access,
 ) -> Result<Vec<Arc<dyn CloudBackend>>> {
     let mut clouds = given.to_vec();
     for url in urls {
-        clouds.push(cloud::open_cloud(url).await?);
+        clouds.push(cloud::open_cloud_with(url, access).await?);
     }
     Ok(with_retries(clouds))
 }
@@ -466,11 +478,12 @@ pub(crate) async fn open_clouds(
 pub(crate) async fn open_existing_clouds(
     given: &[Arc<dyn CloudBackend>],
     urls: &[CloudUrl],
+    access: &Access,
 ) -> Result<Vec<Arc<dyn CloudBackend>>> {
     let mut clouds = given.to_vec();
     let mut failure = None;
     for url in urls {
-        match cloud::open_existing_cloud(url).await {
+        match cloud::open_existing_cloud_with(url, access).await {
             Ok(cloud) => clouds.push(cloud),
             Err(error) => failure = Some(error),
         }

@@ -10,7 +10,7 @@ use crate::{
     builder::{Parts, Place},
     folder::{self, NewFolder},
     moved, restore,
-    session::{open_clouds, open_existing_clouds},
+    session::{access, open_clouds, open_existing_clouds},
     tower::Tower,
 };
 
@@ -103,8 +103,9 @@ impl WalletPersistence {
 
     /// Whether one of the clouds holds a backup made with this key. Asks every cloud.
     pub async fn has_backup(&self, root: &RootSecret) -> Result<bool, Error> {
-        let sealer = backup::ObjectSealer::new(vault::Keys::derive(root));
-        for cloud in open_clouds(&self.parts.clouds, &self.parts.cloud_urls).await? {
+        let keys = vault::Keys::derive(root);
+        let (access, sealer) = (access(&keys), backup::ObjectSealer::new(keys));
+        for cloud in open_clouds(&self.parts.clouds, &self.parts.cloud_urls, &access).await? {
             let heads = backup::class_prefix(&sealer.tag(), backup::Class::Head);
             if !cloud::poll_backups(&*cloud, &heads).await?.is_empty() {
                 return Ok(true);
@@ -136,8 +137,10 @@ impl WalletPersistence {
         at: RestoreAt,
         progress: impl FnMut(RestoreProgress) + Send,
     ) -> Result<RestoreReport, UnlockError> {
-        let clouds = open_existing_clouds(&self.parts.clouds, &self.parts.cloud_urls).await?;
-        let sealer = backup::ObjectSealer::new(vault::Keys::derive(root));
+        let keys = vault::Keys::derive(root);
+        let (access, sealer) = (access(&keys), backup::ObjectSealer::new(keys));
+        let Parts { clouds, cloud_urls, .. } = &self.parts;
+        let clouds = open_existing_clouds(clouds, cloud_urls, &access).await?;
         let new = match &self.parts.place {
             Place::Folder(path) => {
                 Some(NewFolder::begin_restore(path, &sealer.tag(), self.parts.kind)?)

@@ -7,6 +7,8 @@
 
 #[cfg(feature = "azure")]
 mod azure;
+#[cfg(feature = "ceramic")]
+mod ceramic;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(feature = "object-store")]
@@ -17,6 +19,9 @@ mod s3;
 mod webdav;
 
 use std::{pin::Pin, sync::Arc};
+
+#[cfg(feature = "ceramic")]
+pub use ceramic::CeramicCloud;
 
 use crate::{Access, BadCloudUrl, CloudBackend, Result, address::Address};
 
@@ -46,4 +51,6 @@ pub(crate) const ALL: &[Service] = &[
     azure::SERVICE,
     #[cfg(feature = "webdav")]
     webdav::SERVICE,
+    #[cfg(feature = "ceramic")]
+    ceramic::SERVICE,
 ];

@@ -3,6 +3,8 @@
 //!
 //! A cloud provides a [`Testbed`] and calls [`crate::conformance!`]; it then runs one test per law.
 
+#[cfg(feature = "ceramic")]
+mod ceramic_node;
 pub mod conformance;
 mod fake;
 mod flaky;
@@ -12,6 +14,8 @@ mod line;
 
 use std::{io, net, sync::Arc};
 
+#[cfg(feature = "ceramic")]
+pub use ceramic_node::CeramicNode;
 pub use fake::{FakeAnswer, FakeRequest, FakeServer};
 pub use flaky::{Failure, FlakyCloud, Weather};
 pub use hostile::{Call, Deed, Fault, HostileCloud, Lie, Malice, Temper};
