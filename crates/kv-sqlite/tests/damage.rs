@@ -202,3 +202,29 @@ fn other_files_are_refused_and_left_alone() {
     assert_eq!(fs::read(&file).unwrap(), before);
     assert!(!SqliteStore::exists(&file).unwrap());
 }
+
+/// A name that became another valid one, in the table or in its index.
+#[test]
+fn a_changed_name_is_noticed_wherever_it_stands() {
+    let dir = TempDir::new().unwrap();
+    let store = SqliteStore::open(&file_in(dir.path()), small()).unwrap();
+    let truth = fill(&store);
+    store.close().unwrap();
+    drop(store);
+    let good = fs::read(file_in(dir.path())).unwrap();
+    let names: Vec<_> = truth.values.keys().map(|(_, key)| key.as_str().to_owned()).collect();
+    let mut changed = 0;
+    for name in names.iter().step_by(4) {
+        let found = good.windows(name.len()).enumerate();
+        for (at, _) in found.filter(|(_, window)| *window == name.as_bytes()) {
+            let mut bytes = good.clone();
+            bytes[at + name.len() - 1] ^= 1;
+            let dir = TempDir::new().unwrap();
+            fs::write(file_in(dir.path()), bytes).unwrap();
+            // What stands in unused space of a page changes nothing.
+            let what = format!("{name} at {at}");
+            changed += u32::from(nothing_false_is_answered(&file_in(dir.path()), &truth, &what));
+        }
+    }
+    assert!(changed as usize >= names.len() / 4 * 2, "only {changed} changes were noticed");
+}
