@@ -52,6 +52,22 @@ pub(crate) fn value(number: usize, version: u64) -> Vec<u8> {
     json.into_bytes()
 }
 
+/// How many bytes a large value has.
+pub(crate) const LARGE: usize = 32 << 10;
+
+/// A value as large as the state of a channel: as that is, of keys and signatures for the most part.
+pub(crate) fn large_value(number: usize) -> Vec<u8> {
+    let mut random = Random::seeded(number as u64);
+    let mut value = Vec::with_capacity(LARGE);
+    while value.len() < LARGE {
+        value.extend_from_slice(&words::<12>(&mut random));
+        // Counters, amounts and lengths between them.
+        value.extend_from_slice(&[0; 32]);
+    }
+    value.truncate(LARGE);
+    value
+}
+
 /// Batches of the first `count` records, each value made by `frame` into what is stored.
 pub(crate) fn batches(
     count: usize,

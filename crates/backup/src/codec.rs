@@ -47,6 +47,16 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(
     }
 }
 
+/// Decodes the first thing in `bytes`; also what follows it.
+pub(crate) fn decode_first<'a, T: Deserialize<'a>>(
+    what: &'static str,
+    bytes: &'a [u8],
+) -> Result<(T, &'a [u8]), DecodeError> {
+    let decoded = bincode::serde::borrow_decode_from_slice(bytes, CONFIG);
+    let (value, read) = decoded.map_err(|source| DecodeError { what, source: Some(source) })?;
+    Ok((value, bytes.get(read..).unwrap_or_default()))
+}
+
 pub(crate) fn encode_small(value: &impl Serialize) -> Vec<u8> {
     bincode::serde::encode_to_vec(value, SMALL).unwrap_or_default()
 }

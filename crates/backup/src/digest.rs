@@ -6,7 +6,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::{Content, Entry, Error, Result, codec};
+use crate::{Entry, Error, Result, codec};
 
 /// The sum, the live entries, the bytes of their values.
 pub(crate) type DigestSum = ([u8; 32], u64, u64);
@@ -36,21 +36,19 @@ impl EntryDigest {
 
     /// Adds one entry (or one piece of a large one).
     pub fn add(&mut self, entry: &Entry) {
-        self.buffer.clear();
-        codec::encode_into(entry, &mut self.buffer);
-        let mac = self.mac.clone().chain_update(&self.buffer).finalize().into_bytes();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        codec::encode_into(entry, &mut buffer);
+        self.add_encoded(&buffer, entry.content.counts());
+        self.buffer = buffer;
+    }
+
+    /// As [`EntryDigest::add`], of an entry that is encoded already, and what it counts.
+    pub(crate) fn add_encoded(&mut self, encoded: &[u8], (entries, bytes): (u64, u64)) {
+        let mac = self.mac.clone().chain_update(encoded).finalize().into_bytes();
         plus(&mut self.sum, &mac.into());
-        match &entry.content {
-            Content::Value(value) => {
-                (self.entries, self.bytes) = (self.entries + 1, self.bytes + value.len() as u64)
-            }
-            Content::Piece { offset, total, bytes } => {
-                let end = offset.saturating_add(bytes.len() as u64);
-                self.entries += u64::from(end == *total);
-                self.bytes += bytes.len() as u64;
-            }
-            Content::Removed(_) => {}
-        }
+        self.entries += entries;
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// Adds all that was folded into `other`, under the same key: several threads each fold their part.

@@ -111,8 +111,13 @@ impl EntryName {
     /// The validated place; [`Error::Corrupt`] if no version writes such a name.
     pub fn place(&self) -> Result<(Namespace, Key)> {
         let namespace = Namespace::any(&self.primary, &self.secondary);
-        let place = namespace.and_then(|ns| Ok((ns, Key::new(&self.key)?)));
-        place.map_err(|e| Error::corrupt(STORE, e))
+        let namespace = namespace.map_err(|e| Error::corrupt(STORE, e))?;
+        Ok((namespace, self.checked_key()?))
+    }
+
+    /// The key of that place.
+    pub(crate) fn checked_key(&self) -> Result<Key> {
+        Key::new(&self.key).map_err(|e| Error::corrupt(STORE, e))
     }
 }
 

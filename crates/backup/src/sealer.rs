@@ -58,8 +58,17 @@ impl ObjectSealer {
         body: &impl Body,
     ) -> Result<(ObjectRef, Sealed)> {
         check_class(body, &id)?;
-        let plain = codec::encode(body);
-        let packed = pack(&plain).ok_or(Error::TooLarge)?;
+        self.seal_encoded(id, previous, &codec::encode(body))
+    }
+
+    /// As [`ObjectSealer::seal`], of a body of the class of `id` that is encoded already.
+    pub(crate) fn seal_encoded(
+        &self,
+        id: ObjectId,
+        previous: ObjectHash,
+        plain: &[u8],
+    ) -> Result<(ObjectRef, Sealed)> {
+        let packed = pack(plain).ok_or(Error::TooLarge)?;
         let keys = self.keys()?;
         let sealed = vault::seal(keys.backup_content(), &aad(&keys, &id, previous), &packed)
             .map_err(seal_error)?;
@@ -75,6 +84,20 @@ impl ObjectSealer {
         previous: ObjectHash,
         sealed: &Bytes,
     ) -> Result<T> {
+        let plain = self.open_encoded(object, previous, sealed)?;
+        let damaged = |_| Error::Damaged { name: object.name(&self.tag()) };
+        let body = codec::decode("object", &plain).map_err(damaged)?;
+        check_class(&body, &object.id)?;
+        Ok(body)
+    }
+
+    /// As [`ObjectSealer::open`], without decoding the body.
+    pub(crate) fn open_encoded(
+        &self,
+        object: &ObjectRef,
+        previous: ObjectHash,
+        sealed: &Bytes,
+    ) -> Result<Vec<u8>> {
         let name = || object.name(&self.tag());
         if ObjectHash::of(sealed) != object.hash {
             return Err(Error::Damaged { name: name() });
@@ -82,10 +105,7 @@ impl ObjectSealer {
         let keys = self.keys()?;
         let packed = vault::open(keys.backup_content(), &aad(&keys, &object.id, previous), sealed)
             .map_err(|e| open_error(e, name()))?;
-        let plain = unpack(&packed).ok_or_else(|| Error::Damaged { name: name() })?;
-        let body = codec::decode("object", &plain).map_err(|_| Error::Damaged { name: name() })?;
-        check_class(&body, &object.id)?;
-        Ok(body)
+        unpack(&packed).ok_or_else(|| Error::Damaged { name: name() })
     }
 
     /// Seals the one object of a kind, which is replaced and therefore has a fixed name.

@@ -34,6 +34,77 @@ pub enum Content {
     Removed(Option<Stamp>),
 }
 
+/// A [`Content`] that is only looked at, where it was decoded.
+#[derive(Debug, Deserialize)]
+pub(crate) enum ContentRef<'a> {
+    Value(&'a [u8]),
+    Piece { offset: u64, total: u64, bytes: &'a [u8] },
+    Removed(Option<Stamp>),
+}
+
+/// An [`Entry`] that is only looked at.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EntryRef<'a> {
+    #[serde(borrow)]
+    pub(crate) name: NameRef<'a>,
+    #[serde(borrow)]
+    pub(crate) content: ContentRef<'a>,
+}
+
+/// An [`EntryName`] that is only looked at.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NameRef<'a> {
+    primary: &'a str,
+    secondary: &'a str,
+    key: &'a str,
+}
+
+impl NameRef<'_> {
+    pub(crate) fn to_owned(&self) -> EntryName {
+        EntryName {
+            primary: self.primary.to_owned(),
+            secondary: self.secondary.to_owned(),
+            key: self.key.to_owned(),
+        }
+    }
+}
+
+impl ContentRef<'_> {
+    pub(crate) fn to_owned(&self) -> Content {
+        match self {
+            Self::Value(value) => Content::Value(value.to_vec()),
+            Self::Piece { offset, total, bytes } => {
+                Content::Piece { offset: *offset, total: *total, bytes: bytes.to_vec() }
+            }
+            Self::Removed(stamp) => Content::Removed(*stamp),
+        }
+    }
+
+    /// As [`Content::counts`].
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        match self {
+            Self::Value(value) => (1, value.len() as u64),
+            Self::Piece { offset, total, bytes } => piece_counts(*offset, *total, bytes.len()),
+            Self::Removed(_) => (0, 0),
+        }
+    }
+}
+
+impl Content {
+    /// How many live entries it completes, and how many bytes of values it holds.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        match self {
+            Self::Value(value) => (1, value.len() as u64),
+            Self::Piece { offset, total, bytes } => piece_counts(*offset, *total, bytes.len()),
+            Self::Removed(_) => (0, 0),
+        }
+    }
+}
+
+fn piece_counts(offset: u64, total: u64, len: usize) -> (u64, u64) {
+    (u64::from(offset.saturating_add(len as u64) == total), len as u64)
+}
+
 impl Entry {
     /// Whether nothing of this entry follows: true but for all pieces except the last.
     pub(crate) fn is_last_piece(&self) -> bool {

@@ -1,6 +1,11 @@
 //! Validated names: namespaces and keys.
 
-use std::{fmt, sync::Arc};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 /// The longest primary namespace, secondary namespace or key, in characters (and bytes: names are ASCII).
 pub const MAX_NAME_LEN: usize = 120;
@@ -10,7 +15,7 @@ pub const MAX_NAME_LEN: usize = 120;
 /// The rules are those of LDK's `KVStore`, so that any LDK data fits: characters from
 /// `A-Z a-z 0-9 _ -`, at most [`MAX_NAME_LEN`] of them, and an empty primary namespace forces an
 /// empty secondary one. Ordered by primary, then secondary, bytewise.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Eq)]
 pub struct Namespace {
     primary: Arc<str>,
     secondary: Arc<str>,
@@ -133,9 +138,42 @@ impl Key {
     }
 }
 
+// Clones share their texts, and most comparisons are of clones: those need not look at the texts.
+
+impl PartialEq for Namespace {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Hash for Namespace {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.primary, &self.secondary).hash(state);
+    }
+}
+
+impl PartialOrd for Namespace {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Namespace {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let text = |a: &Arc<str>, b: &Arc<str>| {
+            if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
+        };
+        let primary = text(&self.primary, &other.primary);
+        primary.then_with(|| text(&self.secondary, &other.secondary))
+    }
+}
+
 fn check(name: &str) -> Result<(), InvalidName> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if let Some(found) = name.chars().find(|c| !allowed(*c)) {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    // Bytes first, since names are ASCII; which character it is matters only to who is told.
+    if !name.bytes().all(allowed)
+        && let Some(found) = name.chars().find(|c| !u8::try_from(*c).is_ok_and(allowed))
+    {
         return Err(InvalidName::Character { found });
     }
     if name.len() > MAX_NAME_LEN {
@@ -181,6 +219,20 @@ mod tests {
         assert_eq!(Namespace::reserved("vault", ""), Err(InvalidName::NotReserved));
         assert!(Namespace::any("~vault", "").is_ok_and(|ns| ns.is_reserved()));
         assert!(Namespace::any("vault", "").is_ok_and(|ns| !ns.is_reserved()));
+    }
+
+    #[test]
+    fn namespaces_sort_as_their_texts_whether_they_share_them_or_not() {
+        let texts = [("", ""), ("a", ""), ("a", "b"), ("a", "c"), ("aa", "b"), ("b", "a")];
+        let make = || texts.map(|(primary, secondary)| Namespace::new(primary, secondary).unwrap());
+        let (first, second) = (make(), make());
+        for (i, a) in first.iter().enumerate() {
+            for (j, b) in second.iter().enumerate() {
+                assert_eq!(a.cmp(b), texts[i].cmp(&texts[j]));
+                assert_eq!(a.cmp(&first[j]), texts[i].cmp(&texts[j]));
+                assert_eq!(a == b, i == j);
+            }
+        }
     }
 
     #[test]

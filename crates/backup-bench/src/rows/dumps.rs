@@ -3,13 +3,14 @@
 use crate::{
     Result,
     bench::Bench,
-    child,
+    child, data,
     grid::Grid,
     results::{Row, Target},
     tasks::{Dumped, Dumps, Task},
 };
 
 const FULL: &str = "full";
+const LARGE: &str = "full, large values";
 const SCATTERED: &str = "1 % scattered";
 const TOGETHER: &str = "1 % together";
 
@@ -30,6 +31,11 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
     for full in &dumps.full {
         push(FULL, full);
     }
+    let (cloud, values) = (bench.place("large-dumps")?, records * data::RECORD / data::LARGE);
+    let large: Vec<Dumped> = child::ask(&Task::LargeDumps { cloud, values, rounds })?;
+    for full in &large {
+        push(LARGE, full);
+    }
     // The ratios are to the full dump just before: first that before the scattered changes, in the
     // next round that before those together.
     let mut ratios = Grid::default();
@@ -42,12 +48,11 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
             ratios.push(who, BYTES, 100.0 * delta.bytes as f64 / full.bytes as f64);
         }
     }
-    let mut verdicts = vec![grid.verdict(
-        "full dump, read back: values per second",
-        Target::AtLeast(150.0),
-        "MB/s",
-        (FULL, SPEED),
-    )];
+    let speed = |what: &str, who| {
+        let name = format!("full dump of {what}, read back: bytes of values per second");
+        grid.verdict(&name, Target::AtLeast(150.0), "MB/s", (who, SPEED))
+    };
+    let mut verdicts = vec![speed("values of 32 KiB", LARGE), speed("records of 300 B", FULL)];
     for who in [SCATTERED, TOGETHER] {
         for (what, target) in [(BYTES, 3.0), (SECONDS, 5.0)] {
             let name = format!("delta dump, {who} changed: {what} of a full one");
@@ -58,7 +63,8 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
         "A wallet in memory with {records} records of 300 B, dumped into a folder as cloud on {} cores, {rounds} rounds. \
          All dumps are read back before they count, and the time includes that. \
          Before each delta dump a full one is made, then 1 % of the records are written anew and backed up in segments of 1,000 changes. \
-         The first backup is the same as a full dump, with a head, of a wallet just filled.",
+         The first backup is the same as a full dump, with a head, of a wallet just filled. \
+         Large values are as many bytes in pieces of 32 KiB, random for the most part, as the state of a channel is.",
         child::CORES
     );
     Ok(bench.row(how, &grid, verdicts))

@@ -91,6 +91,27 @@ pub(super) fn run(cloud: &Path, records: usize, rounds: usize) -> Result<Dumps> 
     })
 }
 
+/// Full dumps of values as large as the state of a channel.
+pub(super) fn large(cloud: &Path, values: usize, rounds: usize) -> Result<Vec<Dumped>> {
+    let cloud = wallet::cloud(cloud)?;
+    wallet::run(async {
+        let wallet = wallet::in_memory().cloud(cloud).settings(wallet::by_hand()).build();
+        let session = wallet.create(&wallet::root()).await?;
+        let (kv, ns) = (session.kv()?, data::namespace()?);
+        for number in 0..values {
+            let value = data::large_value(number);
+            kv.submit(Batch::new().put(&ns, &data::key(number)?, value)).await?;
+        }
+        session.post_backup().await?;
+        let mut dumps = Vec::new();
+        for _ in 0..rounds {
+            dumps.push(dump(&session, DumpKind::Full).await?);
+        }
+        session.lock().await?;
+        Ok(dumps)
+    })
+}
+
 /// The numbers of the records in the order in which the store holds them.
 fn in_order(records: usize) -> Result<Vec<usize>> {
     let mut keys = (0..records).map(|n| Ok((data::key(n)?, n))).collect::<Result<Vec<_>>>()?;

@@ -23,6 +23,8 @@ pub(crate) enum Task {
     Cloud { cloud: PathBuf, records: usize },
     /// Dumps of a wallet in memory; [`Dumps`].
     Dumps { cloud: PathBuf, records: usize, rounds: usize },
+    /// Full dumps of a wallet in memory that holds large values; `Vec<Dumped>`.
+    LargeDumps { cloud: PathBuf, values: usize, rounds: usize },
     /// Restores into memory or a new folder; [`Restored`].
     Restore { cloud: PathBuf, folder: Option<PathBuf> },
     /// Holds the same records in a sealed store in memory or a new folder; [`Held`].
@@ -43,6 +45,9 @@ impl Task {
         match self {
             Self::Cloud { cloud, records } => answer(dumps::cloud(cloud, *records)?),
             Self::Dumps { cloud, records, rounds } => answer(dumps::run(cloud, *records, *rounds)?),
+            Self::LargeDumps { cloud, values, rounds } => {
+                answer(dumps::large(cloud, *values, *rounds)?)
+            }
             Self::Restore { cloud, folder } => answer(restore::run(cloud, folder.as_deref())?),
             Self::Hold { folder, records } => answer(restore::hold(folder.as_deref(), *records)?),
             Self::Folder { folder, records } => answer(folder::make(folder, *records)?),

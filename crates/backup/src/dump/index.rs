@@ -1,14 +1,79 @@
 //! The plaintexts of a dump: its parts, and the index that makes them one.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, EntryDigest, Error, Link, ObjectRef, Result, codec};
+use crate::{
+    Class, Entry, EntryDigest, Error, Link, ObjectHash, ObjectRef, ObjectSealer, Result, codec,
+    segment::EntryRef, split::PART_BYTES,
+};
 
 /// The plaintext of one dump part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DumpPart {
     /// Mergeable and single-writer entries; those of small namespaces come in the first parts.
     pub entries: Vec<Entry>,
+}
+
+impl DumpPart {
+    /// Encodes entries as a part holds them. `each` sees every one, and how it is encoded.
+    pub(crate) fn encode(entries: &[Entry], mut each: impl FnMut(&Entry, &[u8])) -> Vec<u8> {
+        let mut plain = Vec::with_capacity(PART_BYTES + PART_BYTES / 8);
+        codec::encode_into(&(entries.len() as u64), &mut plain);
+        for entry in entries {
+            let begin = plain.len();
+            codec::encode_into(entry, &mut plain);
+            each(entry, plain.get(begin..).unwrap_or_default());
+        }
+        plain
+    }
+
+    /// The entries of a part that was fetched under the name of `object`, and what they fold into.
+    pub fn open(
+        sealer: &ObjectSealer,
+        object: &ObjectRef,
+        sealed: &Bytes,
+    ) -> Result<(Self, EntryDigest)> {
+        let mut entries = Vec::new();
+        let digest = walk(sealer, object, sealed, |entry| {
+            entries.push(Entry { name: entry.name.to_owned(), content: entry.content.to_owned() });
+        })?;
+        Ok((Self { entries }, digest))
+    }
+
+    /// What the entries of a part fold into, as it was fetched under the name of `object`.
+    pub fn fold(sealer: &ObjectSealer, object: &ObjectRef, sealed: &Bytes) -> Result<EntryDigest> {
+        walk(sealer, object, sealed, |_| ())
+    }
+}
+
+/// Opens a part and looks at each entry. Every entry has one encoding only, so it is folded as it
+/// lies there.
+fn walk(
+    sealer: &ObjectSealer,
+    object: &ObjectRef,
+    sealed: &Bytes,
+    mut each: impl FnMut(EntryRef<'_>),
+) -> Result<EntryDigest> {
+    let plain = sealer.open_encoded(object, ObjectHash::NONE, sealed)?;
+    let damaged = |_| Error::Damaged { name: object.name(&sealer.tag()) };
+    let mut digest = EntryDigest::new(sealer)?;
+    let (count, mut rest) = codec::decode_first::<u64>("part", &plain).map_err(damaged)?;
+    for _ in 0..count {
+        let (entry, after) = codec::decode_first::<EntryRef<'_>>("part", rest).map_err(damaged)?;
+        let encoded = rest.get(..rest.len() - after.len()).unwrap_or_default();
+        digest.add_encoded(encoded, entry.content.counts());
+        each(entry);
+        rest = after;
+    }
+    if object.id.class != Class::DumpPart {
+        return Err(Error::BrokenChain { what: "an object is taken for one of another class" });
+    }
+    if rest.is_empty() {
+        Ok(digest)
+    } else {
+        Err(Error::Damaged { name: object.name(&sealer.tag()) })
+    }
 }
 
 /// The plaintext of a dump's index: complete or not there at all.
@@ -108,7 +173,7 @@ pub(crate) fn keep(dumps: Vec<KeptDump>, now: u64, window: u64) -> Vec<KeptDump>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Class, ObjectHash, ObjectId, WriterId};
+    use crate::{EntryName, ObjectId, WriterId};
 
     fn dump(time: u64) -> KeptDump {
         let id = ObjectId {
@@ -121,6 +186,32 @@ mod tests {
         };
         let index = ObjectRef { id, hash: ObjectHash::of(&time.to_le_bytes()) };
         KeptDump { index, base: None, time, sealed_bytes: 1 }
+    }
+
+    /// Every byte of a part is of an entry that it counts.
+    #[test]
+    fn a_part_with_more_or_less_than_it_counts_is_damaged() {
+        let sealer =
+            ObjectSealer::new(vault::Keys::derive(&vault::RootSecret::from_bytes([7; 32])));
+        let writer = WriterId::from_bytes([1; 16]);
+        let id = ObjectId { class: Class::DumpPart, writer, epoch: 0, from: 1, to: 1, part: 0 };
+        let name = EntryName { primary: "a".into(), secondary: "b".into(), key: "c".into() };
+        let entry = Entry { name, content: crate::Content::Value(vec![1, 2, 3]) };
+        let mut seen = 0;
+        let plain = DumpPart::encode(&[entry.clone(), entry], |_, encoded| seen += encoded.len());
+        assert_eq!(plain.len(), 8 + seen);
+        for (plain, good) in [
+            (plain.clone(), true),
+            ([plain.as_slice(), &[0]].concat(), false),
+            (plain[..plain.len() - 1].to_vec(), false),
+            ([&1_u64.to_le_bytes(), &plain[8..]].concat(), false),
+            ([&3_u64.to_le_bytes(), &plain[8..]].concat(), false),
+        ] {
+            let (object, sealed) = sealer.seal_encoded(id, ObjectHash::NONE, &plain).unwrap();
+            let folded = DumpPart::fold(&sealer, &object, sealed.bytes());
+            assert_eq!(folded.is_ok(), good);
+            assert_eq!(DumpPart::open(&sealer, &object, sealed.bytes()).is_ok(), good);
+        }
     }
 
     #[test]

@@ -233,12 +233,12 @@ impl UnsealedPart {
     pub fn seal(self) -> Result<SealedPart> {
         let mut digest = EntryDigest::new(&self.sealer)?;
         let mut stores = BTreeMap::new();
-        for entry in &self.entries {
-            digest.add(entry);
+        let plain = DumpPart::encode(&self.entries, |entry, encoded| {
+            digest.add_encoded(encoded, entry.content.counts());
             count(&mut stores, entry);
-        }
-        let part = DumpPart { entries: self.entries };
-        let (object, sealed) = self.sealer.seal(self.id, ObjectHash::NONE, &part)?;
+        });
+        drop(self.entries);
+        let (object, sealed) = self.sealer.seal_encoded(self.id, ObjectHash::NONE, &plain)?;
         Ok(SealedPart { object, sealed, digest, stores })
     }
 }

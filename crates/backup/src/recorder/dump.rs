@@ -205,7 +205,7 @@ impl DumpChunk {
             } else {
                 bytes += value.len();
                 let name = EntryName::new(&self.ns, &key);
-                entries.push(Entry { name, content: Content::Value(value.to_vec()) });
+                entries.push(Entry { name, content: Content::Value(value.into_bytes().into()) });
             }
         }
         Ok(Some(entries).filter(|entries| !entries.is_empty()))

@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use kv_core::{Batch, Change, Commit, Key, KvStore, Value};
+use kv_core::{Batch, Change, Commit, Key, KvStore, Namespace, Value};
 
 use super::{names::NameHash, names::NameSet, pieces::PieceRun};
 use crate::{
-    Content, Entry, Error, Result, Rule, Rules, Stamp, frame,
+    Content, Entry, EntryName, Error, Result, Rule, Rules, Stamp, frame,
     log::{self, Places},
     tombstones::Removals,
 };
@@ -64,6 +64,22 @@ pub struct Applied {
 struct Growing {
     batch: Batch,
     bytes: usize,
+    /// That of the last entry: most neighbours share it.
+    ns: Option<Namespace>,
+}
+
+impl Growing {
+    /// The validated place of an entry.
+    fn place(&mut self, name: &EntryName) -> kv_core::Result<(Namespace, Key)> {
+        let (primary, secondary) = (name.primary.as_str(), name.secondary.as_str());
+        let same = |ns: &&Namespace| ns.primary() == primary && ns.secondary() == secondary;
+        let Some(ns) = self.ns.as_ref().filter(same) else {
+            let place = name.place()?;
+            self.ns = Some(place.0.clone());
+            return Ok(place);
+        };
+        Ok((ns.clone(), name.checked_key()?))
+    }
 }
 
 impl RestoreWorker {
@@ -93,7 +109,7 @@ impl RestoreWorker {
 
     fn add(&self, entry: Entry, growing: &mut Growing, applied: &mut Applied) -> Result<()> {
         let Target { rules, places, tombstones, resumed, .. } = &*self.target;
-        let place = entry.name.place().ok().filter(|(ns, _)| ns.primary() != log::PRIMARY);
+        let place = growing.place(&entry.name).ok().filter(|(ns, _)| ns.primary() != log::PRIMARY);
         let (ns, key) = place
             .ok_or(Error::BrokenChain { what: "an entry has a name that is never backed up" })?;
         if self.newer.contains(&entry.name) {
@@ -139,7 +155,8 @@ impl RestoreWorker {
     }
 
     fn submit(&self, growing: &mut Growing, applied: &mut Applied) {
-        let Growing { batch, .. } = std::mem::take(growing);
+        growing.bytes = 0;
+        let batch = std::mem::take(&mut growing.batch);
         if !batch.is_empty() {
             applied.commits.push(self.target.store.submit(batch));
         }

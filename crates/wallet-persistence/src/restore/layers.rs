@@ -198,11 +198,9 @@ async fn work_on<T: Send + 'static>(
     let sealer = source.sealer.clone();
     source
         .work(move || {
-            let opened: DumpPart = sealer.open(&part, ObjectHash::NONE, &sealed)?;
+            let (opened, digest) = DumpPart::open(&sealer, &part, &sealed)?;
             let bytes = sealed.len() as u64;
             drop(sealed);
-            let mut digest = EntryDigest::new(&sealer)?;
-            opened.entries.iter().for_each(|entry| digest.add(entry));
             Ok(Part { done: worker(opened.entries)?, digest, bytes })
         })
         .await

@@ -291,12 +291,5 @@ async fn check(source: &Source, object: ObjectRef) -> Result<Option<u64>> {
 async fn fold(source: &Source, part: ObjectRef) -> Result<EntryDigest> {
     let bytes = source.get(&part).await?;
     let sealer = source.sealer.clone();
-    source
-        .work(move || {
-            let opened: DumpPart = sealer.open(&part, ObjectHash::NONE, &bytes)?;
-            let mut digest = EntryDigest::new(&sealer)?;
-            opened.entries.iter().for_each(|entry| digest.add(entry));
-            Ok(digest)
-        })
-        .await
+    source.work(move || Ok(DumpPart::fold(&sealer, &part, &bytes)?)).await
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use backup::{
-    DumpIndex, DumpPart, EntryDigest, ObjectHash, ObjectRef, ObjectSealer, Sealed, SealedPart,
-};
+use backup::{DumpIndex, DumpPart, EntryDigest, ObjectHash, ObjectRef, Sealed, SealedPart};
 use cloud::CloudBackend;
 use tokio::task::JoinSet;
 
@@ -94,12 +92,5 @@ async fn read_back(
 ) -> Result<EntryDigest> {
     let bytes = fetch(cloud, &source.sealer.tag(), &part).await?;
     let sealer = source.sealer.clone();
-    source.work(move || fold(&sealer, &part, &bytes)).await
-}
-
-fn fold(sealer: &ObjectSealer, part: &ObjectRef, bytes: &bytes::Bytes) -> Result<EntryDigest> {
-    let opened: DumpPart = sealer.open(part, ObjectHash::NONE, bytes)?;
-    let mut digest = EntryDigest::new(sealer)?;
-    opened.entries.iter().for_each(|entry| digest.add(entry));
-    Ok(digest)
+    source.work(move || Ok(DumpPart::fold(&sealer, &part, &bytes)?)).await
 }
