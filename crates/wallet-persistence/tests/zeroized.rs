@@ -14,10 +14,16 @@ use wallet_persistence::{
 const ROOT: &str = "88549246920da405dc1be4622bfd908dd8c083bbf9c6ba1685a83388a85099f8";
 const HELD: [(&str, &str); 8] = [
     ("at-rest encryption", "a92cdde17bcba22b09e65895b25ab0d9d2c56c308fd2360659d8066319a65483"),
-    ("at-rest commitment", "0c1fe154a1a784a6f97ef2337163fe1fad417cf49ea819c99cf30002af9235da"),
+    (
+        "at-rest commitment, extracted",
+        "765f45552dc168a14560130479f8088d08cb84b8a9331607f41a67c3079ba216",
+    ),
     ("at-rest names", "0f0b70ea37b4bc21801272506a6104c470a6b82481dce305acb10841a336678b"),
     ("backup encryption", "5b427a76c865a5cf66aaac817a357295066bb87db33171e2b16a387e1321c3e6"),
-    ("backup commitment", "ce29d4230815257a65f2a15c492808be19bba048ea4214d670c64fc4df68c3fb"),
+    (
+        "backup commitment, extracted",
+        "460a0bc5ddba49fa92f847c2f68125e675fc476a330962c4da43f87b951b8967",
+    ),
     ("backup digest", "93e5f2c16d50fc42da0bc5b820129fee5151184d61f909a51ddaa6b1772c4fe8"),
     ("cloud identity", "b135a86d0fd25c143d0ba16f33f0f8f873d6d172736f4d4d71078d7438a96dcf"),
     ("app", "f7d361b3699e0f17925bc9b1ce4e460ee14174e49a5fbde33cda1dc1c52ee18b"),
