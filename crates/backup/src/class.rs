@@ -28,6 +28,11 @@ impl Rules {
 
     /// The rule for a namespace.
     pub fn of(&self, ns: &Namespace) -> Rule {
-        self.0.get(ns.primary()).copied().unwrap_or_default()
+        self.of_primary(ns.primary())
+    }
+
+    /// The same, by the primary namespace alone.
+    pub fn of_primary(&self, primary: &str) -> Rule {
+        self.0.get(primary).copied().unwrap_or_default()
     }
 }

@@ -194,7 +194,8 @@ fn reaches(fence: &Fence, wanted: &Fence) -> bool {
     match wanted.at.filter(|at| at.writer == wanted.writer) {
         // A takeover is wanted, and it is there.
         None => true,
-        Some(_) => fence.progress() >= wanted.progress(),
+        // A newer head of the same changes replaces the older one: what is named is kept.
+        Some(at) => fence.progress() > wanted.progress() || fence.at == Some(at),
     }
 }
 

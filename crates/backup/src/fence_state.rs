@@ -12,6 +12,9 @@ pub(crate) const FENCE_STATE_VERSION: u32 = 1;
 /// added per opening that puts a fencing head; an older one than these cannot be the newest put.
 const SESSIONS: usize = 64;
 
+/// The extension of [`FenceState`] with [`FenceState::owed`]: 8 bytes, little-endian.
+const OWED: u32 = 1;
+
 /// Whether, and how, this installation may write single-writer data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceState {
@@ -100,7 +103,8 @@ impl Refusal {
     /// The refusal behind an error of a store, if there is one.
     pub fn behind(error: &kv_core::Error) -> Option<Self> {
         match error {
-            kv_core::Error::Refused { source, .. } => source.downcast_ref().copied(),
+            kv_core::Error::Refused { source, .. }
+            | kv_core::Error::NotReplicated { source, .. } => source.downcast_ref().copied(),
             _ => None,
         }
     }
@@ -139,6 +143,22 @@ impl FenceState {
     /// That of a new installation restored from `base`.
     pub(crate) fn restored(base: Position) -> Self {
         Self { gate: Gate::TakeOverFirst, base: Some(base), ..Self::default() }
+    }
+
+    /// The sequence number up to which the cloud has single-writer data that the fence has not passed.
+    pub fn owed(&self) -> Option<u64> {
+        let (_, bytes) = self.extensions.iter().find(|(id, _)| *id == OWED)?;
+        bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// Notes it, or that there is none; `false` if it is noted already.
+    pub fn set_owed(&mut self, to: Option<u64>) -> bool {
+        if self.owed() == to {
+            return false;
+        }
+        self.extensions.retain(|(id, _)| *id != OWED);
+        self.extensions.extend(to.map(|to| (OWED, to.to_le_bytes().to_vec())));
+        true
     }
 
     /// Notes a session that is about to put a fencing head; `false` if it is noted already.

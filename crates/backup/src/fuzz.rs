@@ -10,8 +10,8 @@ use vault::{Keys, RootSecret};
 
 use crate::{
     BackupState, Body, ChainWalk, Class, DumpIndex, DumpPart, EntryDigest, Fence, FenceState, Head,
-    ObjectHash, ObjectId, ObjectName, ObjectRef, ObjectSealer, Recorder, RecorderSettings, Rule,
-    Rules, SegmentBody, WriterId, check_dump, codec, frame,
+    History, ObjectHash, ObjectId, ObjectName, ObjectRef, ObjectSealer, Recorder, RecorderSettings,
+    Rule, Rules, SegmentBody, WriterId, check_dump, codec, frame,
     log::{self, DirtyPage, LogEntry, Places},
     others::{HeadOthers, Others},
     restore::Mark,
@@ -42,6 +42,7 @@ pub fn plain(data: &[u8]) {
     writes_back::<Fence>(data);
     writes_back::<BackupState>(data);
     writes_back::<FenceState>(data);
+    writes_back::<History>(data);
     writes_back::<Others>(data);
     writes_back::<Removals>(data);
     // A short number has several spellings; whatever is read must be read again as it is.

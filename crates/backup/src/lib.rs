@@ -16,6 +16,7 @@ mod frame;
 #[cfg(feature = "testing")]
 pub mod fuzz;
 mod head;
+mod history;
 mod log;
 mod merge;
 mod name;
@@ -51,6 +52,9 @@ pub use fence_machine::{
 pub use fence_plan::{CannotTakeOver, Claimant, TakeoverPlan, Verdict};
 pub use fence_state::{FenceState, Gate, Refusal};
 pub use head::{Head, newest_head};
+pub use history::{
+    Ancestry, CloudMarks, Conditions, Finding, History, Sighting, Suspicion, WriterMark,
+};
 pub use log::EntryName;
 pub use merge::{Conflict, Merged, Replaced};
 pub use name::{BadObjectName, MAX_OBJECT_NAME_LEN, ObjectName};

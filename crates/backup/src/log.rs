@@ -145,6 +145,11 @@ pub(crate) fn others() -> Key {
     Key::number(3)
 }
 
+/// The key of the [`crate::History`].
+pub(crate) fn history() -> Key {
+    Key::number(4)
+}
+
 /// The key of the [`crate::FenceState`].
 pub(crate) fn fence() -> Key {
     Key::number(2)

@@ -5,6 +5,7 @@ mod apply;
 mod cut;
 mod dump;
 mod fence;
+mod history;
 mod journal;
 mod lag;
 mod memory;
@@ -22,7 +23,6 @@ use std::{
 
 use kv_core::{Batch, Clock, KvStore, Namespace, Result};
 
-pub(crate) use self::open::no_randomness;
 pub use self::{
     apply::Merger,
     cut::Cut,
@@ -33,6 +33,7 @@ pub use self::{
     waiting::WaitForCloud,
 };
 use self::{fence::FenceKeeper, journal::Journal, memory::Memory, waiting::Waiting};
+pub(crate) use self::{open::no_randomness, waiting::Place};
 use crate::{
     BackupState, Rules,
     log::{self, Places},
@@ -80,6 +81,8 @@ struct Order {
     tombstones: Tombstones,
     /// While a merge is under way: the mergeable keys that were changed here meanwhile.
     touched: Option<BTreeSet<crate::EntryName>>,
+    /// The newest batch with single-writer data since the opening; 0: none.
+    single_writer: u64,
 }
 
 impl Recorder {
@@ -92,6 +95,12 @@ impl Recorder {
     /// that leaves the device may carry it: see [`DumpReader::end`].
     pub fn sequence(&self) -> u64 {
         self.order().next - 1
+    }
+
+    /// The place behind everything submitted so far.
+    pub(crate) fn place(&self) -> Place {
+        let order = self.order();
+        Place { sequence: order.next - 1, single_writer: order.single_writer }
     }
 
     /// The time to put into a head: that of the clock, but never before a stamp or head made or seen.

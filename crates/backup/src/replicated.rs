@@ -1,4 +1,5 @@
-//! Replicated acknowledgement: commits that resolve only when the cloud has the change.
+//! Replicated acknowledgement: commits that resolve only when the cloud has the change, and the fence
+//! has passed it where only one may write.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,7 +14,7 @@ use kv_core::{
     Result, Value,
 };
 
-use crate::{Recorder, WaitForCloud};
+use crate::{Recorder, WaitForCloud, recorder::Place};
 
 const STORE: &str = "backup";
 
@@ -23,7 +24,8 @@ pub enum Policy {
     /// When the change survives power loss on this device.
     #[default]
     Local,
-    /// When the cloud has it too, and every change before it.
+    /// When the cloud has it too, and every change before it; single-writer data when the fence has
+    /// passed it.
     Replicated,
 }
 
@@ -38,14 +40,15 @@ pub struct Policies {
 ///
 /// A change is durable on this device, and can be read, before its commit resolves. While no cloud
 /// is in reach such commits wait; beyond a number of them further batches are refused with
-/// [`Error::Backlog`]. A commit that is dropped, or whose store is closed, loses nothing: the
+/// [`Error::Backlog`]. Single-writer data that another writer has taken over meanwhile answers
+/// [`Error::NotReplicated`] with the [`crate::Refusal`]. A commit that is dropped, or whose store is closed, loses nothing: the
 /// change goes up later, and [`Recorder::not_yet_replicated`] tells at the next opening.
 #[derive(Debug)]
 pub struct Replicated {
     recorder: Arc<Recorder>,
     policies: Policies,
-    /// The sequence numbers the cloud did not have when last looked, ascending.
-    in_flight: Mutex<VecDeque<u64>>,
+    /// Those that waited when last looked, in their order.
+    in_flight: Mutex<VecDeque<Place>>,
     max_in_flight: usize,
 }
 
@@ -89,39 +92,51 @@ impl Replicated {
 
     /// How many batches wait for the cloud now.
     pub fn waiting(&self) -> usize {
-        self.in_flight().len()
+        let mut in_flight = self.in_flight();
+        self.forget_over(&mut in_flight);
+        in_flight.len()
     }
 
-    /// The batches that the cloud does not have.
-    fn in_flight(&self) -> MutexGuard<'_, VecDeque<u64>> {
-        let acknowledged = self.recorder.acknowledged();
+    /// What merges may be over before single-writer data that waits for the fence.
+    fn forget_over(&self, in_flight: &mut VecDeque<Place>) {
+        in_flight.retain(|place| !self.recorder.is_over(*place));
+    }
+
+    /// The batches that wait for the cloud, without the first ones that are over.
+    fn in_flight(&self) -> MutexGuard<'_, VecDeque<Place>> {
         let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        while in_flight.pop_front_if(|sequence| *sequence <= acknowledged).is_some() {}
+        while in_flight.pop_front_if(|place| self.recorder.is_over(*place)).is_some() {}
         in_flight
     }
 
     fn submit_replicated(&self, batch: Batch) -> Commit {
+        if let Some(source) = self.recorder.unfenceable(&batch) {
+            return Commit::done(Err(Error::Refused { store: STORE, source }));
+        }
         // Held across the submit below, so that the numbers come in order and none too many.
         let mut in_flight = self.in_flight();
+        if in_flight.len() >= self.max_in_flight {
+            self.forget_over(&mut in_flight);
+        }
         if !batch.is_empty() && in_flight.len() >= self.max_in_flight {
             return Commit::done(Err(Error::Backlog { store: STORE }));
         }
         let flush = batch.is_empty();
-        let (local, sequence) = if flush {
+        let (local, place) = if flush {
             // Everything submitted so far, by whomever.
-            let sequence = self.recorder.sequence();
-            (KvStore::submit(&*self.recorder, batch), Some(sequence))
+            let place = self.recorder.place();
+            (KvStore::submit(&*self.recorder, batch), Some(place))
         } else {
             self.recorder.submit_recorded(batch)
         };
         // Refused, or never backed up.
-        let Some(sequence) = sequence else { return local };
+        let Some(place) = place else { return local };
         if !flush {
-            in_flight.push_back(sequence);
+            in_flight.push_back(place);
         }
         drop(in_flight);
         let receipt = local.receipt();
-        let cloud = self.recorder.replicated(sequence);
+        let cloud = self.recorder.replicated(place);
         Commit::pending(Arc::new(Both { receipt, local: Mutex::new(Some(local)), cloud }))
     }
 }

@@ -16,7 +16,7 @@ fn golden(name: &str) -> Vec<u8> {
     fs::read(format!("{path}{name}")).unwrap()
 }
 
-const PLAIN: [&str; 14] = [
+const PLAIN: [&str; 15] = [
     "segment.bin",
     "dump-part.bin",
     "dump-index.bin",
@@ -26,6 +26,7 @@ const PLAIN: [&str; 14] = [
     "mark.bin",
     "fence.bin",
     "fence-state.bin",
+    "history.bin",
     "state.bin",
     "log-entry.bin",
     "dirty-page.bin",

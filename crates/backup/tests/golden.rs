@@ -12,7 +12,7 @@ use std::{path::PathBuf, sync::Arc};
 use backup::{
     Body, Class, Content, Deposed, DumpIndex, DumpPart, Entry, EntryDigest, EntryName, Error,
     Fence, Gate, Head, KeptDump, Link, ObjectHash, ObjectId, ObjectName, ObjectRef, Position,
-    SegmentBody, Stamp, StoreCount, WriterId, fence_name,
+    SegmentBody, Stamp, StoreCount, Suspicion, WriterId, fence_name,
 };
 use common::{by_hand, clock, key, keys_of, ns, own, recorder_with, sealer};
 use kv_core::{Batch, Key, KvStore, KvStoreExt, Namespace, Timestamp};
@@ -231,6 +231,42 @@ fn fence_state_v1() {
     recorder.set_fence_state(read).unwrap();
     let written = store.read_required(&own("state"), &Key::number(2)).unwrap();
     assert_eq!(written.as_ref(), state, "it is written as it was read");
+}
+
+#[test]
+fn history_v1() {
+    let head = object(Class::Head, WRITER, 8, 8, 0);
+    // The fields in the order of the page.
+    let history = golden("history.bin", || {
+        let cloud = "dir:/cloud";
+        let conditions = (true, false, 9u64);
+        let marks = (cloud, vec![(head, 5u64, 6u64)], Some((3u32, true, 8u64)), Some(conditions));
+        let rolled_back = (0u32, WRITER, 8u64, Some(7u64));
+        let frozen = (3u32, OTHER, 5u64);
+        let first = (cloud, rolled_back, 10u64, 11u64, true);
+        let second = (cloud, frozen, 12u64, 13u64, false);
+        let rest = Vec::<(u32, Vec<u8>)>::new();
+        // A list of two things that differ: its length, then each.
+        by_hand::encode(&(1u32, vec![marks], 2u64, first, second, rest))
+    });
+    let store = Arc::new(MemStore::new());
+    store.write(&own("state"), &Key::number(4), history.as_slice()).unwrap();
+    let recorder = recorder_with(store.clone(), clock(), 0);
+    let read = recorder.history().unwrap();
+    let what: Vec<Suspicion> = read.findings.iter().map(|finding| finding.what).collect();
+    assert_eq!(
+        what,
+        [
+            Suspicion::RolledBack { writer: WRITER, had: 8, has: Some(7) },
+            Suspicion::Frozen { writer: OTHER, newest: 5 }
+        ]
+    );
+    assert_eq!(read.mark("dir:/cloud", WRITER).unwrap().head, head);
+    assert!(read.conditions("dir:/cloud").is_some_and(|c| c.creates_once));
+    recorder.set_history(&read).unwrap();
+    recorder.flush().unwrap();
+    let written = store.read_required(&own("state"), &Key::number(4)).unwrap();
+    assert_eq!(written.as_ref(), history, "it is written as it was read");
 }
 
 #[test]

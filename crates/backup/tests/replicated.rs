@@ -1,5 +1,7 @@
 //! Replicated acknowledgement: what waits, for how long, and what an outage or a restart does to it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+
 mod common;
 
 use std::{
@@ -14,7 +16,7 @@ use std::{
     thread,
 };
 
-use backup::{Policies, Policy, Recorder, Replicated};
+use backup::{Gate, Policies, Policy, Recorder, Refusal, Replicated, WriterId};
 use common::{clock, key, ns, numbered, recorder, recorder_with};
 use kv_core::{
     Batch, Commit, Error, Key, KvStore, KvStoreExt, Namespace, Result,
@@ -22,7 +24,7 @@ use kv_core::{
 };
 use kv_mem::{Medium, MemStore};
 
-/// A cloud that has everything as soon as somebody asks for it.
+/// A cloud that has everything as soon as somebody asks for it, and a fence that passes it.
 fn prompt_cloud(recorder: &Arc<Recorder>) {
     let (urge, urged) = mpsc::channel();
     recorder.on_urge(move || urge.send(()).unwrap_or_default());
@@ -32,9 +34,16 @@ fn prompt_cloud(recorder: &Arc<Recorder>) {
             let Some(recorder) = recorder.upgrade() else { return };
             if let Ok(Some(cut)) = recorder.cut(0) {
                 let _ = recorder.acknowledge(upto(&recorder, cut.to));
+                recorder.fence_passed(cut.to);
             }
         }
     });
+}
+
+/// The cloud has everything up to here, and the fence has passed it.
+fn acknowledge(recorder: &Recorder, to: u64) {
+    recorder.acknowledge(upto(recorder, to)).unwrap();
+    recorder.fence_passed(to);
 }
 
 fn upto(recorder: &Recorder, backed_up: u64) -> backup::BackupState {
@@ -110,19 +119,19 @@ fn a_replicated_commit_resolves_only_when_the_cloud_has_it() {
     let cut = recorder.cut(0).unwrap().unwrap();
     assert!(poll(&mut first).is_pending(), "a cut is not in the cloud");
     let mut later = store.submit(put(4));
-    recorder.acknowledge(upto(&recorder, 1)).unwrap();
+    acknowledge(&recorder, 1);
     assert!(matches!(poll(&mut first), Poll::Ready(Ok(()))));
     assert!(poll(&mut second).is_pending(), "not before its turn");
-    recorder.acknowledge(upto(&recorder, cut.to)).unwrap();
+    acknowledge(&recorder, cut.to);
     assert!(matches!(poll(&mut second), Poll::Ready(Ok(()))));
     assert!(poll(&mut later).is_pending());
     // An older acknowledgement that comes late takes nothing back.
-    recorder.acknowledge(upto(&recorder, 1)).unwrap();
+    acknowledge(&recorder, 1);
     assert_eq!(recorder.state().backed_up, cut.to);
     // A flush asks for everything before it.
     let mut flush = store.submit(Batch::new());
     assert!(poll(&mut flush).is_pending());
-    recorder.acknowledge(upto(&recorder, 4)).unwrap();
+    acknowledge(&recorder, 4);
     assert!(matches!(poll(&mut flush), Poll::Ready(Ok(()))));
     assert!(matches!(poll(&mut later), Poll::Ready(Ok(()))));
 }
@@ -139,11 +148,11 @@ fn while_the_cloud_is_away_commits_wait_and_the_queue_is_bounded() {
     // Local work does not wait, and neither does what is lazy or refused.
     recorder.write(&ns("s"), &key("local"), b"x").unwrap();
     store.submit(put(5).lazy()).wait().unwrap();
-    recorder.acknowledge(upto(&recorder, 2)).unwrap();
+    acknowledge(&recorder, 2);
     assert!(matches!(poll(commits.first_mut().unwrap()), Poll::Ready(Ok(()))));
     assert_eq!(store.waiting(), 1);
     let again = store.submit(put(4));
-    recorder.acknowledge(upto(&recorder, recorder.sequence())).unwrap();
+    acknowledge(&recorder, recorder.sequence());
     again.wait().unwrap();
     assert_eq!(store.waiting(), 0);
 }
@@ -196,7 +205,7 @@ fn the_policy_of_a_namespace_decides() {
     store.flush().unwrap();
     let mut both = store.submit(put(1).put(&ns("m"), &key("k"), b"with it"));
     assert!(poll(&mut both).is_pending());
-    recorder.acknowledge(upto(&recorder, 2)).unwrap();
+    acknowledge(&recorder, 2);
     assert!(matches!(poll(&mut both), Poll::Ready(Ok(()))));
     // What is never backed up cannot be waited for.
     let all = replicated(&recorder, 10);
@@ -220,9 +229,106 @@ fn a_backup_is_urged_when_somebody_waits_and_when_enough_has_gathered() {
     let cut = recorder.cut(0).unwrap().unwrap();
     recorder.write(&ns("s"), &key("k"), b"x").unwrap();
     assert_eq!(urged.load(Ordering::Relaxed), 1, "what is on its way up counts no more");
-    recorder.acknowledge(upto(&recorder, cut.to)).unwrap();
+    acknowledge(&recorder, cut.to);
     let mut waits = replicated(&recorder, 10).submit(put(1));
     assert_eq!(urged.load(Ordering::Relaxed), 1, "nobody waits yet");
     assert!(poll(&mut waits).is_pending());
     assert_eq!(urged.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn single_writer_data_waits_for_the_fence_and_data_that_merges_does_not() {
+    let recorder = recorder(MemStore::new());
+    let store = replicated(&recorder, 10);
+    let mut single = store.submit(put(1));
+    let mut merges = store.submit(Batch::new().put(&ns("m"), &key("k"), b"x"));
+    let mut flush = store.submit(Batch::new());
+    recorder.acknowledge(upto(&recorder, 2)).unwrap();
+    assert!(poll(&mut single).is_pending(), "the segment is there, the fence has not passed it");
+    assert!(matches!(poll(&mut merges), Poll::Ready(Ok(()))));
+    assert!(poll(&mut flush).is_pending(), "a flush asks for both");
+    assert_eq!(store.waiting(), 1);
+    recorder.fence_passed(2);
+    assert!(matches!(poll(&mut single), Poll::Ready(Ok(()))));
+    assert!(matches!(poll(&mut flush), Poll::Ready(Ok(()))));
+    assert_eq!(store.waiting(), 0);
+    // The fence alone is not enough either.
+    let mut single = store.submit(put(2));
+    recorder.fence_passed(3);
+    assert!(poll(&mut single).is_pending());
+    recorder.acknowledge(upto(&recorder, 3)).unwrap();
+    assert!(matches!(poll(&mut single), Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn what_a_takeover_leaves_out_is_refused_with_its_reason() {
+    let recorder = recorder(MemStore::new());
+    let store = replicated(&recorder, 10);
+    let mut counts = store.submit(put(1));
+    let mut late = store.submit(put(2));
+    let mut merges = store.submit(Batch::new().put(&ns("m"), &key("k"), b"x"));
+    let refusal = Refusal::Fenced { epoch: 2, writer: WriterId::from_bytes([9; 16]) };
+    let gate = Gate::Fenced { epoch: 2, writer: WriterId::from_bytes([9; 16]) };
+    recorder.set_fence_state(recorder.fence_state().with_gate(gate)).unwrap();
+    recorder.fence_stopped(1, Arc::new(refusal) as kv_core::BoxError);
+    let Poll::Ready(Err(error)) = poll(&mut late) else { panic!("it waits in vain") };
+    assert_eq!(Refusal::behind(&error), Some(refusal));
+    assert!(matches!(error, Error::NotReplicated { .. }) && !error.is_refusal(), "{error:?}");
+    let Poll::Ready(Err(_)) = poll(&mut store.submit(Batch::new())) else { panic!("a flush") };
+    // What the takeover counts is acknowledged as soon as the cloud has it, and what merges too.
+    assert!(poll(&mut counts).is_pending() && poll(&mut merges).is_pending());
+    recorder.acknowledge(upto(&recorder, 3)).unwrap();
+    assert!(matches!(poll(&mut counts), Poll::Ready(Ok(()))));
+    assert!(matches!(poll(&mut merges), Poll::Ready(Ok(()))));
+    let refused = store.submit(put(3)).wait().unwrap_err();
+    assert!(refused.is_refusal() && Refusal::behind(&refused) == Some(refusal), "{refused:?}");
+    // Taken back: it goes on.
+    recorder.set_fence_state(recorder.fence_state().with_gate(Gate::Open)).unwrap();
+    let mut again = store.submit(put(4));
+    assert!(poll(&mut again).is_pending());
+    acknowledge(&recorder, 4);
+    assert!(matches!(poll(&mut again), Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn clouds_that_cannot_fence_take_no_single_writer_data_that_has_to_be_replicated() {
+    let recorder = recorder(MemStore::new());
+    let store = replicated(&recorder, 10);
+    let mut first = store.submit(put(1));
+    let why: kv_core::BoxError = Arc::new(std::io::Error::other("it ignores conditions"));
+    recorder.fence_impossible(why);
+    let Poll::Ready(Err(Error::NotReplicated { source, .. })) = poll(&mut first) else {
+        panic!("it waits in vain")
+    };
+    assert_eq!(source.to_string(), "it ignores conditions");
+    let refused = store.submit(put(2)).wait().unwrap_err();
+    assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
+    assert_eq!(recorder.sequence(), 1, "nothing was written");
+    recorder.write(&ns("s"), &numbered(3), b"on this device").unwrap();
+    let mut merges = store.submit(Batch::new().put(&ns("m"), &key("k"), b"x"));
+    recorder.acknowledge(upto(&recorder, recorder.sequence())).unwrap();
+    assert!(matches!(poll(&mut merges), Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn what_the_fence_has_not_passed_is_told_after_a_restart() {
+    let medium = Medium::default();
+    let open = || {
+        let store = Arc::new(MemStore::open(medium.clone()).unwrap());
+        recorder_with(store, clock(), u64::MAX)
+    };
+    let first = open();
+    first.write(&ns("s"), &key("k"), b"x").unwrap();
+    first.note_owed(1).unwrap();
+    first.acknowledge(upto(&first, 1)).unwrap();
+    first.close().unwrap();
+    drop(first);
+    let second = open();
+    let left = second.not_yet_replicated().unwrap();
+    assert_eq!(left.lag.records, 0, "the cloud has it");
+    let mut waits = pin!(left.replicated());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(waits.as_mut().poll(&mut cx).is_pending());
+    second.fence_passed(1);
+    assert!(matches!(waits.poll(&mut cx), Poll::Ready(Ok(()))));
 }

@@ -13,6 +13,7 @@ mod http;
 mod layout;
 mod mem;
 mod page;
+mod probe;
 mod repository;
 mod retry;
 #[cfg(feature = "address")]
@@ -30,6 +31,7 @@ pub use fetch::{FetchMany, fetch, fetch_many};
 #[cfg(feature = "http")]
 pub use http::HttpSettings;
 pub use mem::MemCloud;
+pub use probe::{Probe, probe};
 pub use repository::{PutOutcome, poll_backups, put_backup};
 pub use retry::{RetrySettings, Retrying};
 #[cfg(feature = "ceramic")]

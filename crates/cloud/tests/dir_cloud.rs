@@ -112,6 +112,72 @@ fn contest(folder: &Path, rounds: usize) {
     }
 }
 
+/// This test starts itself twice more; each contestant replaces one object a hundred times, only if
+/// it is what it has read: no replacement is lost.
+#[test]
+fn of_two_processes_that_replace_one_version_one_succeeds() {
+    const FOLDER: &str = "STRONGROOM_TEST_REPLACE";
+    const EACH: u64 = 100;
+    let counter = name("race/counter");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let read = |cloud: &DirCloud| {
+        let (bytes, tag) = runtime.block_on(cloud.get(&counter)).unwrap().unwrap();
+        (String::from_utf8(bytes.to_vec()).unwrap(), tag)
+    };
+    if let Ok(folder) = env::var(FOLDER) {
+        let cloud = DirCloud::open(Path::new(&folder)).unwrap();
+        println!("ready");
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        let (id, mut conflicts) = (std::process::id(), 0);
+        for _ in 0..EACH {
+            loop {
+                let (text, tag) = read(&cloud);
+                let count: u64 = text.split(' ').next().unwrap().parse().unwrap();
+                let next = format!("{} {id}", count + 1).into();
+                match runtime.block_on(cloud.put(&counter, next, PutMode::Replace(tag))) {
+                    Ok(_) => break,
+                    Err(CloudError::Conflict { .. }) => conflicts += 1,
+                    Err(e) => panic!("{e:?}"),
+                }
+            }
+        }
+        println!("conflicts {conflicts}");
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let cloud = DirCloud::open(temp.path()).unwrap();
+    runtime.block_on(cloud.put(&counter, "0 0".into(), PutMode::CreateOnly)).unwrap();
+    let mut contestants = Vec::new();
+    for _ in 0..2 {
+        let mut process = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "of_two_processes_that_replace_one_version_one_succeeds"])
+            .arg("--nocapture")
+            .env(FOLDER, temp.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with("ready")));
+        contestants.push((process, lines));
+    }
+    for (process, _) in &mut contestants {
+        process.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+    let mut conflicts = 0;
+    for (mut process, lines) in contestants {
+        for line in lines {
+            let line = line.unwrap();
+            let found = line.strip_prefix("conflicts ").map(|n| n.parse::<u64>().unwrap());
+            conflicts += found.unwrap_or(0);
+        }
+        assert!(process.wait().unwrap().success());
+    }
+    println!("{conflicts} conflicts");
+    let (text, _) = read(&cloud);
+    assert_eq!(text.split(' ').next().unwrap(), (2 * EACH).to_string(), "a replacement was lost");
+}
+
 #[tokio::test]
 async fn a_folder_that_has_gone_never_looks_empty() {
     let temp = tempfile::tempdir().unwrap();

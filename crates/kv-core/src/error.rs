@@ -125,6 +125,15 @@ pub enum Error {
         /// Why.
         source: BoxError,
     },
+    /// The change is durable here, but was not acknowledged elsewhere and never will be as it stands:
+    /// do not act on it. The source says what to do; the store goes on.
+    #[error("{store}: the change is on this device only")]
+    NotReplicated {
+        /// Which layer.
+        store: &'static str,
+        /// Why.
+        source: BoxError,
+    },
     /// An earlier write failed, so no further change is taken; reads go on. Reopen the store.
     #[error("{store}: an earlier write failed, reopen to go on")]
     Poisoned {

@@ -65,6 +65,18 @@ pub(crate) enum Command {
             hide_default_value = true)]
         at: RestoreAt,
     },
+    /// Make this device the one that writes data with a single writer (entries of your own)
+    ///
+    /// Do it when the other device has stopped for good, or is lost: what it still writes of that
+    /// kind does not count from then on. A restored wallet takes such data only after this. If the
+    /// other device has written more than was restored here, nothing is done.
+    Takeover {
+        /// Take a wallet back that was handed over from this folder
+        #[arg(long)]
+        back: bool,
+    },
+    /// Back everything up, then seal this folder: it refuses to run, and another device can take over
+    Handover,
     /// Read everything and report damage; exit code 4 if there is any
     Verify {
         /// Also read everything in the clouds, and compare this device with its newest backup
@@ -275,6 +287,9 @@ pub(crate) enum Backup {
         #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
         points: Option<usize>,
     },
+    /// Take note of everything suspicious that was found in the clouds; what went back is from then
+    /// on measured by what is there
+    Acknowledge,
     /// Put what has changed since the last full dump up anew, in one place, whether that is due or
     /// not; it is read back before it counts
     Dump {

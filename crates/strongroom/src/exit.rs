@@ -29,6 +29,7 @@ pub(crate) enum Code {
     Cloud = 9,
     TooNew = 10,
     BadInput = 11,
+    OtherDevice = 12,
 }
 
 /// What the help text says after the options.
@@ -51,7 +52,8 @@ Exit codes:
    8  no space left, or not writable
    9  the cloud failed
   10  made by a newer version
-  11  bad input: a file that cannot be read or a line that makes no sense";
+  11  bad input: a file that cannot be read or a line that makes no sense
+  12  this device may not do that: another one writes, or has to be taken over from";
 
 /// An error as a person sees it: what happened and what to do. Holds no key, no word, no value.
 #[derive(Debug)]
@@ -179,7 +181,8 @@ fn code(reaction: Reaction) -> Code {
         Reaction::FreeSpace | Reaction::MakeWritable => Code::NotWritable,
         Reaction::Missing | Reaction::Elsewhere => Code::Missing,
         Reaction::Exists => Code::Exists,
-        Reaction::CheckCloud => Code::Cloud,
+        Reaction::CheckCloud | Reaction::LookAtFindings => Code::Cloud,
+        Reaction::TakeOver | Reaction::RestoreAgain => Code::OtherDevice,
         Reaction::Correct => Code::Usage,
         _ => Code::Other,
     }
@@ -213,6 +216,18 @@ fn help(reaction: Reaction) -> &'static str {
         Reaction::OtherCloud => {
             "use another cloud; a device that still has the wallet finds out more with \
              `strongroom verify --cloud`"
+        }
+        Reaction::TakeOver => {
+            "go on where the other device is; or, if it has stopped for good, run `strongroom \
+             takeover` (`takeover --back` where this folder was handed over)"
+        }
+        Reaction::RestoreAgain => {
+            "restore the newest state into another folder, and take over there: strongroom --dir NEW \
+             restore --cloud URL, then strongroom --dir NEW takeover"
+        }
+        Reaction::LookAtFindings => {
+            "see `strongroom backup status`; use another cloud, or take note with `strongroom backup \
+             acknowledge` and try again"
         }
         Reaction::Correct => "correct it and try again; `strongroom help` lists the commands",
         _ => "try again; if it stays, please report it",

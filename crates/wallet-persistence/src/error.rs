@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
+use backup::Refusal;
 use cloud::CloudError;
 
 use crate::{BadAccountId, BadProfileValue};
@@ -43,6 +44,58 @@ pub enum Error {
     /// A copy of the wallet is not what it should be. Remove what was begun, and try again.
     #[error("the wallet could not be copied")]
     Copy(#[source] kv_core::CopyError),
+    /// This device may not do that; the source says why, and what to do.
+    #[error("this device may not do that")]
+    Refused(#[from] Refusal),
+    /// The device to depose has written more than was restored here. Restore again, into another
+    /// folder, and take over from there.
+    #[error(
+        "device {writer} has written up to change {sequence} since this one was restored, which a takeover would lose"
+    )]
+    BehindTheFence {
+        /// The other device.
+        writer: String,
+        /// The last of its changes that is acknowledged.
+        sequence: u64,
+    },
+    /// Too few clouds answered or could be fenced. Nothing is taken over; try again when the
+    /// missing ones answer.
+    #[error("a takeover needs {needed} clouds and has {held}; missing: {missing}")]
+    TakeoverIncomplete {
+        /// In how many it succeeded.
+        held: u32,
+        /// In how many it must.
+        needed: u32,
+        /// The names of the others.
+        missing: String,
+    },
+    /// Another device took over at the same moment. Decide which one, and try again there.
+    #[error("device {writer} has taken over meanwhile, in epoch {epoch}")]
+    TakenOverMeanwhile {
+        /// The other device.
+        writer: String,
+        /// The epoch it holds.
+        epoch: u32,
+    },
+    /// A cloud shows less than it did. Look at the findings; use another cloud, or take note of them
+    /// and try again.
+    #[error("the cloud {cloud} shows an older state than before")]
+    Suspicious {
+        /// Which cloud.
+        cloud: String,
+    },
+    /// Something is not in the clouds yet, or is not acknowledged by the fence. Back up first.
+    #[error("not everything is acknowledged in the clouds")]
+    NotAcknowledged,
+    /// Too few clouds can keep a second writer out, so data that has a single writer is not taken where
+    /// it has to be replicated. Use another cloud, or write it without waiting for the clouds.
+    #[error("the cloud {cloud} cannot fence: it does not {missing}")]
+    CannotFence {
+        /// Which cloud.
+        cloud: String,
+        /// What it does not do.
+        missing: &'static str,
+    },
     /// A background task ended badly. Restart the program; report it.
     #[error("a background task failed")]
     Task,
@@ -84,6 +137,10 @@ pub enum UnlockError {
         /// The newest format known here.
         newest: u32,
     },
+    /// The wallet was handed over to another device and does not run here. Go on there, or take it
+    /// back with [`crate::WalletPersistence::take_back`].
+    #[error("this wallet was handed over to another device")]
+    HandedOver,
     /// The wallet's files are damaged. Restore from a backup into another folder.
     #[error("the wallet is damaged")]
     Damaged {
@@ -133,6 +190,12 @@ pub enum Reaction {
     OtherCloud,
     /// Correct what was given.
     Correct,
+    /// Take over, or go on where another device has taken over.
+    TakeOver,
+    /// Restore the newest state into another folder, and take over there.
+    RestoreAgain,
+    /// Look at the findings.
+    LookAtFindings,
     /// Try again; report it if it stays.
     Retry,
 }
@@ -165,6 +228,11 @@ impl Error {
             Self::Cloud(CloudError::Damaged { .. }) => Reaction::OtherCloud,
             Self::Cloud(_) | Self::NoCloud => Reaction::CheckCloud,
             Self::Locked | Self::Copy(_) | Self::Task => Reaction::Retry,
+            Self::Refused(_) | Self::TakenOverMeanwhile { .. } => Reaction::TakeOver,
+            Self::BehindTheFence { .. } => Reaction::RestoreAgain,
+            Self::TakeoverIncomplete { .. } | Self::NotAcknowledged => Reaction::CheckCloud,
+            Self::CannotFence { .. } => Reaction::OtherCloud,
+            Self::Suspicious { .. } => Reaction::LookAtFindings,
         }
     }
 }
@@ -179,6 +247,7 @@ impl UnlockError {
             Self::NotEmpty => Reaction::Exists,
             Self::Moved { .. } => Reaction::Elsewhere,
             Self::InUse => Reaction::CloseOther,
+            Self::HandedOver => Reaction::TakeOver,
             Self::TooNew { .. } => Reaction::Upgrade,
             Self::Damaged { .. } => Reaction::Restore,
             Self::Folder { source, .. } => match source.kind() {
@@ -208,6 +277,7 @@ fn store_reaction(error: &kv_core::Error) -> Reaction {
         E::ReadOnly { .. } => Reaction::MakeWritable,
         E::InvalidName { .. } => Reaction::Correct,
         E::NotFound { .. } => Reaction::Missing,
+        E::Refused { .. } | E::NotReplicated { .. } => Reaction::TakeOver,
         _ => Reaction::Retry,
     }
 }

@@ -2,7 +2,7 @@
 
 use backup::{Conflict, WriterId};
 
-use crate::AccountId;
+use crate::{AccountId, Finding};
 
 /// Something that happened. Sent to every receiver of [`crate::Session::events`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,14 @@ pub enum Event {
     /// go on.
     DumpFailed {
         /// Why, as a chain of messages.
+        reason: String,
+    },
+    /// A cloud or another device did what an honest one does not do. Nothing was applied or undone;
+    /// [`crate::Status::findings`] keeps it.
+    Suspicious(Finding),
+    /// Data that has a single writer is not taken any more; the rest goes on.
+    SingleWriterStopped {
+        /// Why, and what to do.
         reason: String,
     },
     /// The session is locked; nothing follows.

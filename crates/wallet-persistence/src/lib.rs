@@ -14,8 +14,10 @@ mod clock;
 mod digest;
 mod error;
 mod event;
+mod finding;
 mod folder;
 mod follow;
+mod handover;
 mod in_order;
 mod moved;
 mod profile;
@@ -27,6 +29,7 @@ mod session;
 mod settings;
 mod status;
 mod store_kind;
+mod succession;
 mod tower;
 mod verified;
 mod verify;
@@ -41,11 +44,14 @@ pub use clock::SystemClock;
 pub use digest::{Digest, EMPTY_DIGEST};
 pub use error::{Error, Reaction, Result, UnlockError};
 pub use event::Event;
+pub use finding::Finding;
+pub use handover::HandoverReport;
 pub use profile::{BadProfileValue, ProfileField};
 pub use registry::{KINDS, Kind};
 pub use replicate::{
     BackupListing, BackupReport, ChainSummary, CloudSummary, DumpKind, DumpReport, DumpSummary,
-    HeadSummary, ObjectSummary, PollReport, RejoinReport, RestorePoint, WriterReport,
+    HeadSummary, ObjectSummary, PollReport, RejoinReport, RestorePoint, SingleWriter,
+    TakeoverReport, WriterReport,
 };
 pub use restore::{RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;
@@ -57,7 +63,7 @@ pub use verify::{CloudReport, VerifyReport};
 pub use wallet::WalletPersistence;
 
 // What a caller needs from the layers below to use this one.
-pub use backup::{Lag, NotYetReplicated, Policies, Policy, WaitForCloud};
+pub use backup::{Gate, Lag, NotYetReplicated, Policies, Policy, Refusal, WaitForCloud};
 pub use cloud::{BadCloudUrl, CloudBackend, CloudUrl};
 pub use kv_core::{
     Batch, Clock, Copied, CopyProgress, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report,

@@ -1,7 +1,7 @@
 //! The unlocked wallet: everything an application does with it.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     Account, AccountId, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
     EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, RestorePoint, Result, Status,
-    VerifyReport, background::Background, chain_data, digest, error::chain, replicate,
+    VerifyReport, background::Background, chain_data, digest, error::chain, replicate, succession,
     tower::Tower, verified, verify, wallet::blocking,
 };
 
@@ -47,6 +47,10 @@ pub(crate) struct Inner {
     pub(crate) old_heads: replicate::OldHeads,
     /// The newest heads of other writers.
     pub(crate) seen: Mutex<Vec<ObjectRef>>,
+    pub(crate) fences: Mutex<replicate::Fences>,
+    pub(crate) looks: Mutex<succession::Looks>,
+    /// What the clouds are called, in their order.
+    pub(crate) cloud_names: OnceLock<Vec<String>>,
     events: broadcast::Sender<Event>,
     locked: AtomicBool,
     background: Background,
@@ -68,6 +72,7 @@ impl Session {
     pub(crate) fn start(tower: Tower, given: Vec<Arc<dyn CloudBackend>>) -> Self {
         let every = tower.settings.replicate_every;
         let seen = Mutex::new(tower.recorder.state().seen);
+        let fences = replicate::Fences::new(&tower.recorder.fence_state());
         let inner = Arc::new(Inner {
             tower,
             given,
@@ -78,6 +83,9 @@ impl Session {
             watches: replicate::Watches::default(),
             old_heads: replicate::OldHeads::default(),
             seen,
+            fences: Mutex::new(fences),
+            looks: Mutex::default(),
+            cloud_names: OnceLock::new(),
             events: broadcast::channel(EVENTS).0,
             locked: AtomicBool::new(false),
             background: Background::new(),
@@ -204,6 +212,11 @@ impl Session {
     /// The same store, but every commit resolves only when the clouds have the change, too, and all
     /// changes before it: what must survive the loss of this device before anybody relies on it.
     ///
+    /// Data that has a single writer is acknowledged by the fencing head: if another device has taken
+    /// over, its commits answer [`kv_core::Error::NotReplicated`] (written here, never acknowledged)
+    /// and then [`kv_core::Error::Refused`], both with the [`crate::Refusal`]; if too few clouds can
+    /// fence, the same with [`Error::CannotFence`].
+    ///
     /// While no cloud is in reach such commits wait, and beyond
     /// [`Settings::max_waiting`](crate::Settings::max_waiting) of them the next is refused with
     /// [`kv_core::Error::Backlog`]. [`Error::NoCloud`] if none is set. Without a background task
@@ -222,7 +235,7 @@ impl Session {
     /// What the wallet holds and what is not yet in the cloud. Never asks a cloud.
     pub fn status(&self) -> Result<Status> {
         let tower = self.tower()?;
-        let state = tower.recorder.state();
+        let (state, fence) = (tower.recorder.state(), tower.recorder.fence_state());
         let all = Query::all();
         let mut status = Status {
             writer: state.writer.to_string(),
@@ -240,6 +253,13 @@ impl Session {
             dump_needed: false,
             waiting: tower.waiting() as u64,
             failing: self.inner.background.failing().map(|failing| failing.reason),
+            single_writer: Status::gate_name(&fence.gate),
+            epoch: fence.epoch,
+            fenced_to: fence.acknowledged.map(|at| at.sequence),
+            cannot_fence: self.inner.cannot_fence_all(),
+            findings: self
+                .inner
+                .with_history(|history| history.findings.iter().cloned().map(Into::into).collect()),
         };
         status.set_lag(tower.recorder.lag(), tower.clock.now().0);
         Ok(status)
@@ -271,6 +291,7 @@ impl Session {
     /// and fields, of each the last change. What has a single writer stays as it is here.
     pub async fn poll_backups(&self) -> Result<PollReport> {
         self.tower()?;
+        self.inner.look().await?;
         replicate::poll(&self.inner).await
     }
 
@@ -367,7 +388,11 @@ impl Inner {
             .clouds
             .get_or_try_init(|| async {
                 let access = access(&self.tower.sealed.keys()?);
-                open_clouds(&self.given, &self.tower.cloud_urls()?, &access).await
+                let urls = self.tower.cloud_urls()?;
+                let given = (1..=self.given.len()).map(|i| format!("cloud {i}"));
+                let names = given.chain(urls.iter().map(ToString::to_string)).collect();
+                self.cloud_names.get_or_init(|| names);
+                open_clouds(&self.given, &urls, &access).await
             })
             .await?;
         Ok(clouds)
@@ -391,7 +416,12 @@ impl Inner {
 
     /// Whether there is something to back up.
     pub(crate) fn backup_is_due(&self) -> bool {
-        self.tower.recorder.lag().records > 0
+        self.tower.recorder.lag().records > 0 || self.head_is_due() || self.fence_waits()
+    }
+
+    /// Whether the cloud at this place was opened by its address.
+    pub(crate) fn has_address(&self, i: usize) -> bool {
+        i >= self.given.len()
     }
 
     pub(crate) async fn post(&self) -> Result<BackupReport> {

@@ -41,6 +41,15 @@ pub struct Settings {
     /// What no restore point needs any more is deleted so long after a verified newer dump: a
     /// restore under way may still be reading it. Default one day.
     pub delete_after: Duration,
+    /// In how many clouds single-writer data must be before it counts as replicated; `None`: in
+    /// all. A takeover then needs n - k + 1 of them.
+    pub acknowledged_by: Option<usize>,
+    /// A writer of whom no new head came for so long is reported. Default 30 days: a running one
+    /// puts a head every hour, and a shorter time also reports devices that are switched off.
+    pub frozen_after: Duration,
+    /// For how long a cloud may lack what another one has before that is reported. Default 10
+    /// minutes.
+    pub withheld_after: Duration,
 }
 
 /// In seconds.
@@ -63,6 +72,9 @@ impl Default for Settings {
             full_dump_percent: 50,
             keep_restore_points_for: Duration::from_secs(30 * DAY),
             delete_after: Duration::from_secs(DAY),
+            acknowledged_by: None,
+            frozen_after: Duration::from_secs(30 * DAY),
+            withheld_after: Duration::from_secs(600),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One look at a session.
 
-use backup::Lag;
+use backup::{Gate, Lag};
 use serde::Serialize;
 
-use crate::VerifiedRestore;
+use crate::{Finding, VerifiedRestore};
 
 /// What a wallet holds and what is not yet in the cloud. Cheap and exact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,9 +41,36 @@ pub struct Status {
     pub waiting: u64,
     /// Why the last backup failed; `None` if it did not.
     pub failing: Option<String>,
+    /// Whether data that has a single writer is taken here: `open`, `take-over-first`, `fenced`,
+    /// `copied` or `handed-over`.
+    pub single_writer: &'static str,
+    /// The fencing epoch this device holds, or held last; 0: none yet.
+    pub epoch: u32,
+    /// The last change up to which single-writer data is acknowledged in the clouds.
+    pub fenced_to: Option<u64>,
+    /// Of the clouds that cannot keep a second writer out, what they do not honour; as far as it was
+    /// tried out.
+    pub cannot_fence: Vec<String>,
+    /// What is suspicious, oldest first.
+    pub findings: Vec<Finding>,
 }
 
 impl Status {
+    /// What the user has not taken note of.
+    pub fn open_findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| !finding.acknowledged)
+    }
+
+    pub(crate) fn gate_name(gate: &Gate) -> &'static str {
+        match gate {
+            Gate::Open => "open",
+            Gate::TakeOverFirst => "take-over-first",
+            Gate::Fenced { .. } => "fenced",
+            Gate::Copied => "copied",
+            Gate::HandedOver => "handed-over",
+        }
+    }
+
     pub(crate) fn set_lag(&mut self, lag: Lag, now: u64) {
         self.lag_records = lag.records;
         self.lag_bytes = lag.bytes;

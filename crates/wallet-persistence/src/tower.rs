@@ -1,8 +1,8 @@
 //! The layers of one open wallet, stacked: records over recorder over sealed store over a store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use backup::{ObjectSealer, Policies, Policy, Recorder, RecorderSettings, Replicated};
+use backup::{History, ObjectSealer, Policies, Policy, Recorder, RecorderSettings, Replicated};
 use cloud::CloudUrl;
 use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
 use records::{Fields, ObjectStore, OpenReport};
@@ -29,6 +29,10 @@ pub(crate) struct Tower {
     pub(crate) reports: Vec<OpenReport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
+    /// What was seen in the clouds.
+    pub(crate) history: Mutex<History>,
+    /// Random: this opening of the folder.
+    pub(crate) session: [u8; 16],
 }
 
 impl Tower {
@@ -73,6 +77,7 @@ impl Tower {
         let (transactions, transaction_report) = ObjectStore::open(kv.clone())?;
         let fields = Fields::open(kv)?;
         let sealer = ObjectSealer::new(sealed.keys()?);
+        let history = Mutex::new(recorder.history()?);
         Ok(Self {
             sealed,
             recorder,
@@ -86,6 +91,8 @@ impl Tower {
             reports: vec![account_report, transaction_report],
             clock,
             settings: settings.clone(),
+            history,
+            session: crate::replicate::random()?,
         })
     }
 

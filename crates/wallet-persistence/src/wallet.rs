@@ -2,14 +2,18 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use backup::Gate;
 use kv_core::{Copied, CopyProgress, KvStore};
 use vault::{RootSecret, SealedStore, Secret};
 
 use crate::{
-    Builder, Error, MoveTarget, RestoreAt, RestoreProgress, RestoreReport, Session, UnlockError,
+    Builder, Error, MoveTarget, RestoreAt, RestoreProgress, RestoreReport, Session, TakeoverReport,
+    UnlockError,
     builder::{Parts, Place},
     folder::{self, NewFolder},
-    moved, restore,
+    moved,
+    replicate::TakeOverFrom,
+    restore,
     session::{access, open_clouds, open_existing_clouds},
     tower::Tower,
 };
@@ -78,12 +82,34 @@ impl WalletPersistence {
 
     async fn unlock_with(&self, secret: Secret) -> Result<Session, UnlockError> {
         let parts = self.parts.clone();
-        let tower = blocking(move || {
-            let store = open_store(&parts)?;
-            Tower::open(store, &secret, parts.clock.clone(), &parts.settings)
-        })
-        .await?;
+        let tower = open_tower(parts, secret, false).await?;
         Ok(Session::start(tower, self.parts.clouds.clone()))
+    }
+
+    /// Takes a wallet back that was handed over from here; [`Error::TakenOverMeanwhile`] if another
+    /// device has taken it over since.
+    pub async fn take_back(
+        &self,
+        secret: impl Into<Secret>,
+    ) -> Result<(Session, TakeoverReport), UnlockError> {
+        let secret = secret.into();
+        let mut parts = self.parts.clone();
+        // Nothing is to go on behind the session before it is clear that it may.
+        let every = parts.settings.replicate_every.take();
+        let tower = open_tower(parts, secret.clone(), true).await?;
+        let session = Session::start(tower, self.parts.clouds.clone());
+        let taken = session.take_over_from(TakeOverFrom::Myself).await;
+        match taken {
+            Ok(report) if every.is_none() => Ok((session, report)),
+            Ok(report) => {
+                session.lock().await?;
+                Ok((self.unlock_with(secret.clone()).await?, report))
+            }
+            Err(error) => {
+                session.lock().await?;
+                Err(error.into())
+            }
+        }
     }
 
     /// Whether a passphrase unlocks the wallet on this device. Needs no secret, and opens the
@@ -130,7 +156,8 @@ impl WalletPersistence {
     /// of the folder until then. In a store of the caller's own it is kept in that store, which
     /// cannot be unlocked before it is complete.
     ///
-    /// The new installation takes over silently: nothing stops the old device from going on.
+    /// The new installation takes data with a single writer only after [`Session::take_over`], which
+    /// stops the old device.
     pub async fn restore_at(
         &self,
         root: &RootSecret,
@@ -224,6 +251,24 @@ fn open_store(parts: &Parts) -> Result<Arc<dyn KvStore>, UnlockError> {
         Place::Folder(path) => folder::open(path),
         Place::Store(open) => Ok(open()?),
     }
+}
+
+/// Opens the wallet; one that was handed over only if asked for.
+async fn open_tower(
+    parts: Parts,
+    secret: Secret,
+    handed_over_too: bool,
+) -> Result<Tower, UnlockError> {
+    blocking(move || {
+        let store = open_store(&parts)?;
+        let tower = Tower::open(store, &secret, parts.clock.clone(), &parts.settings)?;
+        if tower.recorder.fence_state().gate == Gate::HandedOver && !handed_over_too {
+            tower.recorder.close()?;
+            return Err(UnlockError::HandedOver);
+        }
+        Ok(tower)
+    })
+    .await
 }
 
 fn open_new(parts: &Parts, new: Option<&NewFolder>) -> Result<Arc<dyn KvStore>, UnlockError> {

@@ -1,14 +1,21 @@
 //! Taking over the result of a backup.
 
-use kv_core::{Batch, Change, Key, Result};
+use kv_core::{Batch, BoxError, Change, Key, Result};
 
-use super::{Order, Recorder};
-use crate::{BackupState, log};
+use super::{Order, Place, Recorder};
+use crate::{BackupState, Rule, log};
 
 impl Recorder {
-    /// Every change up to this sequence number is in the cloud.
-    pub(crate) fn acknowledged(&self) -> u64 {
-        self.waiting.position()
+    /// Whether a commit that waits for this place would resolve now.
+    pub(crate) fn is_over(&self, place: Place) -> bool {
+        self.waiting.is_over(place)
+    }
+
+    /// Why single-writer data that has to be replicated is refused, if it is.
+    pub(crate) fn unfenceable(&self, batch: &Batch) -> Option<BoxError> {
+        let why = self.waiting.unfenceable()?;
+        let is_single = |rule: Rule| rule == Rule::SingleWriter;
+        batch.changes().any(|(ns, ..)| is_single(self.rules.of(ns))).then_some(why)
     }
 
     /// Takes over the result of a backup: every change up to `state.backed_up` is in the cloud, and

@@ -6,7 +6,7 @@ use kv_core::{Batch, Error, KvStore, Result};
 
 use super::{Recorder, STORE};
 use crate::{
-    FenceState, Gate, Refusal, Rule,
+    FenceState, Gate, Position, Refusal,
     fence_state::FENCE_STATE_VERSION,
     log::{self, Places},
 };
@@ -39,19 +39,56 @@ impl Recorder {
     /// that is durable.
     pub fn set_fence_state(&self, state: FenceState) -> Result<()> {
         if state.gate != Gate::Open {
-            self.fence.state().gate = state.gate;
+            self.close_gate(state.gate);
         }
         let batch = Batch::new().put(&self.places.state, &log::fence(), log::write(&state));
         self.inner.submit(batch).wait()?;
-        *self.fence.state() = state;
+        let is_open = state.gate == Gate::Open;
+        let before = std::mem::replace(&mut *self.fence.state(), state);
+        if is_open && before.gate != Gate::Open {
+            self.waiting.go_on();
+        }
         Ok(())
     }
 
-    /// Why this batch is not taken, if it is not.
-    pub(super) fn refusal(&self, batch: &Batch) -> Option<Refusal> {
+    /// Closes the gate at once and for this opening only: nothing is written. What is submitted from
+    /// now on finds it closed.
+    pub fn close_gate(&self, gate: Gate) {
+        // A batch that found it open has its place by then.
+        let _order = self.order();
+        self.fence.state().gate = gate;
+    }
+
+    /// Notes what the clouds have acknowledged. Lazy: after a crash an older note stands, and the
+    /// fencing head itself says the rest.
+    pub fn note_acknowledged(&self, epoch: u32, at: Position) -> Result<()> {
+        let mut state = self.fence.state();
+        let mut noted = FenceState { epoch, acknowledged: Some(at), ..state.clone() };
+        noted.set_owed(None);
+        self.note(&mut state, noted)
+    }
+
+    /// Notes that the cloud has single-writer data up to here that the fence has not passed, before
+    /// the log forgets it. Lazy, in the order of the log.
+    pub fn note_owed(&self, to: u64) -> Result<()> {
+        let mut state = self.fence.state();
+        let mut noted = state.clone();
+        if noted.set_owed(Some(to)) { self.note(&mut state, noted) } else { Ok(()) }
+    }
+
+    fn note(&self, state: &mut FenceState, noted: FenceState) -> Result<()> {
+        let batch = Batch::new().put(&self.places.state, &log::fence(), log::write(&noted));
+        if let Some(Err(error)) = self.inner.submit(batch.lazy()).receipt().outcome() {
+            return Err(error);
+        }
+        *state = noted;
+        Ok(())
+    }
+
+    /// Why a batch is not taken, if it is not: one with single-writer data, or any.
+    pub(super) fn refusal(&self, single_writer: bool) -> Option<Refusal> {
         let refusal = self.fence.state().gate.refusal()?;
-        let is_hit = |rule: Rule| rule == Rule::SingleWriter || refusal == Refusal::HandedOver;
-        batch.changes().any(|(ns, ..)| is_hit(self.rules.of(ns))).then_some(refusal)
+        (single_writer || refusal == Refusal::HandedOver).then_some(refusal)
     }
 }
 

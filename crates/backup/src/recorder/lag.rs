@@ -2,7 +2,7 @@
 
 use kv_core::{Batch, Change, Key, Result};
 
-use super::{Order, Recorder, RecorderSettings, memory::Memory};
+use super::{Order, Place, Recorder, RecorderSettings, memory::Memory};
 use crate::log;
 
 /// What is not yet in the cloud.
@@ -27,7 +27,7 @@ pub struct Lag {
 pub struct NotYetReplicated {
     /// How much.
     pub lag: Lag,
-    pub(super) sequence: u64,
+    pub(super) place: Place,
     pub(super) recorder: std::sync::Weak<Recorder>,
 }
 

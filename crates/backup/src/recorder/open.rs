@@ -86,11 +86,15 @@ impl Recorder {
         }))
     }
 
-    /// What is durable here and not yet in the cloud; `None` if the cloud has everything.
+    /// What is durable here and not yet in the cloud, or not passed by the fence; `None` if the cloud
+    /// has everything.
     pub fn not_yet_replicated(self: &Arc<Self>) -> Option<NotYetReplicated> {
-        let (lag, sequence) = (self.lag(), self.sequence());
+        let (lag, mut place) = (self.lag(), self.place());
+        let owed = self.fence_state().owed();
+        place.single_writer = place.single_writer.max(owed.unwrap_or(0));
         let recorder = Arc::downgrade(self);
-        (lag.records > 0).then_some(NotYetReplicated { lag, sequence, recorder })
+        let is_any = lag.records > 0 || owed.is_some();
+        is_any.then_some(NotYetReplicated { lag, place, recorder })
     }
 }
 
@@ -178,6 +182,7 @@ impl Order {
             others,
             tombstones,
             touched: None,
+            single_writer: 0,
         })
     }
 }

@@ -3,7 +3,7 @@
 use kv_core::{Batch, Change, Commit, InvalidName, Key, KvStore, Value};
 
 use super::{
-    Order, Recorder,
+    Order, Place, Recorder,
     memory::{Held, Name},
 };
 use crate::{
@@ -32,21 +32,22 @@ struct Recording {
 }
 
 impl Recorder {
-    /// Submits a batch; also its sequence number, unless it was refused or is never backed up.
-    pub(crate) fn submit_recorded(&self, batch: Batch) -> (Commit, Option<u64>) {
+    /// Submits a batch; also its place, unless it was refused or is never backed up.
+    pub(crate) fn submit_recorded(&self, batch: Batch) -> (Commit, Option<Place>) {
         if batch.changes().any(|(ns, ..)| Self::is_own(ns))
             || batch.absent_keys().any(|(ns, _)| Self::is_own(ns))
         {
             return (Commit::done(Err(InvalidName::Taken.into())), None);
         }
-        if let Some(refusal) = self.refusal(&batch) {
-            return (Commit::done(Err(refusal.into())), None);
-        }
         let rules = batch.changes().map(|(ns, ..)| self.rules.of(ns));
-        let (mut recorded, mut mergeable) = (false, false);
+        let (mut recorded, mut mergeable, mut single) = (false, false, false);
         for rule in rules {
             recorded |= rule != Rule::LocalOnly;
             mergeable |= rule == Rule::Mergeable;
+            single |= rule == Rule::SingleWriter;
+        }
+        if let Some(refusal) = self.refusal(single) {
+            return (Commit::done(Err(refusal.into())), None);
         }
         if !recorded {
             return (self.inner.submit(batch), None);
@@ -58,6 +59,10 @@ impl Recorder {
             _ => batch,
         };
         let mut order = self.order();
+        // Closed meanwhile: nothing comes behind the closing of the gate.
+        if let Some(refusal) = self.refusal(single) {
+            return (Commit::done(Err(refusal.into())), None);
+        }
         let recorded = match plain {
             Some(changes) => Recorded { batch, changes, ..Recorded::default() },
             None => {
@@ -66,13 +71,18 @@ impl Recorder {
             }
         };
         let (commit, sequence) = order.append(self, recorded);
+        if let Some(sequence) = sequence.filter(|_| single) {
+            order.single_writer = sequence;
+        }
         let urged = sequence.is_some() && order.memory.open.is_large(self.settings.segment_bytes);
         drop(order);
         if urged {
             self.waiting.urge();
         }
         tracing::trace!(sequence, "recorded a batch");
-        (commit, sequence)
+        let single_writer = |sequence| if single { sequence } else { 0 };
+        let place = |sequence| Place { sequence, single_writer: single_writer(sequence) };
+        (commit, sequence.map(place))
     }
 
     fn record(&self, batch: &Batch) -> Vec<Recording> {

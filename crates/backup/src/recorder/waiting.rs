@@ -1,4 +1,4 @@
-//! Waiting until the cloud has something.
+//! Waiting until the cloud has something, and for single-writer data until the fence has passed it.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use kv_core::{Error, Result};
+use kv_core::{BoxError, Error, Result};
 
 use super::{NotYetReplicated, Recorder, STORE};
 
@@ -24,24 +24,72 @@ pub(super) struct Waiting {
 struct State {
     /// Everything up to here is in the cloud.
     acknowledged: u64,
+    /// Single-writer data up to here was passed by the fence.
+    fenced: u64,
+    /// Why single-writer data behind that never will be.
+    stopped: Option<BoxError>,
+    /// Why no single-writer data is taken that has to be replicated.
+    unfenceable: Option<BoxError>,
     /// Nothing more will come: the store is closed, or has failed.
     ended: Option<Error>,
-    wakers: Vec<(u64, Waker)>,
+    wakers: Vec<(Place, Waker)>,
 }
 
-/// Resolves once the cloud has everything up to a sequence number, or with an error when the store
+/// A place in the order, and what of it is single-writer data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The cloud must have everything up to here.
+    pub(crate) sequence: u64,
+    /// The fence must have passed single-writer data up to here; 0: there is none.
+    pub(crate) single_writer: u64,
+}
+
+/// Resolves once the cloud has everything up to a sequence number, single-writer data acknowledged
+/// by the fence, or with an error when the store
 /// is closed or fails before: then [`Recorder::not_yet_replicated`] tells after the next opening.
 #[derive(Clone)]
 #[must_use = "nothing is known until it has resolved"]
 pub struct WaitForCloud {
     recorder: Weak<Recorder>,
-    sequence: u64,
+    place: Place,
 }
 
 impl Recorder {
-    /// Resolves once the cloud has everything up to `sequence`.
-    pub fn replicated(self: &Arc<Self>, sequence: u64) -> WaitForCloud {
-        WaitForCloud { recorder: Arc::downgrade(self), sequence }
+    /// A backup should come soon although nothing has changed.
+    pub fn urge(&self) {
+        self.waiting.urge();
+    }
+
+    /// Resolves once the cloud has everything up to a place, and the fence has passed what it must.
+    pub(crate) fn replicated(self: &Arc<Self>, place: Place) -> WaitForCloud {
+        WaitForCloud { recorder: Arc::downgrade(self), place }
+    }
+
+    /// Single-writer data up to here needs no fence any more: it has passed it, or there was none.
+    /// Whoever waits for that and for nothing else is told.
+    pub fn fence_passed(&self, to: u64) {
+        self.waiting.change(|state| {
+            state.fenced = state.fenced.max(to);
+            (state.stopped, state.unfenceable) = (None, None);
+        });
+    }
+
+    /// Single-writer data behind `counts` will not be acknowledged: another writer has taken over, for
+    /// instance. Whoever waits for it gets [`Error::NotReplicated`] with this reason.
+    pub fn fence_stopped(&self, counts: u64, why: BoxError) {
+        self.waiting.change(|state| {
+            state.fenced = state.fenced.max(counts);
+            state.stopped = Some(why);
+        });
+    }
+
+    /// The clouds cannot fence: [`Recorder::fence_stopped`], and single-writer data that has to be
+    /// replicated is refused from now on, until the fence has passed something.
+    pub fn fence_impossible(&self, why: BoxError) {
+        self.waiting.change(|state| {
+            state.unfenceable = Some(why.clone());
+            state.stopped = Some(why);
+        });
     }
 
     /// Calls `urged` from now on when a backup should not wait for its interval: somebody waits for
@@ -54,7 +102,7 @@ impl Recorder {
 impl NotYetReplicated {
     /// Resolves once the cloud has all of it.
     pub fn replicated(&self) -> WaitForCloud {
-        WaitForCloud { recorder: self.recorder.clone(), sequence: self.sequence }
+        WaitForCloud { recorder: self.recorder.clone(), place: self.place }
     }
 }
 
@@ -64,11 +112,11 @@ impl WaitForCloud {
             return Poll::Ready(Err(Error::Closed { store: STORE }));
         };
         let mut state = recorder.waiting.lock();
-        if let Some(outcome) = state.outcome(self.sequence) {
+        if let Some(outcome) = state.outcome(self.place) {
             return Poll::Ready(outcome);
         }
         state.wakers.retain(|(_, waker)| !waker.will_wake(cx.waker()));
-        state.wakers.push((self.sequence, cx.waker().clone()));
+        state.wakers.push((self.place, cx.waker().clone()));
         drop(state);
         recorder.waiting.urge();
         Poll::Pending
@@ -80,13 +128,13 @@ impl WaitForCloud {
             return Err(Error::Closed { store: STORE });
         };
         let waiting = &recorder.waiting;
-        if let Some(outcome) = waiting.lock().outcome(self.sequence) {
+        if let Some(outcome) = waiting.lock().outcome(self.place) {
             return outcome;
         }
         waiting.urge();
         let mut state = waiting.lock();
         loop {
-            if let Some(outcome) = state.outcome(self.sequence) {
+            if let Some(outcome) = state.outcome(self.place) {
                 return outcome;
             }
             state = waiting.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -103,8 +151,15 @@ impl Future for WaitForCloud {
 }
 
 impl State {
-    fn outcome(&self, sequence: u64) -> Option<Result<()>> {
-        if self.acknowledged >= sequence { Some(Ok(())) } else { self.ended.clone().map(Err) }
+    fn outcome(&self, place: Place) -> Option<Result<()>> {
+        let is_fenced = self.fenced >= place.single_writer;
+        match &self.stopped {
+            Some(why) if !is_fenced => {
+                Some(Err(Error::NotReplicated { store: STORE, source: why.clone() }))
+            }
+            _ if is_fenced && self.acknowledged >= place.sequence => Some(Ok(())),
+            _ => self.ended.clone().map(Err),
+        }
     }
 }
 
@@ -114,9 +169,19 @@ impl Waiting {
         Self { state: Mutex::new(state), ..Self::default() }
     }
 
-    /// Everything up to here is in the cloud.
-    pub(super) fn position(&self) -> u64 {
-        self.lock().acknowledged
+    /// Single-writer data is taken again.
+    pub(super) fn go_on(&self) {
+        self.change(|state| state.stopped = None);
+    }
+
+    /// Whether a commit at this place would resolve now.
+    pub(super) fn is_over(&self, place: Place) -> bool {
+        self.lock().outcome(place).is_some()
+    }
+
+    /// Why single-writer data that has to be replicated is refused.
+    pub(super) fn unfenceable(&self) -> Option<BoxError> {
+        self.lock().unfenceable.clone()
     }
 
     pub(super) fn acknowledged(&self, to: u64) {
@@ -149,11 +214,11 @@ impl Waiting {
         change(&mut state);
         let wakers = std::mem::take(&mut state.wakers);
         let (ready, waiting) =
-            wakers.into_iter().partition(|(sequence, _)| state.outcome(*sequence).is_some());
+            wakers.into_iter().partition(|(place, _)| state.outcome(*place).is_some());
         state.wakers = waiting;
         drop(state);
         self.changed.notify_all();
-        let ready: Vec<(u64, Waker)> = ready;
+        let ready: Vec<(Place, Waker)> = ready;
         ready.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
@@ -164,12 +229,14 @@ impl Waiting {
 
 impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("acknowledged", &self.lock().acknowledged).finish()
+        let state = self.lock();
+        let mut f = f.debug_struct("Waiting");
+        f.field("acknowledged", &state.acknowledged).field("fenced", &state.fenced).finish()
     }
 }
 
 impl fmt::Debug for WaitForCloud {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitForCloud").field("sequence", &self.sequence).finish()
+        f.debug_struct("WaitForCloud").field("place", &self.place).finish()
     }
 }

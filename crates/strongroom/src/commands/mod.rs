@@ -12,6 +12,7 @@ mod migrate;
 mod passphrase;
 mod profile;
 mod restore;
+mod succession;
 mod tx;
 mod verify;
 
@@ -42,6 +43,8 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Kv(command) => kv::run(&context, command).await,
         Command::Backup(command) => backup::run(&context, command).await,
         Command::Restore { clouds, at } => restore::run(&context, clouds, at).await,
+        Command::Takeover { back } => succession::take_over(&context, back).await,
+        Command::Handover => succession::hand_over(&context).await,
         Command::Verify { cloud } => verify::run(&context, cloud).await,
         Command::Digest => digest::run(&context).await,
         Command::Migrate { to } => migrate::run(&context, to).await,

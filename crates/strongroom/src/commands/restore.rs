@@ -50,6 +50,7 @@ fn restored(report: &RestoreReport) -> String {
         row([&"fetched", &format_args!("{} objects, {}", report.objects, bytes(report.bytes))]),
     ];
     rows.splice(3..3, heads);
+    rows.push(row([&"your own entries", &"not taken here before \"strongroom takeover\""]));
     table(&rows)
 }
 

@@ -64,7 +64,8 @@ fn every_command_speaks_json() {
     assert_eq!(one(&home, &["backup", "status"])["lag_records"], 0);
     let listing = one(&home, &["backup", "list"]);
     assert_eq!(listing["heads"].as_array().unwrap().len(), 1);
-    assert_eq!(listing["objects"].as_array().unwrap().len(), 4);
+    // Heads, segments, dump indexes, dump parts, and the fencing head.
+    assert_eq!(listing["objects"].as_array().unwrap().len(), 5);
     assert_eq!(listing["chains"][0]["dumps"][0]["kind"], "full");
     assert!(!listing.as_object().unwrap().contains_key("restore_points"));
     let points = one(&home, &["backup", "list", "--points", "3"]);
@@ -89,6 +90,8 @@ fn every_command_speaks_json() {
     let restored = one(&home, &["restore", "--cloud", "dir:cloud"]);
     assert_eq!((&restored["clouds"], &restored["clouds_agreeing"]), (&1.into(), &1.into()));
     assert!(restored["age_ms"].as_u64().is_some());
+    let taken = one(&home, &["takeover"]);
+    assert_eq!((&taken["epoch"], &taken["clouds"]), (&2.into(), &1.into()));
     assert_eq!(one(&home, &["kv", "remove", "a", "b", "c"]), entry);
     assert_eq!(one(&home, &["account", "remove", account])["id"], account);
     let demo = one(&home, &["demo"]);

@@ -7,6 +7,7 @@ mod common;
 mod damage;
 mod disk;
 mod exit_codes;
+mod fencing;
 mod formats;
 mod help;
 mod import;

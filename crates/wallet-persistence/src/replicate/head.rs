@@ -5,17 +5,33 @@ use std::collections::BTreeMap;
 use backup::{Class, Head, ObjectHash, ObjectId, ObjectRef, WriterId};
 use cloud::CloudBackend;
 
-use super::{fetch, post::Post};
-use crate::Result;
+use super::{fetch, history::SESSION_EXTENSION, post::Post, put::KeptHead};
+use crate::{Result, session::Inner};
 
 impl Post<'_> {
-    pub(super) async fn head(&mut self, seen: Vec<ObjectRef>) -> Result<()> {
-        let Some(dump) = self.state.dump else { return Ok(()) };
+    /// Puts the head of what went up; it, and its time.
+    pub(super) async fn head(
+        &mut self,
+        inner: &Inner,
+        seen: Vec<ObjectRef>,
+    ) -> Result<(ObjectRef, u64)> {
+        let no_dump = backup::Error::BrokenChain { what: "a head needs a dump" };
+        let dump = self.state.dump.ok_or(no_dump)?;
         let newest = self.state.newest.clone();
+        let kept = self.tower.kept.head().filter(|k| k.object.id.writer == self.state.writer);
+        if let Some(kept) = kept {
+            let says_all = (kept.head.dump, &kept.head.newest) == (dump, &newest);
+            self.put_head(&kept, seen.clone()).await?;
+            if says_all {
+                return Ok((kept.object, kept.head.time));
+            }
+        }
         let sequence = newest.as_ref().map_or(0, |link| link.range().1).max(dump.id.from);
         // Never behind a head this device has seen, whatever its clock says.
         let time = self.tower.recorder.head_time();
         let previous = self.state.head;
+        let mut extensions = self.tower.recorder.head_extensions(sequence);
+        extensions.push((SESSION_EXTENSION, inner.fence_session().to_vec()));
         let head = Head {
             time,
             sequence,
@@ -23,7 +39,7 @@ impl Post<'_> {
             newest,
             previous,
             seen: self.tower.recorder.seen_at(sequence),
-            extensions: self.tower.recorder.head_extensions(sequence),
+            extensions,
         };
         let id = ObjectId {
             class: Class::Head,
@@ -34,12 +50,17 @@ impl Post<'_> {
             part: 0,
         };
         let (object, sealed) = self.tower.sealer.seal(id, ObjectHash::NONE, &head)?;
-        self.put(&sealed).await?;
-        self.state.head = Some(object);
-        self.state.last_backup = Some(time);
+        let kept = KeptHead { object, head, sealed };
+        self.tower.kept.keep_head(kept.clone());
+        self.put_head(&kept, seen).await?;
+        Ok((object, time))
+    }
+
+    async fn put_head(&mut self, head: &KeptHead, seen: Vec<ObjectRef>) -> Result<()> {
+        self.put_all(vec![head.sealed.clone()]).await?;
+        self.state.head = Some(head.object);
+        self.state.last_backup = Some(head.head.time);
         self.state.seen = seen;
-        self.tower.recorder.acknowledge(self.state.clone())?;
-        self.forget_kept();
         Ok(())
     }
 }

@@ -2,8 +2,10 @@
 
 mod catch_up;
 mod dump;
+mod fence;
 mod fetch;
 mod head;
+mod history;
 mod list;
 mod old_heads;
 mod poll;
@@ -14,8 +16,10 @@ mod rejoin;
 pub(crate) use self::{
     catch_up::CatchUp,
     dump::{Watch, Watches, due, dump, sweep, sweep_is_due},
+    fence::{Fences, TakeOverFrom, fenced_head, random, read as read_fence, take_over},
     fetch::fetch,
     head::heads,
+    history::look,
     list::{list, points},
     old_heads::OldHeads,
     poll::{merge_writer, poll},
@@ -25,6 +29,7 @@ pub(crate) use self::{
 };
 pub use self::{
     dump::{DumpKind, DumpReport},
+    fence::{SingleWriter, TakeoverReport},
     list::{
         BackupListing, ChainSummary, CloudSummary, DumpSummary, HeadSummary, ObjectSummary,
         RestorePoint,

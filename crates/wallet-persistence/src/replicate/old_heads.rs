@@ -7,7 +7,7 @@ use std::{
 
 use backup::ObjectRef;
 
-use super::post::Post;
+use super::{post::Post, read_fence};
 use crate::session::Inner;
 
 /// How many heads are kept in any case.
@@ -42,8 +42,21 @@ impl Post<'_> {
     pub(super) async fn delete_old_heads(&self, inner: &Inner) {
         let Some(head) = self.state.head else { return };
         let tag = self.tower.sealer.tag();
-        for old in inner.old_heads.put(head, self.tower.clock.now().0) {
-            for cloud in self.clouds {
+        let old = inner.old_heads.put(head, self.tower.clock.now().0);
+        if old.is_empty() {
+            return;
+        }
+        for cloud in self.clouds {
+            let fence = match read_fence(&**cloud, &self.tower.sealer).await {
+                Ok(found) => found.map(|(fence, _)| fence),
+                Err(error) => {
+                    tracing::debug!(%error, "old heads stay for now");
+                    continue;
+                }
+            };
+            // Whoever restores single-writer data may begin there.
+            let fenced = fence.and_then(|fence| fence.at).map(|at| at.head);
+            for old in old.iter().filter(|old| Some(**old) != fenced) {
                 if let Err(error) = cloud.delete(&old.name(&tag)).await {
                     tracing::debug!(%error, "an old head stays for now");
                 }

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
-use backup::{BackupState, Sealed};
+use backup::BackupState;
 use cloud::CloudBackend;
 use serde::Serialize;
 
+use super::SingleWriter;
 use crate::{Error, Result, session::Inner, tower::Tower, wallet::blocking};
 
 /// What one backup did.
@@ -22,6 +23,8 @@ pub struct BackupReport {
     pub objects: u64,
     /// How many bytes they have.
     pub bytes: u64,
+    /// What became of single-writer data; `None`: there was none to acknowledge.
+    pub single_writer: Option<SingleWriter>,
 }
 
 /// Puts everything that is not yet in the clouds there. On an error nothing is acknowledged: the
@@ -45,6 +48,8 @@ pub(super) struct Post<'a> {
     /// The state as it will be acknowledged.
     pub(super) state: BackupState,
     pub(super) report: BackupReport,
+    /// Whether single-writer data went up that the fence has not passed.
+    pub(super) single_writer: bool,
 }
 
 impl<'a> Post<'a> {
@@ -52,20 +57,28 @@ impl<'a> Post<'a> {
     pub(super) fn begin(inner: &'a Inner, clouds: &'a [Arc<dyn CloudBackend>]) -> Self {
         let tower = &inner.tower;
         let state = tower.recorder.state();
-        Self { tower, clouds, state, report: BackupReport::default() }
+        Self { tower, clouds, state, report: BackupReport::default(), single_writer: false }
     }
 
-    /// Puts what has changed, and a head if anything was put.
+    /// Puts what has changed, and a head if anything was put; then single-writer data is
+    /// acknowledged by the fence, then everything here.
     pub(super) async fn publish(&mut self, inner: &Inner) -> Result<()> {
+        self.look_first(inner).await?;
         if self.state.dump.is_none() {
             self.first_dump(inner).await?;
         }
         self.segment(inner).await?;
-        if self.report.objects > 0 {
-            let seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.head(seen).await?;
-            self.delete_old_heads(inner).await;
+        if self.report.objects == 0 && !self.heartbeat_is_due(inner) {
+            return self.fence(inner).await;
         }
+        let seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (head, time) = self.head(inner, seen).await?;
+        self.note_head(inner, head, time)?;
+        // Only what the fence has passed is acknowledged: until then the log keeps it.
+        self.fence(inner).await?;
+        self.tower.recorder.acknowledge(self.state.clone())?;
+        self.forget_kept();
+        self.delete_old_heads(inner).await;
         Ok(())
     }
 
@@ -80,14 +93,5 @@ impl<'a> Post<'a> {
         let segment =
             self.tower.sealer.seal_segment(self.state.writer, cut, self.state.newest.as_ref())?;
         self.put_segment(segment).await
-    }
-
-    pub(super) async fn put(&mut self, object: &Sealed) -> Result<()> {
-        for cloud in self.clouds {
-            cloud::put_backup(&**cloud, object).await?;
-        }
-        self.report.objects += 1;
-        self.report.bytes += object.bytes().len() as u64;
-        Ok(())
     }
 }

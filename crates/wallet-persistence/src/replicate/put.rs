@@ -1,8 +1,8 @@
-//! Putting the objects of a segment: several at once, and the same bytes again after a failure.
+//! Putting the objects of a segment and the head: the same bytes again after a failure.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backup::{Link, ObjectHash, Sealed, SealedSegment};
+use backup::{Head, Link, ObjectHash, ObjectRef, Sealed, SealedSegment};
 use tokio::task::JoinSet;
 
 use super::post::Post;
@@ -11,18 +11,38 @@ use crate::{Error, Result};
 /// How many objects go up at once.
 const PUT_AT_ONCE: usize = 8;
 
-/// A segment that was sealed and is not acknowledged. Its objects go up again as they are, so that
-/// what a failed try has left in a cloud is used and not left behind.
+/// What was sealed and is not acknowledged. It goes up again as it is, so that what a failed try has
+/// left in a cloud is used and not left behind.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<Option<SealedSegment>>);
+pub(crate) struct Kept {
+    segment: Mutex<Option<SealedSegment>>,
+    head: Mutex<Option<KeptHead>>,
+}
+
+/// A head that may be in a cloud already. Whoever saw it there must see that the next one follows it:
+/// two heads after one look like two copies of this installation.
+#[derive(Debug, Clone)]
+pub(super) struct KeptHead {
+    pub(super) object: ObjectRef,
+    pub(super) head: Head,
+    pub(super) sealed: Sealed,
+}
 
 impl Kept {
     fn keep(&self, segment: Option<SealedSegment>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = segment;
+        *self.segment.lock().unwrap_or_else(PoisonError::into_inner) = segment;
     }
 
     fn get(&self) -> Option<SealedSegment> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.segment.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn keep_head(&self, head: KeptHead) {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
+
+    pub(super) fn head(&self) -> Option<KeptHead> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -47,6 +67,7 @@ impl Post<'_> {
         // More than that is rather sealed again than held.
         let keep = bytes <= self.tower.settings.memory_budget;
         self.tower.kept.keep(keep.then(|| segment.clone()));
+        self.single_writer |= segment.single_writer;
         self.put_all(segment.objects).await?;
         self.state.backed_up = segment.link.range().1;
         self.state.newest = Some(segment.link);
@@ -55,12 +76,13 @@ impl Post<'_> {
         Ok(())
     }
 
-    /// The segment that was kept is acknowledged.
+    /// What was kept is acknowledged.
     pub(super) fn forget_kept(&self) {
         self.tower.kept.keep(None);
+        *self.tower.kept.head.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    async fn put_all(&mut self, objects: Vec<Sealed>) -> Result<()> {
+    pub(super) async fn put_all(&mut self, objects: Vec<Sealed>) -> Result<()> {
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
         for object in objects {
             self.report.objects += 1;

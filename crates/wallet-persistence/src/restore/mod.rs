@@ -7,7 +7,7 @@ mod store;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use backup::{Head, ObjectRef, ObjectSealer, Recorder, RecorderSettings, WriterId};
+use backup::{Head, ObjectRef, ObjectSealer, Position, Recorder, RecorderSettings, WriterId};
 use cloud::CloudBackend;
 use kv_core::KvStore;
 use serde::Serialize;
@@ -108,11 +108,19 @@ pub(crate) async fn run(
     let (sink, fetched) = read(&source, &point, Depth::All, sink, &mut told).await?;
     let Store { mut restorer, sealed, .. } = sink;
     offer.all.iter().for_each(|(_, head)| restorer.saw_head(head));
-    if let Some((object, head)) = offer.newest_each.iter().find(|(o, _)| o == object)
+    let mut known = offer.newest_each.iter().chain([&offer.newest]);
+    if let Some((object, head)) = known.find(|(o, _)| o == object)
         && point.sequence == head.sequence
     {
         restorer.based_on_head(*object, head);
     }
+    // A takeover is based on this restore point, and single-writer data waits for it.
+    restorer.based_on(Position {
+        writer,
+        sequence: point.sequence,
+        segment: point.newest.as_ref().map_or(backup::ObjectHash::NONE, backup::Link::hash),
+        head: *object,
+    });
     let seen = offer.all.iter().map(|(object, _)| *object).collect();
     let urls = parts.cloud_urls.clone();
     let (clock, rules) = (parts.clock.clone(), registry::rules());
@@ -128,7 +136,7 @@ pub(crate) async fn run(
     let mut merged = Vec::new();
     if at == RestoreAt::Newest {
         let catch_up = CatchUp { recorder: &recorder, source: &source, follower: None };
-        for (object, head) in offer.newest_each.iter().filter(|(o, _)| o.id.writer != writer) {
+        for (object, head) in offer.newest_each.iter().filter(|(o, _)| o != object) {
             merged.extend(replicate::merge_writer(&catch_up, *object, head.clone(), |_| ()).await);
         }
     }
@@ -178,17 +186,31 @@ pub(crate) async fn look(sealer: &ObjectSealer, clouds: &[Arc<dyn CloudBackend>]
     let mut all: Heads = found.iter().flat_map(|(_, heads)| heads.clone()).collect();
     all.sort_unstable_by_key(|(object, _)| *object);
     all.dedup_by_key(|(object, _)| *object);
-    let newest = backup::newest_head(&all).cloned().ok_or(backup::Error::NoBackup)?;
-    let holds =
-        |heads: &Heads| backup::newest_head(heads).is_some_and(|(object, _)| *object == newest.0);
-    let agreeing = found.iter().filter(|(_, heads)| holds(heads)).count();
-    found.sort_by_key(|(_, heads)| !holds(heads));
+    // Where the fence says whose single-writer data counts, no clock decides; what merges is merged
+    // from all.
+    let asked: Vec<_> = found.iter().map(|(cloud, _)| cloud.clone()).collect();
+    let newest = match replicate::fenced_head(sealer, &asked, &all).await? {
+        Some(fenced) => fenced,
+        None => backup::newest_head(&all).cloned().ok_or(backup::Error::NoBackup)?,
+    };
+    let is_listed = all.iter().any(|(object, _)| *object == newest.0);
+    let mut holding = Vec::new();
+    for (cloud, heads) in found {
+        // What only the fence names was replaced by newer heads long ago, and is in no listing.
+        let holds = match is_listed {
+            true => heads.iter().any(|(object, _)| *object == newest.0),
+            false => replicate::fetch(&*cloud, &sealer.tag(), &newest.0).await.is_ok(),
+        };
+        holding.push((cloud, holds));
+    }
+    let agreeing = holding.iter().filter(|(_, holds)| *holds).count();
+    holding.sort_by_key(|(_, holds)| !holds);
     let mut writers: BTreeMap<WriterId, Heads> = BTreeMap::new();
     for head in &all {
         writers.entry(head.0.id.writer).or_default().push(head.clone());
     }
     let newest_each = writers.values().filter_map(|heads| backup::newest_head(heads).cloned());
     let newest_each = newest_each.collect();
-    let clouds = found.into_iter().map(|(cloud, _)| cloud).collect();
+    let clouds = holding.into_iter().map(|(cloud, _)| cloud).collect();
     Ok(Offer { clouds, agreeing, newest, all, newest_each })
 }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use backup::{
-    ChainWalk, Class, DumpIndex, DumpPart, EntryDigest, Head, Link, ObjectHash, ObjectRef, WriterId,
+    ChainWalk, Class, DumpIndex, DumpPart, EntryDigest, Head, Link, ObjectHash, ObjectRef,
+    Suspicion, WriterId,
 };
 use cloud::CloudBackend;
 use kv_core::Severity;
@@ -15,12 +16,17 @@ use super::{CloudReport, STORE, compare::compare};
 use crate::{
     Error, HeadSummary, Result,
     in_order::InOrder,
+    replicate,
     restore::{Source, newest_point},
     session::Inner,
 };
 
 /// Reads every object of the wallet, then checks every restore point, then compares.
-pub(super) async fn scrub(inner: &Inner, cloud: &Arc<dyn CloudBackend>) -> Result<CloudReport> {
+pub(super) async fn scrub(
+    inner: &Inner,
+    cloud: &Arc<dyn CloudBackend>,
+    name: &str,
+) -> Result<CloudReport> {
     let tower = &inner.tower;
     let at_once = tower.settings.fetch_at_once;
     let source = Source::new(tower.sealer.clone(), [cloud.clone()], at_once);
@@ -30,6 +36,7 @@ pub(super) async fn scrub(inner: &Inner, cloud: &Arc<dyn CloudBackend>) -> Resul
         out: CloudReport::default(),
         good: BTreeSet::new(),
         reached: BTreeSet::new(),
+        newest: BTreeMap::new(),
     };
     // Watched from before the newest head is looked up: what is backed up since is no difference.
     let watch = inner.watches.begin();
@@ -48,6 +55,8 @@ pub(super) async fn scrub(inner: &Inner, cloud: &Arc<dyn CloudBackend>) -> Resul
     for heads in heads.values() {
         scrub.writer(heads).await?;
     }
+    scrub.fence(inner, (&**cloud, name), &heads).await?;
+    scrub.note_gaps(inner, name)?;
     scrub.unreached();
     let all: Vec<(ObjectRef, Head)> = heads.values().flatten().cloned().collect();
     let newest = match mine {
@@ -79,6 +88,8 @@ struct Scrub {
     good: BTreeSet<ObjectRef>,
     /// Objects that a restore point needs.
     reached: BTreeSet<ObjectRef>,
+    /// The newest head of each writer, by its sequence number, and whether all it needs is whole.
+    newest: BTreeMap<WriterId, (u64, bool)>,
 }
 
 impl Scrub {
@@ -90,10 +101,29 @@ impl Scrub {
         self.out.report.push(Severity::Notice, STORE, what);
     }
 
+    /// Writes down which newest heads lack something, and which no longer do.
+    fn note_gaps(&self, inner: &Inner, name: &str) -> Result<()> {
+        inner.change_history(|history, now| {
+            let mut new = Vec::new();
+            for (&writer, &(head, is_whole)) in &self.newest {
+                if is_whole {
+                    let of = |what: &Suspicion| matches!(what, Suspicion::Gap { writer: of, .. } if *of == writer);
+                    history.resolve(name, of);
+                } else {
+                    new.extend(history.find(name, Suspicion::Gap { writer, head }, now));
+                }
+            }
+            new
+        })
+    }
+
     async fn read_everything(&mut self, cloud: &dyn CloudBackend) -> Result<()> {
         let listed = cloud::poll_backups(cloud, &backup::wallet_prefix(&self.tag)).await?;
         let mut objects = Vec::with_capacity(listed.len());
         for meta in listed {
+            if meta.name == backup::fence_name(&self.tag) {
+                continue;
+            }
             match ObjectRef::parse(&self.tag, &meta.name) {
                 Ok(object) => objects.push(object),
                 Err(_) => self.notice(format!("{} is not an object of this version", meta.name)),
@@ -126,6 +156,65 @@ impl Scrub {
                 (_, Err(other)) => return Err(other),
             }
         }
+    }
+
+    /// The fencing head: it is there if it ever was, opens, is no older than it was, and what it
+    /// names can be restored.
+    async fn fence(
+        &mut self,
+        inner: &Inner,
+        (cloud, name): (&dyn CloudBackend, &str),
+        writers: &BTreeMap<WriterId, Vec<(ObjectRef, Head)>>,
+    ) -> Result<()> {
+        let found = match replicate::read_fence(cloud, &self.source.sealer).await {
+            Ok(found) => found.map(|(fence, _)| fence),
+            Err(Error::Backup(error)) => {
+                self.damage(format!("the fencing head: {error}; back up again to put a new one"));
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
+        let state = inner.tower.recorder.fence_state();
+        let had = inner.with_history(|history| history.fence_mark(name));
+        let Some(fence) = found else {
+            if had.is_some() || state.acknowledged.is_some() {
+                self.damage(
+                    "the fencing head is missing: this cloud cannot say whose single-writer data \
+                     counts; back up again to put a new one, after a look at the findings"
+                        .to_owned(),
+                );
+            }
+            return Ok(());
+        };
+        self.out.report.entries += 1;
+        if had > Some(fence.progress()) {
+            self.damage(format!(
+                "the fencing head is of epoch {} and was further before: this cloud serves an old \
+                 state",
+                fence.epoch
+            ));
+        }
+        let Some(at) = fence.at.filter(|at| !self.reached.contains(&at.head)) else {
+            return Ok(());
+        };
+        // A holder that has put heads of its own is restored through those.
+        let is_needed = !writers.contains_key(&fence.writer);
+        let whole = match self.source.open::<Head>(&at.head, ObjectHash::NONE).await {
+            Ok((head, _)) => {
+                self.reached.insert(at.head);
+                self.restore_point(&head, false).await
+            }
+            Err(error) => Err(error),
+        };
+        match whole {
+            Err(Error::Backup(error)) if is_needed => self.damage(format!(
+                "single-writer data cannot be restored from what the fencing head names: {error}; \
+                 back up again on the device that took over"
+            )),
+            Err(Error::Backup(_)) | Ok(()) => {}
+            Err(other) => return Err(other),
+        }
+        Ok(())
     }
 
     /// The heads that are whole, by writer, newest first.
@@ -175,7 +264,11 @@ impl Scrub {
                 // The newest head does not keep its dump: its time is over.
                 continue;
             }
-            match self.restore_point(head, i == 0).await {
+            let outcome = self.restore_point(head, i == 0).await;
+            if i == 0 {
+                self.newest.insert(object.id.writer, (object.id.to, outcome.is_ok()));
+            }
+            match outcome {
                 Ok(()) => self.out.restore_points += 1,
                 Err(Error::Backup(error)) => self.damage(format!(
                     "{} cannot be restored: {error}; if this is a device of yours that is whole, \

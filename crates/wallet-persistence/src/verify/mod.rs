@@ -55,8 +55,8 @@ pub(crate) async fn run(inner: &Arc<Inner>, with_clouds: bool) -> Result<VerifyR
         if backends.is_empty() {
             return Err(Error::NoCloud);
         }
-        for cloud in backends {
-            clouds.push(cloud::scrub(inner, cloud).await?);
+        for (i, cloud) in backends.iter().enumerate() {
+            clouds.push(cloud::scrub(inner, cloud, &inner.cloud_name(i)).await?);
         }
         let whole = clouds.iter().filter_map(|cloud| cloud.whole.as_ref());
         let now = inner.tower.clock.now().0;

@@ -224,6 +224,9 @@ impl CloudBackend for Watched {
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<()> {
+        if name.as_str().starts_with("probe/") {
+            return self.inner.delete(name).await;
+        }
         self.answer(&Call::Delete)?;
         self.deletes.fetch_add(1, Ordering::SeqCst);
         self.inner.delete(name).await

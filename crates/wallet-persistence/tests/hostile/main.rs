@@ -7,4 +7,5 @@ mod answers;
 mod bed;
 mod bytes_and_names;
 mod destruction;
+mod findings;
 mod time;

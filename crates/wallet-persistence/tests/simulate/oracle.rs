@@ -19,6 +19,9 @@ pub(crate) struct Life {
     pub(crate) known: BTreeMap<MergeKey, usize>,
     /// Whether its device is gone.
     pub(crate) lost: bool,
+    /// Whether another one may have taken over: then its single-writer data counts up to that moment
+    /// only, and what merges goes on.
+    pub(crate) deposed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +59,8 @@ pub(crate) struct Oracle {
     batches: Vec<Submitted>,
     changes: Vec<Change>,
     pub(crate) lives: Vec<Life>,
+    /// The newest single-writer batch that the fence has passed.
+    fenced: usize,
     /// Which installation each writer id belongs to.
     pub(crate) writers: BTreeMap<String, usize>,
 }
@@ -97,6 +102,13 @@ impl Oracle {
         self.lives[life].submitted = self.batches[batch].parent;
     }
 
+    /// A device tries to take over: whatever it is told, it may have.
+    pub(crate) fn takes_over(&mut self, life: usize) {
+        for (number, other) in self.lives.iter_mut().enumerate() {
+            other.deposed |= number != life;
+        }
+    }
+
     /// Numbers a mergeable change that is about to be submitted.
     pub(crate) fn change(&mut self, life: usize, key: MergeKey, put: bool) -> usize {
         let number = self.changes.len();
@@ -112,11 +124,27 @@ impl Oracle {
         self.raise(life, Ack::Local);
     }
 
-    /// Everything this device submitted before is in every cloud.
-    pub(crate) fn replicate(&mut self, life: usize) {
+    /// Everything this device submitted before is in every cloud; what has a single writer counts only
+    /// once the fence has passed it.
+    pub(crate) fn replicate(&mut self, life: usize, fenced: bool) {
         self.acknowledge(life);
-        self.lives[life].replicated = self.lives[life].acknowledged;
+        if fenced {
+            self.lives[life].replicated = self.lives[life].acknowledged;
+        }
         self.raise(life, Ack::Replicated);
+    }
+
+    /// The fence has passed what this device wrote, by compare-and-swap in clouds that do not lie: it
+    /// was written on top of whatever the fence had passed before, by whomever, or below that (who
+    /// took over did so on top of it).
+    pub(crate) fn fence(&mut self, life: usize) -> Result<(), Broken> {
+        let (before, now) = (self.fenced, self.lives[life].acknowledged);
+        if self.descends(now, before) {
+            self.fenced = now;
+        } else if !self.descends(before, now) {
+            return Err(format!("batches {before} and {now} were both acknowledged by the fence"));
+        }
+        Ok(())
     }
 
     fn raise(&mut self, life: usize, ack: Ack) {
@@ -214,7 +242,8 @@ impl Oracle {
         for number in content.merge.values() {
             // And the batch with what this device did after it.
             let change = &self.changes[*number];
-            if change.life == life && !self.descends(content.batch, change.batch) {
+            let one_moment = !self.lives[life].deposed;
+            if one_moment && change.life == life && !self.descends(content.batch, change.batch) {
                 return Err(format!(
                     "two cuts are mixed: change {number} was made after batch {}, batch {} is there",
                     change.batch, content.batch

@@ -112,6 +112,7 @@ impl World {
         for d in 0..self.devices.len() {
             let Some(medium) = self.devices[d].medium.clone() else { continue };
             if self.has_failed(d) {
+                // A change that nobody waited for may have met the fault.
                 self.crash(d).await?;
             }
             medium.fault().fail_nth(0, Landing::Absent);
@@ -159,8 +160,9 @@ impl World {
         let Some(session) = self.devices[d].running() else { return Ok(()) };
         let report = session.post_backup().await;
         self.tell(format_args!("device {d} posts at the end: {report:?}"));
-        report.map_err(|e| format!("device {d} cannot post to honest clouds: {e:?}"))?;
-        self.oracle.replicate(self.devices[d].life);
+        let report =
+            report.map_err(|e| format!("device {d} cannot post to honest clouds: {e:?}"))?;
+        self.posted(d, &report)?;
         let report = session.poll_backups().await;
         self.tell(format_args!("device {d} polls at the end: {report:?}"));
         let report = report.map_err(|e| format!("device {d} cannot poll honest clouds: {e:?}"))?;

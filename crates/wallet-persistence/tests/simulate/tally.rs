@@ -8,6 +8,10 @@ pub(crate) struct Tally {
     /// Acknowledged changes.
     pub(crate) changes: u64,
     pub(crate) backups: u64,
+    /// Backups whose single-writer data the fence has passed, and those that it stopped.
+    pub(crate) fenced: u64,
+    pub(crate) stopped: u64,
+    pub(crate) takeovers: u64,
     pub(crate) polls: u64,
     /// Keys that polls brought from the other device.
     pub(crate) merged: u64,
@@ -32,6 +36,9 @@ impl AddAssign for Tally {
         self.schedules += other.schedules;
         self.changes += other.changes;
         self.backups += other.backups;
+        self.fenced += other.fenced;
+        self.stopped += other.stopped;
+        self.takeovers += other.takeovers;
         self.merged += other.merged;
         self.polls += other.polls;
         self.restores += other.restores;
@@ -49,11 +56,14 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} schedules: {} changes acknowledged, {} backups, {} polls, {} keys merged, {} restores, {} on the side, {} crashes, \
+            "{} schedules: {} changes acknowledged, {} backups ({} fenced, {} stopped), {} takeovers, {} polls, {} keys merged, {} restores, {} on the side, {} crashes, \
              {} devices lost, {} lies and faults, {} refusals and reports, {} with a device retired, {} objects searched",
             self.schedules,
             self.changes,
             self.backups,
+            self.fenced,
+            self.stopped,
+            self.takeovers,
             self.polls,
             self.merged,
             self.restores,

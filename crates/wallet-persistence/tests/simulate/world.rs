@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use cloud::testing::{Malice, Temper};
 use kv_core::{KvStore, testing::Random};
-use wallet_persistence::{PollReport, Session, Settings};
+use wallet_persistence::{BackupReport, PollReport, Session, Settings, SingleWriter};
 
 use super::{
     content::{self, Content, KEYS, MERGE_KEYS},
@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) one_is_honest: bool,
     /// ... and whether both do, and fail only while they are down.
     clouds_are_honest: bool,
+    /// Whether a cloud may say what is not so. (One that only fails, or loses answers, does not.)
+    clouds_lie: bool,
     /// Whether a device stayed away for so long, by clocks that jump, that it does not count any
     /// more until it has rejoined.
     pub(crate) one_is_retired: bool,
@@ -58,6 +60,7 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::seeded(seed);
         let (tempers, one_is_honest) = tempers(&mut random);
+        let clouds_lie = tempers.iter().any(|temper| temper.lies > 0 || temper.destroys);
         let clouds_are_honest = tempers.iter().all(|temper| *temper == Temper::default());
         let on_fs = random.below(4) == 0;
         let cloud = |temper| Cloud {
@@ -79,6 +82,7 @@ impl World {
             told: String::new(),
             one_is_honest,
             clouds_are_honest,
+            clouds_lie,
             one_is_retired: false,
             on_fs,
         }
@@ -196,6 +200,9 @@ impl World {
 
     pub(crate) async fn write_single(&mut self, d: usize, lazy: bool) -> Result<(), Broken> {
         let Some(session) = self.devices[d].running() else { return Ok(()) };
+        if !self.may_write(d, &session).await? {
+            return Ok(());
+        }
         let mut changes = BTreeMap::new();
         for _ in 0..=self.random.below(4) {
             let key = self.random.below(u64::from(KEYS)) as u8;
@@ -217,6 +224,33 @@ impl World {
             // Only its place in the order is known.
             Ok(()) if lazy => Ok(()),
             outcome => self.changed(d, outcome).await,
+        }
+    }
+
+    /// Whether a device may write single-writer data; one that was restored takes over first.
+    async fn may_write(&mut self, d: usize, session: &Session) -> Result<bool, Broken> {
+        let gate = |session: &Session| session.status().map(|status| status.single_writer);
+        match gate(session) {
+            Ok("open") => return Ok(true),
+            Ok("take-over-first") => {}
+            // What was deposed may come back only if nothing was written since.
+            Ok("fenced") if self.random.below(4) == 0 => {}
+            Ok(_) => return Ok(false),
+            Err(error) => return self.failed(d, &error).await.map(|()| false),
+        }
+        self.oracle.takes_over(self.devices[d].life);
+        let outcome = session.take_over().await;
+        self.tell(format_args!("device {d} takes over: {outcome:?}"));
+        match outcome {
+            Ok(_) => {
+                self.tally.takeovers += 1;
+                Ok(true)
+            }
+            Err(error) if self.has_failed(d) => self.failed(d, &error).await.map(|()| false),
+            Err(_) => {
+                self.tally.refusals += 1;
+                Ok(false)
+            }
         }
     }
 
@@ -253,13 +287,22 @@ impl World {
         self.tell(format_args!("device {d} posts: {outcome:?}"));
         match outcome {
             None => self.crash(d).await,
-            Some(Ok(_)) => {
+            Some(Ok(report)) => {
                 self.tally.backups += 1;
-                self.oracle.replicate(self.devices[d].life);
-                Ok(())
+                self.posted(d, &report)
             }
             Some(Err(error)) => self.refused(d, "post", &error).await,
         }
+    }
+
+    /// Takes note of what a backup says.
+    pub(crate) fn posted(&mut self, d: usize, report: &BackupReport) -> Result<(), Broken> {
+        let life = self.devices[d].life;
+        let acknowledged = report.single_writer == Some(SingleWriter::Acknowledged);
+        self.oracle.replicate(life, acknowledged);
+        self.tally.fenced += u64::from(acknowledged);
+        self.tally.stopped += u64::from(report.single_writer == Some(SingleWriter::Stopped));
+        if acknowledged && !self.clouds_lie { self.oracle.fence(life) } else { Ok(()) }
     }
 
     pub(crate) async fn poll(&mut self, d: usize) -> Result<(), Broken> {

@@ -2,8 +2,9 @@
 
 mod listing;
 
+use serde::Serialize;
 use wallet_persistence::{
-    BackupReport, DumpKind, DumpReport, PollReport, RejoinReport, Status, VerifiedBy,
+    BackupReport, DumpKind, DumpReport, PollReport, RejoinReport, SingleWriter, Status, VerifiedBy,
     VerifiedRestore,
 };
 
@@ -48,9 +49,19 @@ pub(super) async fn run(context: &Context, command: Backup) -> Result<()> {
                 let status = session.status()?;
                 context.out.result(&status, || described(&status))
             }
+            Backup::Acknowledge => {
+                let findings = session.acknowledge_findings()?;
+                let json = Acknowledged { findings };
+                context.out.result(&json, || format!("took note of {findings} findings"))
+            }
             Backup::List { points } => listing::run(context, session, points).await,
         })
         .await
+}
+
+#[derive(Serialize)]
+struct Acknowledged {
+    findings: usize,
 }
 
 /// A clock may be that far ahead without a word, in milliseconds.
@@ -70,7 +81,27 @@ fn posted(report: &BackupReport) -> String {
     rows.push(row([&"objects", &report.objects]));
     rows.push(row([&"bytes", &bytes(report.bytes)]));
     rows.push(row([&"up to", &format_args!("change {}", report.sequence)]));
+    if let Some(single_writer) = report.single_writer {
+        rows.push(row([&"your own entries", &fenced(single_writer)]));
+    }
     table(&rows)
+}
+
+/// What became of data that has a single writer.
+fn fenced(single_writer: SingleWriter) -> &'static str {
+    match single_writer {
+        SingleWriter::Acknowledged => "acknowledged: no other device has written meanwhile",
+        SingleWriter::Noted => {
+            "put; the cloud cannot fence, so another device is noticed and not kept out"
+        }
+        SingleWriter::Stopped => {
+            "NOT acknowledged: this device may not write them (see \"strongroom backup status\")"
+        }
+        _ => {
+            "NOT acknowledged: a cloud shows an older state than before (see \"strongroom backup \
+             status\")"
+        }
+    }
 }
 
 fn polled(report: &PollReport) -> String {
@@ -142,6 +173,23 @@ fn described(status: &Status) -> String {
         let what = "no longer counted by the others: run \"strongroom backup rejoin\"";
         rows.push(row([&"this device is", &what]));
     }
+    if status.single_writer != "open" {
+        let what = match status.single_writer {
+            "take-over-first" => {
+                "not taken before \"strongroom takeover\": this device was restored"
+            }
+            "fenced" => "not taken: another device has taken over",
+            "copied" => "not taken: this folder is an old copy of one that has gone on",
+            _ => "not taken: this wallet was handed over",
+        };
+        rows.push(row([&"your own entries", &what]));
+    }
+    for finding in status.open_findings() {
+        let since = time::with_age(finding.since);
+        let what = format!("{} {} (since {since})", finding.cloud, finding.what);
+        rows.push(row([&"SUSPICIOUS", &what]));
+    }
+    rows.extend(status.cannot_fence.iter().map(|what| row([&"cannot fence", what])));
     if status.clouds.is_empty() {
         rows.push(row([&"cloud", &"none: nothing is backed up"]));
     }

@@ -9,7 +9,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use backup::{BackupState, DumpIndex, DumpWriter, KeptDump, ObjectRef};
+use backup::{BackupState, DumpIndex, DumpWriter, KeptDump, ObjectRef, Rule, StoreCount};
 use cloud::CloudBackend;
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ pub(crate) use self::{
 };
 use self::{due::millis, upload::Upload};
 use super::post::Post;
-use crate::{Error, Result, restore::Source, session::Inner};
+use crate::{Error, Result, registry, restore::Source, session::Inner};
 
 /// What one dump did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -104,6 +104,8 @@ pub(crate) async fn dump(
         return Ok(None);
     }
     let report = post.adopt(&made);
+    // The fence moves on, too: what it names is kept, and must not keep older dumps for ever.
+    inner.fence_is_due();
     post.publish(inner).await?;
     Ok(Some(report))
 }
@@ -115,6 +117,10 @@ impl Post<'_> {
         let made = making.full().await?;
         let report = self.adopt(&made);
         self.report.dumped = Some(report.entries);
+        // The first dump of a chain holds what no segment of it does.
+        let rules = registry::rules();
+        let is_single = |store: &StoreCount| rules.of_primary(&store.primary) == Rule::SingleWriter;
+        self.single_writer |= made.opened.stores.iter().any(is_single);
         if self.state.newest.is_none() {
             // The chain begins behind its first dump.
             self.state.backed_up = made.index.id.from;

@@ -12,7 +12,10 @@ use backup::{
 };
 use cloud::CloudBackend;
 
-use super::{super::fetch, due::millis};
+use super::{
+    super::{fetch, read_fence},
+    due::millis,
+};
 use crate::{
     Error, Result, Settings,
     in_order::InOrder,
@@ -50,11 +53,13 @@ pub(crate) async fn sweep(
     let Some(from) = count.checked_sub(1) else { return Ok(0) };
     let dumps: Vec<ObjectRef> =
         state.dumps.sweeps.iter().skip(from).map(|(_, index)| *index).collect();
+    let fenced = fenced(inner, clouds).await?;
     let mut swept = 0;
     for cloud in clouds {
         let source =
             Source::new(inner.tower.sealer.clone(), [cloud.clone()], settings.fetch_at_once);
-        let sweep = Sweep { inner, source: &source, cloud: &**cloud, me: state.writer };
+        let (me, fenced) = (state.writer, fenced.as_slice());
+        let sweep = Sweep { inner, source: &source, cloud: &**cloud, me, fenced };
         swept += sweep.run(&state, &dumps).await?;
     }
     let _no_backup = inner.posting.lock().await;
@@ -71,6 +76,24 @@ struct Sweep<'a> {
     source: &'a Source,
     cloud: &'a dyn CloudBackend,
     me: WriterId,
+    /// The heads of this installation that a fencing head names: whoever restores single-writer data
+    /// begins there.
+    fenced: &'a [ObjectRef],
+}
+
+/// What the fencing heads name of this installation's. Where one cannot be read nothing is deleted.
+async fn fenced(
+    inner: &Inner,
+    clouds: &[std::sync::Arc<dyn CloudBackend>],
+) -> Result<Vec<ObjectRef>> {
+    let (sealer, me) = (&inner.tower.sealer, inner.tower.recorder.state().writer);
+    let mut fenced = Vec::new();
+    for cloud in clouds {
+        let fence = read_fence(&**cloud, sealer).await?.map(|(fence, _)| fence);
+        fenced.extend(fence.and_then(|fence| fence.at).map(|at| at.head));
+    }
+    fenced.retain(|head| head.id.writer == me);
+    Ok(fenced)
 }
 
 impl Sweep<'_> {
@@ -101,6 +124,7 @@ impl Sweep<'_> {
         }
         self.reach_heads(head, &mut reached).await?;
         self.reached_by_others(&mut reached).await?;
+        self.reached_by_fence(&mut reached).await?;
         let segments = self.list(Class::Segment, before).await?;
         if is_ambiguous(&segments, floor) {
             self.reach_segments(state, (floor, covered), &mut reached).await?;
@@ -179,6 +203,30 @@ impl Sweep<'_> {
             }
             let newest = head.newest.iter().flat_map(|link| &link.parts);
             reached.extend(newest.chain(&head.previous).filter(|o| o.id.writer == self.me));
+        }
+        Ok(())
+    }
+
+    /// The restore points that fencing heads name, with all they need.
+    async fn reached_by_fence(&self, reached: &mut BTreeSet<ObjectRef>) -> Result<()> {
+        for object in self.fenced {
+            let head = match self.source.open::<Head>(object, ObjectHash::NONE).await {
+                Ok((head, _)) => head,
+                // Nothing that is still here can be reached through it.
+                Err(Error::Backup(BackupError::Missing { .. })) => continue,
+                Err(error) => return Err(error),
+            };
+            reached.insert(*object);
+            self.reach_dump(&head.dump, reached).await?;
+            let mut walk = ChainWalk::new(&head)?;
+            while let Some(link) = walk.next_link()?.cloned() {
+                let mut bodies = Vec::with_capacity(link.parts.len());
+                for part in &link.parts {
+                    bodies.push(self.source.open(part, link.previous).await?.0);
+                }
+                walk.opened(bodies)?;
+                reached.extend(&link.parts);
+            }
         }
         Ok(())
     }

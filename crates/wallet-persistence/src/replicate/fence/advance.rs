@@ -1,0 +1,200 @@
+//! Acknowledging: the fencing head follows what went up.
+
+use std::sync::Arc;
+
+use backup::{
+    Claimant, FenceOutcome, FenceProgress, FenceState, Gate, ObjectHash, ObjectRef, Position,
+    Refusal, Suspicion, Verdict,
+};
+use cloud::{CloudBackend, Tag};
+
+use super::{
+    SingleWriter,
+    drive::{Driven, drive},
+};
+use crate::{Error, Result, replicate::post::Post, session::Inner};
+
+impl Post<'_> {
+    /// After the head: acknowledges single-writer data up to it, if there is any to acknowledge.
+    ///
+    /// An error means that nothing is decided, and that the backup is to be tried again.
+    pub(in crate::replicate) async fn fence(&mut self, inner: &Inner) -> Result<()> {
+        let recorder = &self.tower.recorder;
+        let state = recorder.fence_state();
+        let may = matches!(state.gate, Gate::Open | Gate::HandedOver);
+        let is_owed = inner.is_fence_due() && (state.epoch > 0 || state.owed().is_some());
+        let head = self.state.head.filter(|_| self.single_writer || is_owed);
+        let became = match (head, state.gate.refusal().filter(|_| !may)) {
+            (Some(head), None) => Some(self.advance(inner, head).await?),
+            (_, Some(refusal)) if self.single_writer => {
+                recorder.fence_stopped(0, Arc::new(refusal));
+                Some(SingleWriter::Stopped)
+            }
+            _ => None,
+        };
+        self.report.single_writer = became;
+        // What waits for the fence is told; for the clouds it waits until all is acknowledged.
+        match became {
+            None if may => recorder.fence_passed(self.state.backed_up),
+            None | Some(SingleWriter::Stopped) => {}
+            Some(SingleWriter::Acknowledged) => recorder.fence_passed(self.state.backed_up),
+            Some(SingleWriter::Noted) => {
+                let why = (0..self.clouds.len()).find_map(|i| inner.cannot_fence(i));
+                recorder.fence_impossible(Arc::new(why.unwrap_or(Error::NotAcknowledged)));
+            }
+            Some(SingleWriter::Suspended) => recorder.note_owed(self.state.backed_up)?,
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, inner: &Inner, head: ObjectRef) -> Result<SingleWriter> {
+        let newest = self.state.newest.as_ref();
+        let at = Position {
+            writer: self.state.writer,
+            sequence: head.id.to,
+            segment: newest.map_or(ObjectHash::NONE, backup::Link::hash),
+            head,
+        };
+        inner.set_fence_due(true);
+        let became = advance(inner, self.clouds, at).await?;
+        inner.set_fence_due(became == SingleWriter::Suspended);
+        Ok(became)
+    }
+}
+
+async fn advance(
+    inner: &Inner,
+    clouds: &[Arc<dyn CloudBackend>],
+    at: Position,
+) -> Result<SingleWriter> {
+    let state = inner.note_session().await?;
+    let now = inner.tower.clock.now().0;
+    let needed = inner.acknowledged_by(clouds.len());
+    let claimant = Claimant {
+        writer: at.writer,
+        session: inner.fence_session(),
+        time: now,
+        clouds: clouds.len() as u32,
+        acknowledged_by: needed,
+        durable: inner.tower.recorder.sequence(),
+        state: &state,
+    };
+    let plan = claimant.advance(at);
+    let mut memory = inner.known_fences(clouds.len());
+    let plans = inner.with_floors(&plan, clouds.len());
+    let driven = drive(&inner.tower.sealer, clouds, plans, &mut memory, now).await;
+    inner.note_fences_known(memory)?;
+    let mut driven = driven?;
+    inner.note_fences(&driven)?;
+
+    let outcomes: Vec<_> = driven.iter().map(|one| one.outcome.clone()).collect();
+    let verdict = Verdict::of(&plan, &outcomes);
+    let swapping: Vec<_> =
+        driven.iter().filter(|one| one.swaps).map(|one| one.outcome.clone()).collect();
+    let swapped = Verdict::of(&plan, &swapping).held;
+    if swapped >= needed {
+        inner.tower.recorder.note_acknowledged(plan.wanted.epoch, at)?;
+        return Ok(SingleWriter::Acknowledged);
+    }
+    if let Some(fence) = &verdict.copied {
+        inner.stop(state, Gate::Copied).await?;
+        inner.tower.recorder.fence_stopped(0, Arc::new(Refusal::Copied));
+        let found = fence.progress().sequence;
+        inner.found_everywhere(Suspicion::Copied { found })?;
+        return Ok(SingleWriter::Stopped);
+    }
+    if let Some(fence) = &verdict.fenced {
+        let (epoch, writer) = (fence.epoch, fence.writer);
+        if swapped == 0 && driven.iter().all(|one| !one.swaps) {
+            inner.found_everywhere(Suspicion::ConcurrentWriters { writer })?;
+        }
+        inner.stop(state, Gate::Fenced { epoch, writer }).await?;
+        let counts = fence.counts_for(at.writer).unwrap_or(0);
+        inner.tower.recorder.fence_stopped(counts, Arc::new(Refusal::Fenced { epoch, writer }));
+        return Ok(SingleWriter::Stopped);
+    }
+    if verdict.held >= needed {
+        inner.tower.recorder.note_acknowledged(plan.wanted.epoch, at)?;
+        return Ok(SingleWriter::Noted);
+    }
+    if let Some(error) = driven.iter_mut().find_map(|one| one.error.take()) {
+        return Err(error);
+    }
+    if verdict.rolled_back > 0 {
+        return Ok(SingleWriter::Suspended);
+    }
+    Err(Error::Task)
+}
+
+impl Inner {
+    /// In how many clouds single-writer data must be acknowledged.
+    pub(super) fn acknowledged_by(&self, clouds: usize) -> u32 {
+        let set = self.tower.settings.acknowledged_by.unwrap_or(clouds);
+        set.clamp(1, clouds.max(1)) as u32
+    }
+
+    /// The plan for each cloud: none may serve less than it did.
+    pub(super) fn with_floors(
+        &self,
+        plan: &backup::FencePlan,
+        clouds: usize,
+    ) -> Vec<backup::FencePlan> {
+        self.with_history(|history| {
+            let plan_of = |i| backup::FencePlan {
+                floor: history.fence_mark(&self.cloud_name(i)),
+                ..plan.clone()
+            };
+            (0..clouds).map(plan_of).collect()
+        })
+    }
+
+    /// Remembers how far the fencing heads are, and which of them went back.
+    pub(super) fn note_fences(&self, driven: &[Driven]) -> Result<()> {
+        for (i, one) in driven.iter().enumerate() {
+            self.note_fence(i, &one.outcome)?;
+        }
+        Ok(())
+    }
+
+    fn note_fence(&self, cloud: usize, outcome: &FenceOutcome<Tag>) -> Result<()> {
+        let name = self.cloud_name(cloud);
+        let progress = match outcome {
+            FenceOutcome::Held(fence, _)
+            | FenceOutcome::Fenced(fence)
+            | FenceOutcome::Behind(fence)
+            | FenceOutcome::Copied(fence) => fence.progress(),
+            FenceOutcome::RolledBack(fence) => {
+                let has = fence.as_ref().map(backup::Fence::progress);
+                return self.fence_went_back(&name, has);
+            }
+            FenceOutcome::Unknown => return Ok(()),
+        };
+        self.change_history(|history, _| {
+            history.saw_fence(&name, progress);
+            Vec::new()
+        })
+    }
+
+    pub(super) fn fence_went_back(&self, cloud: &str, has: Option<FenceProgress>) -> Result<()> {
+        self.change_history(|history, now| {
+            let had = history.fence_mark(cloud).unwrap_or_default();
+            let what = Suspicion::FenceRolledBack { had, has };
+            history.find(cloud, what, now).into_iter().collect()
+        })
+    }
+
+    fn found_everywhere(&self, what: Suspicion) -> Result<()> {
+        let name = self.cloud_name(0);
+        self.change_history(|history, now| history.find(&name, what, now).into_iter().collect())
+    }
+
+    /// Closes the gate for single-writer data; mergeable data goes on.
+    pub(crate) async fn stop(&self, state: FenceState, gate: Gate) -> Result<()> {
+        self.set_fence_state(state.with_gate(gate)).await?;
+        if let Some(refusal) = gate.refusal() {
+            tracing::warn!(%refusal, "single-writer data stops");
+            self.tell(crate::Event::SingleWriterStopped { reason: refusal.to_string() });
+        }
+        Ok(())
+    }
+}

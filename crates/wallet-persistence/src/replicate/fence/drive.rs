@@ -1,0 +1,157 @@
+//! Making the calls that the fence protocol asks for, in all clouds at once.
+
+use std::sync::Arc;
+
+use backup::{
+    Conditions, FenceAnswer, FenceMachine, FenceOutcome, FencePlan, ObjectSealer, Step, fence_name,
+};
+use cloud::{CloudBackend, CloudError, PutMode, Tag};
+use tokio::task::JoinSet;
+
+use super::{CloudFence, random, read};
+use crate::{Error, Result};
+
+/// How many calls one plan may take. Each but the first two follows a conflict or a lost answer, and
+/// the cloud below has its own patience with those.
+const MOST_CALLS: usize = 16;
+
+/// How a plan ended in one cloud.
+#[derive(Debug)]
+pub(super) struct Driven {
+    pub(super) outcome: FenceOutcome<Tag>,
+    /// Whether the cloud compares and swaps.
+    pub(super) swaps: bool,
+    /// Why nothing is decided.
+    pub(super) error: Option<Error>,
+}
+
+/// Drives a plan in every cloud; `plans` and `memory` in the order of the clouds.
+pub(super) async fn drive(
+    sealer: &ObjectSealer,
+    clouds: &[Arc<dyn CloudBackend>],
+    plans: Vec<FencePlan>,
+    memory: &mut [CloudFence],
+    now: u64,
+) -> Result<Vec<Driven>> {
+    let mut running = JoinSet::new();
+    for (i, ((cloud, plan), memory)) in clouds.iter().zip(plans).zip(memory.iter()).enumerate() {
+        let (cloud, sealer, memory) = (cloud.clone(), sealer.clone(), memory.clone());
+        running.spawn(async move {
+            let mut run = Run { cloud: &cloud, sealer: &sealer, memory, now, error: None };
+            let outcome = run.all(plan).await;
+            (i, outcome, run.memory, run.error)
+        });
+    }
+    let mut ended = Vec::new();
+    while let Some(one) = running.join_next().await {
+        let (i, outcome, known, error) = one.map_err(|_| Error::Task)?;
+        let swaps = known.swaps();
+        if let Some(memory) = memory.get_mut(i) {
+            *memory = known;
+        }
+        ended.push((i, Driven { outcome, swaps, error }));
+    }
+    ended.sort_by_key(|(i, _)| *i);
+    Ok(ended.into_iter().map(|(_, driven)| driven).collect())
+}
+
+struct Run<'a> {
+    cloud: &'a Arc<dyn CloudBackend>,
+    sealer: &'a ObjectSealer,
+    memory: CloudFence,
+    now: u64,
+    error: Option<Error>,
+}
+
+impl Run<'_> {
+    async fn all(&mut self, plan: FencePlan) -> FenceOutcome<Tag> {
+        if self.memory.conditions.is_none() {
+            match cloud::probe(self.cloud).await {
+                Ok(probe) => {
+                    self.memory.tried = true;
+                    self.memory.conditions = Some(Conditions {
+                        creates_once: probe.creates_once,
+                        replaces_if_unchanged: probe.replaces_if_unchanged,
+                        time: self.now,
+                    });
+                }
+                Err(error) => {
+                    self.error = Some(error.into());
+                    return FenceOutcome::Unknown;
+                }
+            }
+        }
+        let attempts = self.memory.attempts();
+        let mut machine = FenceMachine::new(plan, self.memory.last.take(), attempts);
+        let outcome = self.steps(&mut machine).await;
+        if let FenceOutcome::Held(fence, tag) = &outcome {
+            self.error = None;
+            // Without compare-and-swap a tag is worth nothing: look each time.
+            let keep = self.memory.swaps();
+            self.memory.last = keep.then(|| (fence.clone(), tag.clone()));
+            self.memory.set_attempts(vec![fence.put]);
+        }
+        outcome
+    }
+
+    async fn steps(&mut self, machine: &mut FenceMachine<Tag>) -> FenceOutcome<Tag> {
+        for _ in 0..MOST_CALLS {
+            let put = match random() {
+                Ok(put) => put,
+                Err(error) => {
+                    self.error = Some(error);
+                    return FenceOutcome::Unknown;
+                }
+            };
+            let answer = match machine.step(put) {
+                Step::Done(outcome) => return outcome,
+                Step::Get => self.get().await,
+                Step::Put { fence, replaces } => {
+                    self.memory.set_attempts(machine.attempts().to_vec());
+                    self.put(&fence, replaces).await
+                }
+            };
+            machine.answer(answer);
+        }
+        let busy = CloudError::unavailable("the fencing head changes all the time");
+        self.error.get_or_insert(busy.into());
+        FenceOutcome::Unknown
+    }
+
+    async fn get(&mut self) -> FenceAnswer<Tag> {
+        match read(&**self.cloud, self.sealer).await {
+            Ok(found) => FenceAnswer::Found(found),
+            Err(error) => {
+                self.error = Some(error);
+                FenceAnswer::Unknown
+            }
+        }
+    }
+
+    async fn put(&mut self, fence: &backup::Fence, replaces: Option<Tag>) -> FenceAnswer<Tag> {
+        let sealed = match self.sealer.seal_fence(fence) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                self.error = Some(error.into());
+                return FenceAnswer::Unknown;
+            }
+        };
+        let swaps = self.memory.swaps();
+        let how = match replaces {
+            _ if !swaps => PutMode::Overwrite,
+            Some(tag) => PutMode::Replace(tag),
+            None => PutMode::CreateOnly,
+        };
+        let name = fence_name(&self.sealer.tag());
+        match self.cloud.put(&name, sealed.bytes().clone(), how).await {
+            Ok(tag) if swaps => FenceAnswer::Stored(tag),
+            // It may have gone over another one's: only what is read back is believed.
+            Ok(_) => FenceAnswer::Unknown,
+            Err(CloudError::Conflict { .. }) => FenceAnswer::Conflict,
+            Err(error) => {
+                self.error = Some(error.into());
+                FenceAnswer::Unknown
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Who writes: takeover and handover, and the looks that find out who else does.
+
+use std::{collections::BTreeSet, sync::PoisonError};
+
+use backup::{FenceState, Gate, ObjectRef};
+
+use crate::{
+    Error, HandoverReport, Result, Session, SingleWriter, TakeoverReport,
+    replicate::{self, TakeOverFrom},
+    session::Inner,
+    wallet::blocking,
+};
+
+/// What the first look of a session has found out.
+#[derive(Debug, Default)]
+pub(crate) struct Looks {
+    has_looked: bool,
+    /// The clouds that were looked into.
+    looked_into: BTreeSet<usize>,
+    /// A head of this folder that an earlier session put and could not write down.
+    adopted: Option<(ObjectRef, u64)>,
+}
+
+impl Session {
+    /// Makes this device the one that writes data with a single writer. Do it when the other device
+    /// has stopped, or is lost: from now on what it writes of that kind does not count.
+    ///
+    /// [`Error::BehindTheFence`] if the other device has written more than was restored here.
+    pub async fn take_over(&self) -> Result<TakeoverReport> {
+        self.take_over_from(TakeOverFrom::Anyone).await
+    }
+
+    pub(crate) async fn take_over_from(&self, from: TakeOverFrom) -> Result<TakeoverReport> {
+        self.tower()?;
+        replicate::take_over(&self.inner, self.inner.clouds().await?, from).await
+    }
+
+    /// Backs everything up and seals this wallet: it refuses to run from then on, and the session is
+    /// locked. On an error it goes on as before.
+    pub async fn hand_over(&self) -> Result<HandoverReport> {
+        let tower = self.tower()?;
+        let state = tower.recorder.fence_state();
+        if let Gate::Fenced { .. } | Gate::Copied = state.gate
+            && let Some(refusal) = state.gate.refusal()
+        {
+            return Err(refusal.into());
+        }
+        // Closed first, so that nothing comes after the last backup.
+        tower.recorder.close_gate(Gate::HandedOver);
+        match self.seal(&state).await {
+            Ok(report) => {
+                self.lock().await?;
+                Ok(report)
+            }
+            Err(error) => {
+                // What the backup found out meanwhile stays.
+                if tower.recorder.fence_state().gate == Gate::HandedOver {
+                    tower.recorder.close_gate(state.gate);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn seal(&self, before: &FenceState) -> Result<HandoverReport> {
+        let tower = self.tower()?;
+        let report = self.inner.post().await?;
+        let stopped =
+            matches!(report.single_writer, Some(SingleWriter::Stopped | SingleWriter::Suspended));
+        // A device that was restored and never took over has no single-writer data of its own.
+        if (stopped && before.gate == Gate::Open) || tower.recorder.lag().records > 0 {
+            return Err(Error::NotAcknowledged);
+        }
+        let recorder = tower.recorder.clone();
+        let state = recorder.fence_state().with_gate(Gate::HandedOver);
+        let epoch = state.epoch;
+        blocking(move || recorder.set_fence_state(state).map_err(Error::from)).await?;
+        Ok(HandoverReport {
+            writer: tower.recorder.state().writer.to_string(),
+            sequence: report.sequence,
+            epoch,
+            clouds: tower.cloud_urls()?.iter().map(ToString::to_string).collect(),
+            time: tower.clock.now().0,
+        })
+    }
+
+    /// The user has taken note of everything suspicious so far; how many findings it were. What went
+    /// back is from now on measured by what is there.
+    pub fn acknowledge_findings(&self) -> Result<usize> {
+        self.tower()?;
+        let mut count = 0;
+        self.inner.change_history(|history, _| {
+            count = history.acknowledge();
+            Vec::new()
+        })?;
+        self.inner.try_fence_again();
+        Ok(count)
+    }
+}
+
+impl Inner {
+    /// What the cloud at this place is called, in findings and errors.
+    pub(crate) fn cloud_name(&self, i: usize) -> String {
+        let name = self.cloud_names.get().and_then(|names| names.get(i)).cloned();
+        name.unwrap_or_else(|| format!("cloud {}", i + 1))
+    }
+
+    /// Looks into every cloud for what is suspicious.
+    pub(crate) async fn look(&self) -> Result<()> {
+        let clouds = self.clouds().await?;
+        let _one_at_a_time = self.posting.lock().await;
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).has_looked = true;
+        self.note_session().await?;
+        replicate::look(self, clouds).await
+    }
+
+    /// Whether this session has not looked into a cloud before; it has now.
+    pub(crate) fn is_first_look_into(&self, i: usize) -> bool {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).looked_into.insert(i)
+    }
+
+    /// `true` the first time.
+    pub(crate) fn take_first_look(&self) -> bool {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut looks.has_looked, true)
+    }
+
+    pub(crate) fn look_again(&self) {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).has_looked = false;
+    }
+
+    pub(crate) fn adopt(&self, head: ObjectRef, time: u64) {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = |(head, time): (ObjectRef, u64)| (head.id.to, time);
+        if looks.adopted.map(place) < Some(place((head, time))) {
+            looks.adopted = Some((head, time));
+        }
+    }
+
+    pub(crate) fn adopted(&self) -> Option<ObjectRef> {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.adopted.take().map(|(head, _)| head)
+    }
+}
