@@ -99,8 +99,9 @@ fn the_log_is_used_again() {
         store.write(&ns("a"), &key(&format!("key-{}", n % 10)), vec![n as u8; 1000]).unwrap();
     }
     store.close().unwrap();
-    // A thousand batches of 1 KiB went through a log of segments of 16 KiB.
-    assert!(bed.disk.used() < 200_000, "{} bytes on disk", bed.disk.used());
+    // A thousand batches of 1 KiB went through a log of segments that begin with 16 KiB. How far
+    // they grow depends on how soon a checkpoint gets its turn.
+    assert!(bed.disk.used() < 500_000, "{} bytes on disk", bed.disk.used());
 }
 
 #[test]

@@ -69,6 +69,10 @@ pub(crate) const SERVERS: &[Kind] = &[
             ("law_1_whole", Outcome::Varies("it deletes before it moves over a file")),
             ("law_4_one_creator_wins", Outcome::Varies("it looks and moves in two steps")),
             ("law_5_one_replacer_wins", Outcome::Varies("it looks and moves in two steps")),
+            (
+                "law_7_listings_bear_change",
+                Outcome::Varies("500 for a folder in which a file is just being deleted"),
+            ),
         ],
     },
     Kind {

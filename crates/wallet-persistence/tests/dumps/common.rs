@@ -190,6 +190,12 @@ impl Watched {
         names.filter(|name| name.as_str().contains(class)).collect()
     }
 
+    /// The bytes of all objects that are there now.
+    pub(crate) async fn stored_bytes(&self) -> u64 {
+        let all = cloud::poll_backups(&self.inner, &ObjectName::new("sr1").unwrap()).await.unwrap();
+        all.iter().map(|meta| meta.size).sum()
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.put_bytes.load(Ordering::SeqCst)
     }

@@ -98,16 +98,20 @@ async fn a_listing_shows_chains_dumps_sizes_and_ages() {
     assert_eq!((delta.age_ms, delta.objects), (2 * DAY + 1000, 2));
     assert_eq!(delta.value_bytes, 3000);
 
-    // Every byte is in one class, in one chain and in one dump or segment.
+    // Every byte is in one class, and but for the fencing head in one chain and in one dump or
+    // segment.
     let all: u64 = listing.objects.iter().map(|class| class.bytes).sum();
-    assert_eq!((all, listing.clouds[0].bytes), (cloud.bytes(), cloud.bytes()));
-    assert_eq!(listing.chains.iter().map(|chain| chain.bytes).sum::<u64>(), all);
+    let stored = cloud.stored_bytes().await;
+    assert_eq!((all, listing.clouds[0].bytes), (stored, stored));
+    let fence = listing.objects.iter().find(|class| class.class == "fencing head").unwrap();
+    assert_eq!(fence.objects, 1);
+    assert_eq!(listing.chains.iter().map(|chain| chain.bytes).sum::<u64>() + fence.bytes, all);
     let heads = listing.objects.iter().find(|class| class.class == "head").unwrap();
     let below = listing
         .chains
         .iter()
         .flat_map(|chain| chain.dumps.iter().map(|dump| dump.bytes).chain([chain.segment_bytes]));
-    assert_eq!(below.sum::<u64>() + heads.bytes, all);
+    assert_eq!(below.sum::<u64>() + heads.bytes + fence.bytes, all);
     assert_eq!(listing.clouds[0].objects, listing.objects.iter().map(|c| c.objects).sum::<u64>());
     assert_eq!((listing.clouds[0].lacks, &listing.clouds[0].failure), (0, &None));
     assert!(listing.problems.is_empty());
@@ -153,7 +157,7 @@ async fn a_cloud_that_lacks_objects_or_does_not_answer_is_told() {
     assert_eq!((&*listing.clouds[0].cloud, &*listing.clouds[1].cloud), ("cloud 1", "cloud 2"));
     two.rule(|call| if matches!(call, Call::List) { Answer::Fails } else { Answer::AsIs });
     let listing = session.list_backups().await.unwrap();
-    assert!(listing.clouds[0].failure.is_none() && listing.clouds[0].objects == 3);
+    assert!(listing.clouds[0].failure.is_none() && listing.clouds[0].objects == 4);
     assert!(listing.clouds[1].failure.is_some() && listing.clouds[1].objects == 0);
     assert_eq!(listing.chains.len(), 1);
     one.rule(|call| if matches!(call, Call::List) { Answer::Fails } else { Answer::AsIs });
