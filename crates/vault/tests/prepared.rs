@@ -49,6 +49,21 @@ fn what_changes_after_it_was_prepared_counts() {
     assert_eq!(&*store.read_required(&ns, &place("0").1).unwrap(), b"first");
 }
 
+/// Each by itself, as one difference makes all that was prepared void.
+#[test]
+fn each_kind_of_change_after_it_was_prepared_counts() {
+    let store = store(1, &Medium::default());
+    let (ns, a) = place("a");
+    let put = |value: &[u8]| Batch::new().put(&ns, &a, value);
+    store.submit(prepare(&store, put(b"old")).put(&ns, &a, b"new")).wait().unwrap();
+    assert_eq!(&*store.read_required(&ns, &a).unwrap(), b"new");
+    store.submit(prepare(&store, put(b"old")).remove(&ns, &a)).wait().unwrap();
+    assert_eq!(store.read(&ns, &a).unwrap(), None);
+    let removal = Batch::new().remove(&ns, &a);
+    store.submit(prepare(&store, removal).put(&ns, &a, b"back")).wait().unwrap();
+    assert_eq!(&*store.read_required(&ns, &a).unwrap(), b"back");
+}
+
 #[test]
 fn what_one_wallet_prepared_is_nothing_to_another() {
     let (one, other) = (store(1, &Medium::default()), store(2, &Medium::default()));
