@@ -3,7 +3,7 @@
 use std::{
     env,
     io::{self, BufRead, BufReader, IsTerminal, Read, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -125,9 +125,11 @@ impl Step {
     }
 }
 
-/// The root of the repository.
+/// The root of the repository: of the one in which cargo was called, also if this program was
+/// compiled in another clone that shares its target folder.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    here.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR"))).join("..")
 }
 
 /// The line without terminal colours.

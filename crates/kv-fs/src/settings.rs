@@ -20,7 +20,8 @@ pub struct Settings {
     pub read_cache: usize,
     /// Bytes of log after which a checkpoint begins in the background. If so few big values are
     /// written over and over that most of the log is out of date, it may wait until the log has 32
-    /// times as many. What the log needs stays preallocated, for the next open, too.
+    /// times as many; at 64 times as many writers wait for it. What the log needs stays preallocated,
+    /// for the next open, too.
     pub checkpoint_after: u64,
     /// How long a lazy batch may stay invisible when nothing else is flushed.
     pub lazy_delay: Duration,
@@ -98,6 +99,11 @@ impl Settings {
     /// Bytes that the log may have before a checkpoint is due, whatever is in it.
     fn longest_log(&self) -> u64 {
         self.checkpoint_after.saturating_mul(32)
+    }
+
+    /// Bytes of log from which on writers wait for a checkpoint.
+    pub(crate) fn most_log(&self) -> u64 {
+        self.longest_log().saturating_mul(2)
     }
 
     /// Bytes of retired segments that are kept to be used again: as many as the longest log of a

@@ -15,6 +15,7 @@ use crate::{
     frame,
     queue::{BigFile, BigJob, Queued, Room, Shared, State, Ticket},
     segment::Segment,
+    settings::Settings,
     table::{Effect, Name, Stamp},
 };
 
@@ -142,7 +143,7 @@ impl Shared {
             }
             let over = state.is_over_budget(incoming.bytes(), self.settings.table_budget as u64);
             let checkpoint_failed = state.checkpoint.failed > failed_checkpoints;
-            if over && !checkpoint_failed {
+            if (over || state.log_is_long(&self.settings)) && !checkpoint_failed {
                 state = self.wait_for_checkpoint(state);
                 continue;
             }
@@ -324,6 +325,12 @@ impl State {
             return Err(Error::Precondition { store: fault::STORE });
         }
         Ok(())
+    }
+
+    /// Whether a checkpoint does not get its turn. One that fails keeps the log however long it is:
+    /// then the disk is the end of it.
+    fn log_is_long(&self, settings: &Settings) -> bool {
+        !self.checkpoint.last_failed && self.checkpoint.log_bytes > settings.most_log()
     }
 
     fn is_over_budget(&self, bytes: u64, budget: u64) -> bool {

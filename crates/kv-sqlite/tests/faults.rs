@@ -110,3 +110,49 @@ fn after_a_failure_reads_go_on() {
     assert_eq!(&*store.read_required(&ns("a"), &key("k")).unwrap(), b"old");
     assert_eq!(store.list_all(&ns("a")).unwrap(), [key("k")]);
 }
+
+/// What a failed flush may have left in the database is not shown: a caller who was told of a failure
+/// must not find half of a batch, nor a value that the next opening may not have.
+#[test]
+fn what_a_failed_flush_has_written_is_not_shown() {
+    let mut done = 0;
+    for nth in 1..20 {
+        // Of the failures every second one happens after the work was done.
+        for earlier in 0..2 {
+            let bed = Bed::default();
+            for _ in 0..earlier {
+                let store = bed.store().unwrap();
+                bed.fail_nth(1);
+                store.write(&ns("a"), &key("first"), b"x").unwrap_err();
+            }
+            let store = bed.store().unwrap();
+            let old =
+                Batch::new().put(&ns("a"), &key("k"), b"old").put(&ns("a"), &key("l"), b"old");
+            store.submit(old).wait().unwrap();
+            bed.fail_nth(nth);
+            let new = Batch::new()
+                .put(&ns("a"), &key("k"), b"new")
+                .remove(&ns("a"), &key("l"))
+                .put(&ns("a"), &key("m"), b"new");
+            let outcome = store.submit(new).wait();
+            let fired = bed.fired();
+            bed.fail_nth(0);
+            let found = ["k", "l", "m"].map(|name| store.read(&ns("a"), &key(name)));
+            match outcome {
+                Ok(()) => assert_eq!(&*found[0].as_ref().unwrap().clone().unwrap(), b"new"),
+                Err(_) => {
+                    let is_old = |value: &kv_core::Result<Option<kv_core::Value>>| match value {
+                        Ok(value) => value.as_deref() == Some(b"old"),
+                        Err(_) => true,
+                    };
+                    assert!(is_old(&found[0]) && is_old(&found[1]), "{nth}: {found:?}");
+                    assert!(!matches!(&found[2], Ok(Some(_))), "{nth}: {found:?}");
+                    assert_eq!(store.list_all(&ns("a")).unwrap(), [key("k"), key("l")]);
+                    done += usize::from(found[0].is_err());
+                }
+            }
+            assert!(fired || nth > 4, "{nth}");
+        }
+    }
+    assert!(done > 0, "no failure came after the transaction was committed");
+}
