@@ -15,6 +15,10 @@ const OTHERS_VERSION: u32 = 1;
 /// The extension of a head that holds [`HeadOthers`].
 const EXTENSION: u32 = 16;
 
+/// The extension of [`Others`], without content, that stands there while this installation has
+/// retired somebody and no head of its own that is in the cloud says so.
+const UNTOLD: u32 = 1;
+
 /// Per writer a time and counter of its stamps.
 type Seen = Vec<(WriterId, (u64, u32))>;
 
@@ -192,6 +196,28 @@ impl Others {
         is_new
     }
 
+    /// As [`Others::retire`], by this installation: its next head must say so.
+    pub(crate) fn decide_to_retire(&mut self, retired: Retired) {
+        if self.retire(retired) && !self.is_untold() {
+            self.extensions.push((UNTOLD, Vec::new()));
+        }
+    }
+
+    /// Whether somebody was retired here and nobody else can know.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.extensions.iter().any(|(id, _)| *id == UNTOLD)
+    }
+
+    /// Notes what a head of ours in the cloud says; whether that changes anything.
+    pub(crate) fn told(&mut self, head: &Head) -> bool {
+        let told = head.retired();
+        let news = self.is_untold() && self.retired.iter().all(|retired| told.contains(retired));
+        if news {
+            self.extensions.retain(|(id, _)| *id != UNTOLD);
+        }
+        news
+    }
+
     /// Notes that tombstones are forgotten up to this number of `us`.
     pub(crate) fn trim(&mut self, us: WriterId, number: u64) {
         self.trimmed = Some((us, number));
@@ -320,6 +346,22 @@ mod tests {
         assert!(others.retire(Retired { writer, sequence: 1, since: 0 }));
         assert!(!others.retire(Retired { writer, sequence: 2, since: 9 }), "once");
         assert_eq!(has(&others), [12]);
+    }
+
+    #[test]
+    fn a_retirement_is_untold_until_a_head_says_it() {
+        let mut others = Others::new();
+        let retired = |n| Retired { writer: object(n, 0).id.writer, sequence: 1, since: 0 };
+        others.retire(retired(7));
+        assert!(!others.is_untold(), "somebody else has told us");
+        others.decide_to_retire(retired(7));
+        assert!(!others.is_untold(), "it is nothing new");
+        others.decide_to_retire(retired(8));
+        let before = head(Vec::new(), vec![others.extension(0)]);
+        others.decide_to_retire(retired(9));
+        assert!(!others.told(&before) && others.is_untold(), "it does not say all");
+        let after = head(Vec::new(), vec![others.extension(0)]);
+        assert!(others.told(&after) && !others.is_untold() && !others.told(&after));
     }
 
     #[test]

@@ -60,10 +60,26 @@ impl Recorder {
             .collect();
         if !retired.is_empty() {
             let mut others = order.others.clone();
-            retired.iter().for_each(|retired| _ = others.retire(*retired));
+            retired.iter().for_each(|retired| others.decide_to_retire(*retired));
             self.write_others(&mut order, others)?;
         }
         Ok(retired)
+    }
+
+    /// Whether this installation has retired somebody and no head of its own in the cloud says so:
+    /// then it must put one, though nothing else has changed.
+    pub fn retirement_is_untold(&self) -> bool {
+        self.order().others.is_untold()
+    }
+
+    /// A head of ours is in the cloud.
+    pub fn told(&self, head: &Head) -> Result<()> {
+        let mut order = self.order();
+        let mut others = order.others.clone();
+        if others.told(head) {
+            self.write_others(&mut order, others)?;
+        }
+        Ok(())
     }
 
     /// Whether a head may be merged.
@@ -81,7 +97,7 @@ impl Recorder {
         let sequence = order.others.newest(writer).map_or(0, |applied| applied.head.id.to);
         let retired = Retired { writer, sequence, since: self.clock.now().0 };
         let mut others = order.others.clone();
-        others.retire(retired);
+        others.decide_to_retire(retired);
         self.write_others(&mut order, others)?;
         Err(Error::Retired(retired))
     }
