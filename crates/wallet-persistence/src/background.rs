@@ -1,4 +1,5 @@
-//! Background replication: one task, owned by the session, that backs up what has changed.
+//! Background work, owned by the session: one task backs up what has changed, and one looks what
+//! other devices have put.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -7,10 +8,10 @@ use std::{
 
 use tokio::{
     sync::{Notify, watch},
-    task::JoinHandle,
+    task::JoinSet,
 };
 
-use crate::{Error, Result, error::chain, session::Inner};
+use crate::{Error, Event, PollReport, Result, error::chain, replicate, session::Inner};
 
 /// After a failure the next try comes later and later, but never later than this.
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
@@ -19,7 +20,7 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Background {
     stop: watch::Sender<bool>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<JoinSet<()>>,
     failing: Arc<Mutex<Option<Failing>>>,
 }
 
@@ -35,28 +36,34 @@ pub(crate) struct Failing {
 impl Background {
     pub(crate) fn new() -> Self {
         let (stop, _) = watch::channel(false);
-        Self { stop, task: Mutex::default(), failing: Arc::default() }
+        Self { stop, tasks: Mutex::default(), failing: Arc::default() }
     }
 
     /// Starts the task. It wakes after each interval, and at once when the recorder urges it on:
     /// somebody waits for the cloud, or enough for a segment has gathered.
-    pub(crate) fn start(&self, inner: &Arc<Inner>, every: Duration) {
+    pub(crate) fn start(&self, inner: &Arc<Inner>, every: Duration, poll_every: Option<Duration>) {
         let urged = Arc::new(Notify::new());
         let urge = Arc::clone(&urged);
         inner.tower.recorder.on_urge(move || urge.notify_one());
         let (session, stopped) = (Arc::downgrade(inner), self.stop.subscribe());
         let run = run(session, stopped, urged, every, Arc::clone(&self.failing));
-        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(run));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(run);
+        if let Some(poll_every) = poll_every {
+            tasks.spawn(poll(Arc::downgrade(inner), self.stop.subscribe(), every, poll_every));
+        }
     }
 
-    /// Ends the task and waits for its end.
+    /// Ends the tasks and waits for their end.
     pub(crate) async fn end(&self) -> Result<()> {
         self.stop.send_replace(true);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match task {
-            Some(task) => task.await.map_err(|_| Error::Task),
-            None => Ok(()),
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut outcome = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            outcome = outcome.and(ended.map_err(|_| Error::Task));
         }
+        outcome
     }
 
     /// Whether backups fail, and why.
@@ -106,6 +113,41 @@ async fn run(
             }
         }
     }
+}
+
+/// Looks what the others have put, first soon after the beginning.
+async fn poll(
+    session: Weak<Inner>,
+    mut stopped: watch::Receiver<bool>,
+    soon: Duration,
+    every: Duration,
+) {
+    let mut pause = soon.min(every);
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = every;
+        let Some(inner) = session.upgrade() else { return };
+        let outcome = tokio::select! {
+            _ = stopped.changed() => return,
+            outcome = look_and_poll(&inner) => outcome,
+        };
+        let failures: Vec<String> = match outcome {
+            Ok(report) => report.writers.into_iter().filter_map(|writer| writer.failure).collect(),
+            Err(error) => vec![chain(&error)],
+        };
+        for reason in failures {
+            tracing::warn!(error = reason, "looking for what is new failed, trying again");
+            inner.tell(Event::PollFailed { reason });
+        }
+    }
+}
+
+async fn look_and_poll(inner: &Inner) -> Result<PollReport> {
+    inner.look().await?;
+    replicate::poll(inner).await
 }
 
 /// How long to wait: twice as long after each failure. Each cloud adds jitter to its own retries.

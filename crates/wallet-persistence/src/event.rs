@@ -24,6 +24,12 @@ pub enum Event {
         /// Why, as a chain of messages.
         reason: String,
     },
+    /// The background task could not look what other devices have put, or not merge what one of them
+    /// has; it is tried again with the next interval.
+    PollFailed {
+        /// Why, as a chain of messages.
+        reason: String,
+    },
     /// Changes of another device are here now: read again what you show.
     Merged {
         /// Which installation.

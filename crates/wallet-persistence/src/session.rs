@@ -71,6 +71,7 @@ const EVENTS: usize = 256;
 impl Session {
     pub(crate) fn start(tower: Tower, given: Vec<Arc<dyn CloudBackend>>) -> Self {
         let every = tower.settings.replicate_every;
+        let poll_every = tower.settings.poll_every;
         let seen = Mutex::new(tower.recorder.state().seen);
         let fences = replicate::Fences::new(&tower.recorder.fence_state());
         let inner = Arc::new(Inner {
@@ -92,7 +93,7 @@ impl Session {
             upkeep: Mutex::default(),
         });
         if let Some(every) = every.filter(|_| inner.has_cloud()) {
-            inner.background.start(&inner, every);
+            inner.background.start(&inner, every, poll_every);
         }
         tracing::info!("unlocked");
         Self { inner }
@@ -416,7 +417,10 @@ impl Inner {
 
     /// Whether there is something to back up.
     pub(crate) fn backup_is_due(&self) -> bool {
-        self.tower.recorder.lag().records > 0 || self.head_is_due() || self.fence_waits()
+        self.tower.recorder.lag().records > 0
+            || self.head_is_due()
+            || self.fence_waits()
+            || self.tower.recorder.retirement_is_untold()
     }
 
     /// Whether the cloud at this place was opened by its address.

@@ -11,6 +11,9 @@ pub struct Settings {
     /// How often the background task looks for changes to back up; `None`: only when asked.
     /// Default 1 s. Without a cloud there is no task.
     pub replicate_every: Option<Duration>,
+    /// How often the background task looks what other devices have put, and merges it; `None`: only
+    /// when asked, and so without [`Settings::replicate_every`]. Default 60 s.
+    pub poll_every: Option<Duration>,
     /// With so many bytes of changed values a backup begins at once. Default 1 MiB.
     pub segment_bytes: u64,
     /// How many bytes of values not yet backed up to hold in memory. Default 64 MiB.
@@ -60,6 +63,7 @@ impl Default for Settings {
         let recorder = RecorderSettings::default();
         Self {
             replicate_every: Some(Duration::from_secs(1)),
+            poll_every: Some(Duration::from_secs(60)),
             segment_bytes: recorder.segment_bytes,
             memory_budget: recorder.memory_budget,
             max_lag_records: recorder.max_lag_records,

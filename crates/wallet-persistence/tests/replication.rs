@@ -169,7 +169,8 @@ async fn after_a_failure_the_same_bytes_go_up_again() {
         assert_eq!(segments().await, 2, "one segment of two objects, however often it is tried");
     }
     kv.write(&ns, &key, b"later").unwrap();
-    session.post_backup().await.unwrap();
+    let report = session.post_backup().await.unwrap();
+    assert_eq!(report.changes, 2, "what was tried before counts once it is there");
     assert_eq!(segments().await, 3, "what came later is in a segment of its own");
     assert!(!session.verify(true).await.unwrap().is_damaged());
     session.lock().await.unwrap();

@@ -3,7 +3,7 @@
 use kv_core::{Batch, BoxError, Change, Key, Result};
 
 use super::{Order, Place, Recorder};
-use crate::{BackupState, Rule, log};
+use crate::{BackupState, ObjectRef, Rule, log};
 
 impl Recorder {
     /// Whether a commit that waits for this place would resolve now.
@@ -48,7 +48,9 @@ impl Order {
         state.backed_up = state.backed_up.min(self.next - 1).max(self.state.backed_up);
         state.last_stamp = self.stamps.last();
         state.dropped = self.state.dropped;
-        if self.resumed && state.dump.is_some() {
+        // One from before the log was dropped lacks what was not noted.
+        let holds_all = |dump: ObjectRef| dump.id.from >= self.memory.start();
+        if self.resumed && state.dump.is_some_and(holds_all) {
             // The dump holds everything before it began, and what came after was noted.
             state.dropped = None;
             state.backed_up = state.backed_up.max(self.memory.start());

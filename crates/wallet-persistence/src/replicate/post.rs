@@ -15,7 +15,7 @@ use crate::{Error, Result, session::Inner, tower::Tower, wallet::blocking};
 pub struct BackupReport {
     /// Every change up to this number is in the cloud.
     pub sequence: u64,
-    /// How many changed keys went up in segments.
+    /// How many changed keys went up in segments, one that an earlier try has sealed included.
     pub changes: usize,
     /// How many live entries a dump holds, if one was made.
     pub dumped: Option<u64>,
@@ -68,7 +68,9 @@ impl<'a> Post<'a> {
             self.first_dump(inner).await?;
         }
         self.segment(inner).await?;
-        if self.report.objects == 0 && !self.heartbeat_is_due(inner) {
+        // Whoever was retired here cannot know before a head says so.
+        let is_untold = self.state.dump.is_some() && self.tower.recorder.retirement_is_untold();
+        if self.report.objects == 0 && !is_untold && !self.heartbeat_is_due(inner) {
             return self.fence(inner).await;
         }
         let seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -77,6 +79,9 @@ impl<'a> Post<'a> {
         // Only what the fence has passed is acknowledged: until then the log keeps it.
         self.fence(inner).await?;
         self.tower.recorder.acknowledge(self.state.clone())?;
+        if let Some(kept) = self.tower.kept.head() {
+            self.tower.recorder.told(&kept.head)?;
+        }
         self.forget_kept();
         self.delete_old_heads(inner).await;
         Ok(())
@@ -89,9 +94,9 @@ impl<'a> Post<'a> {
             return Ok(());
         };
         inner.watches.note(cut.mergeable.iter().chain(&cut.single_writer).map(|entry| &entry.name));
-        self.report.changes += cut.mergeable.len() + cut.single_writer.len();
+        let changes = cut.mergeable.len() + cut.single_writer.len();
         let segment =
             self.tower.sealer.seal_segment(self.state.writer, cut, self.state.newest.as_ref())?;
-        self.put_segment(segment).await
+        self.put_segment(segment, changes).await
     }
 }

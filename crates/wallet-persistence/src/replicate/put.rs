@@ -15,7 +15,8 @@ const PUT_AT_ONCE: usize = 8;
 /// left in a cloud is used and not left behind.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    segment: Mutex<Option<SealedSegment>>,
+    /// With the number of its changed keys.
+    segment: Mutex<Option<(SealedSegment, usize)>>,
     head: Mutex<Option<KeptHead>>,
 }
 
@@ -29,11 +30,11 @@ pub(super) struct KeptHead {
 }
 
 impl Kept {
-    fn keep(&self, segment: Option<SealedSegment>) {
+    fn keep(&self, segment: Option<(SealedSegment, usize)>) {
         *self.segment.lock().unwrap_or_else(PoisonError::into_inner) = segment;
     }
 
-    fn get(&self) -> Option<SealedSegment> {
+    fn get(&self) -> Option<(SealedSegment, usize)> {
         self.segment.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -49,7 +50,7 @@ impl Kept {
 impl Post<'_> {
     /// Puts the segment that an earlier try has sealed, if it is the next one of the chain.
     pub(super) async fn put_kept(&mut self) -> Result<()> {
-        let Some(kept) = self.tower.kept.get() else { return Ok(()) };
+        let Some((kept, changes)) = self.tower.kept.get() else { return Ok(()) };
         let previous = self.state.newest.as_ref().map_or(ObjectHash::NONE, Link::hash);
         let follows = kept.link.previous == previous
             && kept.link.range().0 == self.state.backed_up + 1
@@ -58,17 +59,22 @@ impl Post<'_> {
             self.tower.kept.keep(None);
             return Ok(());
         }
-        self.put_segment(kept).await
+        self.put_segment(kept, changes).await
     }
 
-    /// Puts a segment and makes it the newest one.
-    pub(super) async fn put_segment(&mut self, segment: SealedSegment) -> Result<()> {
+    /// Puts a segment with so many changed keys and makes it the newest one.
+    pub(super) async fn put_segment(
+        &mut self,
+        segment: SealedSegment,
+        changes: usize,
+    ) -> Result<()> {
         let bytes: u64 = segment.objects.iter().map(|object| object.bytes().len() as u64).sum();
         // More than that is rather sealed again than held.
         let keep = bytes <= self.tower.settings.memory_budget;
-        self.tower.kept.keep(keep.then(|| segment.clone()));
+        self.tower.kept.keep(keep.then(|| (segment.clone(), changes)));
         self.single_writer |= segment.single_writer;
         self.put_all(segment.objects).await?;
+        self.report.changes += changes;
         self.state.backed_up = segment.link.range().1;
         self.state.newest = Some(segment.link);
         self.state.segments_since_dump.0 += bytes;

@@ -98,6 +98,9 @@ pub(crate) async fn read<S: Sink>(
     for (object, index) in dumps {
         sink = reading.dump(&object, index, sink).await?;
     }
+    // Sizes that were guessed too large: nothing is left.
+    reading.fetched.total = reading.fetched.bytes;
+    (reading.progress)(reading.fetched);
     Ok((sink, reading.fetched))
 }
 
@@ -122,12 +125,13 @@ impl Reading<'_> {
         while let Some(object) = next {
             let (index, bytes): (DumpIndex, u64) =
                 self.source.open(&object, ObjectHash::NONE).await?;
+            self.fetched.total += bytes;
             self.count(1, bytes);
             next = backup::check_dump(point.writer, &object, &index)?;
             if next.is_none() && depth == Depth::AboveBase {
                 break;
             }
-            self.fetched.total += bytes + index.sealed_bytes;
+            self.fetched.total += index.sealed_bytes;
             dumps.push((object, index));
             if dumps.len() > 2 {
                 return Err(
@@ -150,6 +154,10 @@ impl Reading<'_> {
         if is_base {
             (known, digest) = sink.begin_base(object, digest)?;
         }
+        // Those that are known need not be fetched.
+        let skipped = index.sealed_bytes.saturating_mul(known.min(index.parts.len() as u64));
+        let skipped = skipped.checked_div(index.parts.len() as u64).unwrap_or(0);
+        self.fetched.total = self.fetched.total.saturating_sub(skipped);
         let worker = sink.worker();
         let mut parts = index.parts.iter().skip(usize::try_from(known).unwrap_or(usize::MAX));
         let mut running = InOrder::new(self.source.at_once);

@@ -27,11 +27,23 @@ use crate::{
 
 /// How far a restore has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RestoreProgress {
     /// Bytes fetched and applied.
     pub bytes_done: u64,
-    /// Bytes in all, as far as they are known.
+    /// Bytes in all, as far as they are known. What an interrupted restore left is not counted again.
     pub bytes_total: u64,
+    /// How long the rest will take at the pace so far, in milliseconds; `None`: that is not known yet.
+    pub left_ms: Option<u64>,
+}
+
+impl RestoreProgress {
+    fn new(now: Fetched, elapsed_ms: u64) -> Self {
+        let left = u128::from(now.total.saturating_sub(now.bytes)) * u128::from(elapsed_ms);
+        let left = left.checked_div(u128::from(now.bytes)).filter(|_| elapsed_ms > 0);
+        let left_ms = left.map(|left| u64::try_from(left).unwrap_or(u64::MAX));
+        Self { bytes_done: now.bytes, bytes_total: now.total, left_ms }
+    }
 }
 
 /// What was restored.
@@ -103,8 +115,10 @@ pub(crate) async fn run(
     let base = base.base.unwrap_or(point.dump);
     let secret = root.clone();
     let sink = blocking(move || Store::begin(store, &secret, sealer, &base)).await?;
-    let mut told =
-        |now: Fetched| progress(RestoreProgress { bytes_done: now.bytes, bytes_total: now.total });
+    let (clock, began) = (parts.clock.clone(), parts.clock.now().0);
+    let mut told = |now: Fetched| {
+        progress(RestoreProgress::new(now, clock.now().0.saturating_sub(began)));
+    };
     let (sink, fetched) = read(&source, &point, Depth::All, sink, &mut told).await?;
     let Store { mut restorer, sealed, .. } = sink;
     offer.all.iter().for_each(|(_, head)| restorer.saw_head(head));

@@ -1,0 +1,134 @@
+//! What other devices put arrives without being asked for.
+
+#![expect(clippy::unwrap_used, reason = "a test panics")]
+
+use std::{sync::Arc, time::Duration};
+
+use cloud::{
+    CloudError, MemCloud,
+    testing::{Failure, FlakyCloud, Weather},
+};
+use kv_core::testing::ManualClock;
+use kv_mem::{Medium, MemStore};
+use tokio::sync::broadcast::Receiver;
+use wallet_persistence::{
+    Event, KvStore, ProfileField, RootSecret, Session, Settings, Timestamp, WalletPersistence,
+};
+
+struct Device {
+    wallet: WalletPersistence,
+    weather: Arc<Weather>,
+}
+
+impl Device {
+    fn new(cloud: &Arc<MemCloud>, poll_every: Option<Duration>) -> Self {
+        let (medium, weather) = (Medium::default(), Weather::fair());
+        let source = Arc::new(std::io::Error::other("injected"));
+        weather.answer(CloudError::Unauthorized { source });
+        let open = move || Ok(Arc::new(MemStore::open(medium.clone())?) as Arc<dyn KvStore>);
+        let mut settings = Settings::default();
+        assert_eq!(settings.poll_every, Some(Duration::from_secs(60)), "unless told otherwise");
+        settings.poll_every = poll_every;
+        let wallet = WalletPersistence::over(open)
+            .cloud(Arc::new(FlakyCloud::new(cloud.clone(), weather.clone())))
+            .clock(Arc::new(ManualClock::at(Timestamp(1_700_000_000_000))))
+            .settings(settings)
+            .build();
+        Self { wallet, weather }
+    }
+}
+
+fn root() -> RootSecret {
+    RootSecret::from_bytes([8; 32])
+}
+
+/// Two devices of one wallet; the second looks each so often.
+async fn two(poll_every: Option<Duration>) -> (Session, Device, Session) {
+    let cloud = Arc::new(MemCloud::new());
+    let first = Device::new(&cloud, None).wallet.create(&root()).await.unwrap();
+    first.set_profile(ProfileField::GivenName, "Ada").await.unwrap();
+    first.post_backup().await.unwrap();
+    let device = Device::new(&cloud, poll_every);
+    device.wallet.restore(&root(), |_| ()).await.unwrap();
+    let second = device.wallet.unlock(&root()).await.unwrap();
+    // The first look comes soon.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    (first, device, second)
+}
+
+fn merged(events: &mut Receiver<Event>) -> u64 {
+    let mut merged = 0;
+    while let Ok(event) = events.try_recv() {
+        if let Event::Merged { changes, .. } = event {
+            merged += changes;
+        }
+    }
+    merged
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_device_puts_arrives_within_the_interval_and_is_told() {
+    let (first, _device, second) = two(Some(Duration::from_secs(60))).await;
+    let mut events = second.events();
+    first.set_profile(ProfileField::GivenName, "Grace").await.unwrap();
+    first.post_backup().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(second.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Ada"));
+    assert_eq!(merged(&mut events), 0);
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(second.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Grace"));
+    assert_eq!(merged(&mut events), 1);
+    // Nothing new is nothing to tell.
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(merged(&mut events), 0);
+    second.lock().await.unwrap();
+    first.lock().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_put_before_unlocking_arrives_soon_after_it() {
+    let (first, device, second) = two(Some(Duration::from_secs(3600))).await;
+    second.lock().await.unwrap();
+    first.set_profile(ProfileField::GivenName, "Grace").await.unwrap();
+    first.post_backup().await.unwrap();
+    let second = device.wallet.unlock(&root()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(second.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Grace"));
+    second.lock().await.unwrap();
+    first.lock().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_is_told_and_done_again() {
+    let (first, device, second) = two(Some(Duration::from_secs(60))).await;
+    first.set_profile(ProfileField::GivenName, "Grace").await.unwrap();
+    first.post_backup().await.unwrap();
+    let mut events = second.events();
+    device.weather.fail_from(1, Failure::Lost);
+    tokio::time::sleep(Duration::from_secs(130)).await;
+    let mut failed = 0;
+    while let Ok(event) = events.try_recv() {
+        failed += u32::from(matches!(event, Event::PollFailed { .. }));
+    }
+    assert_eq!(failed, 2);
+    device.weather.clear_up();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(second.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Grace"));
+    second.lock().await.unwrap();
+    first.lock().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_want_to_be_looked_for_asks() {
+    let (first, device, second) = two(None).await;
+    first.set_profile(ProfileField::GivenName, "Grace").await.unwrap();
+    first.post_backup().await.unwrap();
+    device.weather.clear_up();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(device.weather.calls(), 0, "nothing to put, nothing to look for");
+    assert_eq!(second.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Ada"));
+    second.poll_backups().await.unwrap();
+    assert_eq!(second.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Grace"));
+    second.lock().await.unwrap();
+    first.lock().await.unwrap();
+}
