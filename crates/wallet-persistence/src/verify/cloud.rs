@@ -46,11 +46,7 @@ pub(super) async fn scrub(
     if let Some(mine) = mine
         && !scrub.good.contains(&mine)
     {
-        scrub.damage(format!(
-            "the newest head of this device is missing: {}; whoever restores from here gets an \
-             older state; back up again to put a new one",
-            mine.name(&scrub.tag)
-        ));
+        scrub.lacks_newest(inner, name, &mine);
     }
     for heads in heads.values() {
         scrub.writer(heads).await?;
@@ -99,6 +95,36 @@ impl Scrub {
 
     fn notice(&mut self, what: String) {
         self.out.report.push(Severity::Notice, STORE, what);
+    }
+
+    /// The newest head of this device is not here: was it, or has this cloud yet to get it?
+    fn lacks_newest(&mut self, inner: &Inner, name: &str, mine: &ObjectRef) {
+        let backed_up = inner.tower.recorder.state().last_backup;
+        let mark = inner.with_history(|history| history.mark(name, mine.id.writer).copied());
+        let had = mark.map(|mark| (mark.head.id.to, Some(mark.time)));
+        if had.is_some_and(|had| had >= (mine.id.to, backed_up)) {
+            return self.damage(format!(
+                "the newest head of this device is missing: {}; whoever restores from here gets an \
+                 older state; back up again to put a new one",
+                mine.name(&self.tag)
+            ));
+        }
+        let own = self.good.iter().filter(|object| object.id.class == Class::Head);
+        let own = own.filter(|object| object.id.writer == mine.id.writer);
+        let has = own.map(|object| object.id.to).max();
+        if let Some(mark) = mark.filter(|mark| has < Some(mark.head.id.to)) {
+            let name = mark.head.name(&self.tag);
+            return self.damage(format!(
+                "a head of this device that was here is missing: {name}; back up again to put a \
+                 new one"
+            ));
+        }
+        self.notice(format!(
+            "this cloud has not yet got everything: the backups of this device end with change {}, \
+             here with {}; it gets the rest with the next backups",
+            mine.id.to,
+            has.map_or_else(|| "none".to_owned(), |has| has.to_string())
+        ));
     }
 
     /// Writes down which newest heads lack something, and which no longer do.
@@ -177,10 +203,16 @@ impl Scrub {
         let state = inner.tower.recorder.fence_state();
         let had = inner.with_history(|history| history.fence_mark(name));
         let Some(fence) = found else {
-            if had.is_some() || state.acknowledged.is_some() {
+            if had.is_some() {
                 self.damage(
                     "the fencing head is missing: this cloud cannot say whose single-writer data \
                      counts; back up again to put a new one, after a look at the findings"
+                        .to_owned(),
+                );
+            } else if state.acknowledged.is_some() {
+                self.notice(
+                    "there is no fencing head yet: other clouds have acknowledged single-writer \
+                     data, and this one gets it with the next backups of such"
                         .to_owned(),
                 );
             }
