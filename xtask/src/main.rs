@@ -33,6 +33,8 @@ The checks of this repository, the same at home and in CI.
   cargo xtask bench backup [OPTIONS]
                                    backups and restores, beside restic if it is installed; without
                                    options a full run, about ten minutes, into the book
+  cargo xtask bench records [OPTIONS]
+                                   typed records beside SQLite, into the book as well
   cargo xtask kernels [--rounds N] [--seed S]
                                    kv-fs on real file systems: power cuts, kills, a full disk,
                                    failing syncs; N times the minute that test-all spends; needs root

@@ -1,58 +1,12 @@
 //! Parts of rows in a process of their own: its memory and its processor time are theirs alone.
 
-use std::{
-    env,
-    ffi::OsString,
-    process::{Command, Stdio},
-    thread,
-};
-
-use serde::{Serialize, de::DeserializeOwned};
+pub(crate) use bench_report::child::{CORES, answer, ask, on_cores};
 
 use crate::{Result, tasks::Task};
-
-/// How many cores everything is measured on.
-pub(crate) const CORES: usize = 2;
-
-/// Lets a child do a task; what it answered.
-pub(crate) fn ask<T: DeserializeOwned>(task: &Task) -> Result<T> {
-    let args = [OsString::from("child"), serde_json::to_string(task)?.into()];
-    let mut command = on_cores(env::current_exe()?.into(), &args);
-    let output = command.stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err(format!("a child of the benchmark: {}", output.status).into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
 
 /// Does what the parent process asked for.
 pub(crate) fn run(task: &str) -> Result<()> {
     let task: Task = serde_json::from_str(task)?;
     println!("{}", task.run()?);
     Ok(())
-}
-
-/// For the answer of a task.
-pub(crate) fn answer(answer: impl Serialize) -> Result<String> {
-    Ok(serde_json::to_string(&answer)?)
-}
-
-/// A program that has two cores, if the machine has more and `taskset` is there.
-pub(crate) fn on_cores(program: OsString, args: &[OsString]) -> Command {
-    let many = thread::available_parallelism().is_ok_and(|cores| cores.get() > CORES);
-    let mut command = if many && has_taskset() {
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", "0,1"]).arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
-    command.args(args);
-    command
-}
-
-fn has_taskset() -> bool {
-    let mut command = Command::new("taskset");
-    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }

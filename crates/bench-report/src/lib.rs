@@ -2,6 +2,7 @@
 //! the book that shows them, and its plots.
 
 pub mod chart;
+pub mod child;
 pub mod grid;
 pub mod machine;
 pub mod page;

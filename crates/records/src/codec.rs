@@ -72,18 +72,37 @@ impl<'a> Stored<'a> {
         serde_json::from_str(self.json.get())
             .map_err(|error| damaged(store, name, malformed(error)))
     }
+}
 
-    /// The record, upgraded step by step if it is old.
-    pub(crate) fn record<R: Record>(&self, name: &Key) -> Result<R> {
-        if self.version == R::VERSION {
-            return self.content(R::STORE, name);
-        }
-        let mut json: serde_json::Value = self.content(R::STORE, name)?;
-        for from in self.version..R::VERSION {
-            json = R::migrate(from, json).map_err(|source| damaged(R::STORE, name, source))?;
-        }
-        serde_json::from_value(json).map_err(|error| damaged(R::STORE, name, malformed(error)))
+/// The record in stored bytes, upgraded step by step if it is old, and the version they have.
+pub(crate) fn record<R: Record>(name: &Key, bytes: &[u8]) -> Result<(R, u32)> {
+    if let Some(record) = at_once(bytes) {
+        return Ok((record, R::VERSION));
     }
+    let stored = Stored::parse(R::STORE, name, bytes, R::VERSION)?;
+    if stored.version == R::VERSION {
+        return Ok((stored.content(R::STORE, name)?, R::VERSION));
+    }
+    let mut json: serde_json::Value = stored.content(R::STORE, name)?;
+    for from in stored.version..R::VERSION {
+        json = R::migrate(from, json).map_err(|source| damaged(R::STORE, name, source))?;
+    }
+    let record = serde_json::from_value(json);
+    let record = record.map_err(|error| damaged(R::STORE, name, malformed(error)))?;
+    Ok((record, stored.version))
+}
+
+/// The record in a frame as a writer of this very version makes it, read in one pass; `None`: look
+/// closely. What lies between the beginning and the end of such a frame is one JSON text exactly
+/// if the whole is a frame.
+fn at_once<R: Record>(bytes: &[u8]) -> Option<R> {
+    let rest = bytes.strip_prefix(br#"{"v":"#)?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (version, rest) = rest.split_at_checked(digits)?;
+    if version.first() == Some(&b'0') || str::from_utf8(version).ok()?.parse() != Ok(R::VERSION) {
+        return None;
+    }
+    serde_json::from_slice(rest.strip_prefix(br#","r":"#)?.strip_suffix(b"}")?).ok()
 }
 
 pub(crate) fn damaged(store: &'static str, name: &Key, source: BoxError) -> Error {

@@ -81,6 +81,20 @@ pub enum Error {
         /// The name asked for.
         index: String,
     },
+    /// A cursor cannot go there, and stays where it is. Correct the call.
+    #[error("{store}: {what}")]
+    Cursor {
+        /// Which object store.
+        store: &'static str,
+        /// Why not.
+        what: &'static str,
+    },
+    /// All numbers up to 2^53 have been given. Give records keys of their own.
+    #[error("{store}: there are no more numbers for new records")]
+    NoNumbers {
+        /// Which object store.
+        store: &'static str,
+    },
     /// The record type contradicts itself. Correct the type.
     #[error("{store}: {what}")]
     Schema {

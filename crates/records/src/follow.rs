@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError},
+    sync::PoisonError,
 };
 
 use kv_core::{Key, Value};
 
 use crate::{
-    ObjectStore, OpenReport, Record, Result, Skipped, UniqueConflict, codec, encoding::EncodedKey,
-    report, rows::IndexKeys, transaction::index_keys, undecided::key_in,
+    Index, ObjectStore, OpenReport, Record, Result, Skipped, UniqueConflict, codec,
+    encoding::EncodedKey, numbers, open, report, row::Keyed, table::State, undecided::unique_keys,
 };
 
 /// A stored record that was changed below this crate, and is durable.
@@ -22,7 +22,7 @@ pub struct Below {
 }
 
 impl<R: Record> ObjectStore<R> {
-    /// Takes over changes that were made below this crate, so that the indexes show them. What
+    /// Takes over changes that were made below this crate, so that reads and indexes show them. What
     /// cannot be used is in the report, and no reason to fail; `records` counts those that can.
     ///
     /// A record that is written through this store meanwhile stays as it is written here: the
@@ -34,63 +34,29 @@ impl<R: Record> ObjectStore<R> {
             return Ok(report);
         }
         let _one_at_a_time = table.following.lock().unwrap_or_else(PoisonError::into_inner);
-        table.lock().touched = Some(BTreeSet::new());
-        let mut rows: BTreeMap<EncodedKey, Option<IndexKeys>> = BTreeMap::new();
-        let mut too_new = BTreeMap::new();
-        let mut failed = None;
-        for Below { name, before } in changes {
-            // What was there before tells the key that a name is made of.
-            let known = before.as_ref().and_then(|bytes| {
-                codec::Stored::parse(R::STORE, name, bytes, R::VERSION).ok()?.record::<R>(name).ok()
-            });
-            if let Some(record) = known {
-                rows.insert(record.key().encode().into(), None);
-            }
-            match table.load::<R>(name) {
-                Ok(Some(loaded)) => {
-                    report.old += u64::from(loaded.version < R::VERSION);
-                    report.records += 1;
-                    rows.insert(loaded.primary, Some(index_keys(&loaded.record)));
-                }
-                Ok(None) => {}
-                Err(why) if report::concerns_one_record(&why) => {
-                    let skipped = Skipped { name: name.clone(), why };
-                    if skipped.is_too_new() {
-                        too_new.insert(name.clone(), skipped.why.clone());
-                    }
-                    report.skipped.push(skipped);
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
+        let order = || table.order.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let _order = order(); // nobody is between submitting a change and remembering it
+            table.lock()?.touched = Some(BTreeSet::new());
         }
-        let mut state = table.lock();
+        let read = self.read_below(changes, &mut report);
+        let _order = order();
+        let mut state = table.lock()?;
         let touched = state.touched.take().unwrap_or_default();
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        let mut rows = read?;
         for Below { name, .. } in changes {
-            state.too_new.remove(name);
+            state.unusable.remove(name);
         }
-        state.too_new.extend(too_new);
+        let skipped = report.skipped.iter().map(|skipped| (&skipped.name, &skipped.why));
+        state.unusable.extend(skipped.map(|(name, why)| (name.clone(), why.clone())));
         rows.retain(|primary, _| !touched.contains(primary) && !state.is_undecided(primary));
-        for (primary, keys) in &rows {
-            state.set(Arc::clone(primary), keys.clone());
-        }
-        let mut conflicts = BTreeSet::new();
-        for (primary, keys) in &rows {
-            for (position, index) in table.unique() {
-                let Some(key) = keys.as_ref().and_then(|keys| key_in(keys, position)) else {
-                    continue;
-                };
-                for other in state.owners(position, key).filter(|other| *other != primary) {
-                    let pair = [primary.min(other), primary.max(other)].map(Arc::clone);
-                    conflicts.insert((index, pair));
-                }
+        for (primary, keyed) in &rows {
+            state.set(primary, keyed.clone());
+            if let Some(keyed) = keyed.as_ref().filter(|_| R::NUMBERED.is_some()) {
+                state.numbers.saw(&keyed.row.record.key());
             }
         }
+        let conflicts = conflicts(&state, &rows);
         drop(state);
         for (index, [a, b]) in conflicts {
             let names = [codec::name(R::STORE, &a)?, codec::name(R::STORE, &b)?];
@@ -98,4 +64,61 @@ impl<R: Record> ObjectStore<R> {
         }
         Ok(report)
     }
+
+    /// The changed records as they are stored now, by primary key; `None`: gone or unusable.
+    fn read_below(
+        &self,
+        changes: &[Below],
+        report: &mut OpenReport,
+    ) -> Result<BTreeMap<EncodedKey, Option<Keyed<R>>>> {
+        let table = self.table();
+        let count_name = R::NUMBERED.map(|_| numbers::name(R::STORE)).transpose()?;
+        let mut rows = BTreeMap::new();
+        for Below { name, before } in changes {
+            if count_name.as_ref() == Some(name) {
+                // One that is damaged or gone tells nothing; what is in memory goes on.
+                if let Ok(Some(count)) = open::load_count::<R>(&*table.kv, &table.ns, name) {
+                    table.lock()?.numbers.merge(count);
+                }
+                continue;
+            }
+            // What was there before tells the key that a name is made of.
+            let known = before.as_ref().and_then(|bytes| codec::record::<R>(name, bytes).ok());
+            if let Some((record, _)) = known {
+                rows.insert(record.key().encode().into(), None);
+            }
+            match open::load::<R>(&*table.kv, &table.ns, name) {
+                Ok(Some(row)) => {
+                    report.old += u64::from(row.version < R::VERSION);
+                    report.records += 1;
+                    rows.insert(EncodedKey::from(&*row.primary), Some(Keyed::new(row)));
+                }
+                Ok(None) => {}
+                Err(why) if report::concerns_one_record(&why) => {
+                    report.skipped.push(Skipped { name: name.clone(), why });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// Which of these records share a key of a unique index with another one.
+fn conflicts<R: Record>(
+    state: &State<R>,
+    rows: &BTreeMap<EncodedKey, Option<Keyed<R>>>,
+) -> BTreeSet<(&'static str, [EncodedKey; 2])> {
+    let mut conflicts = BTreeSet::new();
+    for (primary, keyed) in rows {
+        for (position, key) in unique_keys(keyed.as_ref()) {
+            let name = R::INDEXES.get(position).map_or("", Index::name);
+            let owners = state.rows.owners(position, key).map(|row| &*row.primary);
+            for other in owners.filter(|other| **other != **primary) {
+                let pair = [(&**primary).min(other), (&**primary).max(other)];
+                conflicts.insert((name, pair.map(EncodedKey::from)));
+            }
+        }
+    }
+    conflicts
 }

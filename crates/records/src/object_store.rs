@@ -1,105 +1,80 @@
 //! A typed object store: records of one type, found by their key or by an index.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use kv_core::{Commit, Key, KvStore};
+use kv_core::{Commit, KvStore};
 
 use crate::{
-    Error, Found, OpenReport, Query, Record, RecordKey, Result, Skipped, Transaction,
-    UniqueConflict, codec,
-    encoding::{EncodedKey, decode},
-    report,
-    rows::IndexKeys,
-    schema,
-    table::{IndexMeta, Table},
-    transaction::index_keys,
+    Cursor, Error, Found, KeyRange, OpenReport, Query, Record, RecordKey, Records, Result,
+    Transaction, codec, encoding::decode, open, table::Table, view::View,
 };
-
-/// How many names are asked for at a time while opening.
-const PAGE: usize = 1024;
 
 /// The records of one type. Cloning is cheap and gives the same store.
 ///
-/// Open each record type once per store: the indexes live in memory and follow only what is
+/// Open each record type once per store: records and indexes are in memory and follow only what is
 /// written through this handle and its clones. Everything submitted before must be decided.
 ///
 /// Reads and queries see a record once its batch is durable; unique checks and [`Self::put_new`]
 /// count what is submitted. Writing returns a [`Commit`]: wait for it, await it, or drop it.
+/// Reading never asks the store below, and never waits for it.
 pub struct ObjectStore<R> {
-    table: Arc<Table>,
-    record: PhantomData<fn() -> R>,
+    table: Arc<Table<R>>,
 }
 
 impl<R: Record> ObjectStore<R> {
     /// Reads every record of the type and builds the indexes. What cannot be used is in the
     /// report, and no reason to fail.
     pub fn open(kv: Arc<dyn KvStore>) -> Result<(Self, OpenReport)> {
-        schema::check::<R>()?;
-        let meta =
-            |index: &schema::Index<R>| IndexMeta { name: index.name(), unique: index.is_unique() };
-        let table = Table::new(kv, R::STORE, R::INDEXES.iter().map(meta).collect())?;
-        let mut report = OpenReport::default();
-        let mut rows: Vec<(EncodedKey, IndexKeys)> = Vec::new();
-        let mut after: Option<Key> = None;
-        loop {
-            let page = table
-                .kv
-                .list(&table.ns, after.as_ref(), PAGE)
-                .map_err(|source| table.failed(source))?;
-            let Some(last) = page.last().cloned() else {
-                break;
-            };
-            for name in page {
-                match table.load::<R>(&name) {
-                    Ok(Some(loaded)) => {
-                        report.old += u64::from(loaded.version < R::VERSION);
-                        rows.push((loaded.primary, index_keys(&loaded.record)));
-                    }
-                    Ok(None) => {}
-                    Err(why) if report::concerns_one_record(&why) => {
-                        report.skipped.push(Skipped { name, why })
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            after = Some(last);
-        }
-        report.records = rows.len() as u64;
-        let too_new = report.skipped.iter().filter(|skipped| skipped.is_too_new());
-        let too_new: BTreeMap<_, _> =
-            too_new.map(|skipped| (skipped.name.clone(), skipped.why.clone())).collect();
-        for (index, [a, b]) in table.fill(rows, too_new) {
-            let names = [codec::name(R::STORE, &a)?, codec::name(R::STORE, &b)?];
-            report.conflicts.push(UniqueConflict { index, names });
-        }
-        Ok((Self { table: Arc::new(table), record: PhantomData }, report))
+        let (table, report) = open::open(kv)?;
+        Ok((Self { table: Arc::new(table) }, report))
     }
 
-    /// The record with this key, as it is durable now; an old version comes upgraded.
-    pub fn get(&self, key: impl Into<RecordKey>) -> Result<Option<R>> {
-        let name = codec::name(R::STORE, &key.into().encode())?;
-        Ok(self.table.load(&name)?.map(|loaded| loaded.record))
+    /// The record with this key, as it is durable now; an old version comes upgraded. One that
+    /// cannot be used is [`Error::Damaged`], [`Error::TooNew`] or what the store below said of it.
+    pub fn get(&self, key: impl Into<RecordKey>) -> Result<Option<Found<R>>> {
+        let primary = key.into().encode();
+        let state = self.table.lock()?;
+        if let Some(row) = state.rows.get(&primary) {
+            return Ok(Some(Found(Arc::clone(row))));
+        }
+        if state.unusable.is_empty() {
+            return Ok(None);
+        }
+        match state.unusable.get(&codec::name(R::STORE, &primary)?) {
+            Some(why) => Err(why.clone()),
+            None => Ok(None),
+        }
     }
 
     /// Every record, ascending by key. Prefer [`Self::query`] where there may be many.
-    pub fn get_all(&self) -> Result<Vec<R>> {
-        self.query(&Query::all())?.collect()
+    pub fn get_all(&self) -> Result<Vec<Found<R>>> {
+        Ok(self.query(&Query::all())?.collect())
     }
 
-    /// The records that answer the query. A damaged one is an error in its place, and the next
-    /// one follows.
-    pub fn query(&self, query: &Query) -> Result<Found<R>> {
-        Found::new(&self.table, query)
+    /// The records that answer the query, as of now.
+    pub fn query(&self, query: &Query) -> Result<Records<R>> {
+        Records::new(&self.table, query)
     }
 
-    /// The primary keys of the records that answer the query; reads no record.
+    /// A cursor at the first record that answers the query, as of now.
+    pub fn cursor(&self, query: &Query) -> Result<Cursor<R>> {
+        Cursor::new(&self.table, query)
+    }
+
+    /// The primary keys of the records that answer the query.
     pub fn keys(&self, query: &Query) -> Result<Vec<RecordKey>> {
-        Ok(query.primaries(&self.table)?.iter().filter_map(|key| decode(key)).collect())
+        Ok(self.query(query)?.filter_map(|found| decode(&found.0.primary)).collect())
     }
 
-    /// How many records answer the query; reads no record.
+    /// How many records answer the query. A record that stands in an index several times is counted
+    /// as often. Takes as long for many as for few, unless each key shall count once.
     pub fn count(&self, query: &Query) -> Result<usize> {
-        query.count(&self.table)
+        Ok(View::new(&self.table, query)?.count())
+    }
+
+    /// How many records were written by an older version and not yet upgraded at rest.
+    pub fn old(&self) -> Result<usize> {
+        Ok(self.table.lock()?.rows.old().len())
     }
 
     /// Stores a record, in place of the one with its key if there is one.
@@ -120,12 +95,14 @@ impl<R: Record> ObjectStore<R> {
     pub fn put_new(&self, record: &R) -> Result<Commit> {
         let mut transaction = self.transaction();
         transaction.put_new(self, record)?;
-        transaction.submit().map_err(|error| match error {
-            Error::Store { store, source: kv_core::Error::Precondition { .. } } => {
-                Error::Exists { store }
-            }
-            other => other,
-        })
+        transaction.submit().map_err(exists)
+    }
+
+    /// Stores a new record under the next number, see [`Record::NUMBERED`].
+    pub fn add(&self, record: R) -> Result<(u64, Commit)> {
+        let mut transaction = self.transaction();
+        let number = transaction.add(self, record)?;
+        Ok((number, transaction.submit().map_err(exists)?))
     }
 
     /// Removes the record with this key; an absent one is no error.
@@ -135,27 +112,67 @@ impl<R: Record> ObjectStore<R> {
         transaction.submit()
     }
 
+    /// Removes the records whose primary keys lie in the range, in one batch.
+    pub fn delete_range(&self, range: KeyRange) -> Result<Commit> {
+        let mut transaction = self.transaction();
+        transaction.delete_range(self, range)?;
+        transaction.submit()
+    }
+
+    /// Removes every record, in one batch; see [`Transaction::clear`].
+    pub fn clear(&self) -> Result<Commit> {
+        let mut transaction = self.transaction();
+        transaction.clear(self)?;
+        transaction.submit()
+    }
+
+    /// Writes up to `at_most` records of older versions again, in the version of this program;
+    /// call it until [`Self::old`] is 0.
+    ///
+    /// Nobody needs it to read: old records are upgraded as they are read. Where records of several
+    /// devices are merged, an upgraded record counts as changed now and wins over what another
+    /// device changed before and has not yet sent: poll first.
+    pub fn upgrade(&self, at_most: usize) -> Result<Commit> {
+        let mut transaction = self.transaction();
+        transaction.upgrade(self, at_most)?;
+        transaction.submit()
+    }
+
     /// An empty transaction, for changes that belong together.
     pub fn transaction(&self) -> Transaction {
         Transaction::new(Arc::clone(&self.table.kv))
     }
 
-    pub(crate) fn table(&self) -> &Arc<Table> {
+    /// Forgets all that is in memory. Whatever is called afterwards, on any clone, is
+    /// [`Error::Store`] with [`kv_core::Error::Closed`]; what was found before stays with whoever
+    /// holds it.
+    pub fn close(&self) {
+        self.table.close();
+    }
+
+    pub(crate) fn table(&self) -> &Arc<Table<R>> {
         &self.table
+    }
+}
+
+/// What the store below refused because the record is there.
+fn exists(error: Error) -> Error {
+    match error {
+        Error::Store { store, source: kv_core::Error::Precondition { .. } } => {
+            Error::Exists { store }
+        }
+        other => other,
     }
 }
 
 impl<R> Clone for ObjectStore<R> {
     fn clone(&self) -> Self {
-        Self { table: Arc::clone(&self.table), record: PhantomData }
+        Self { table: Arc::clone(&self.table) }
     }
 }
 
 impl<R> fmt::Debug for ObjectStore<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectStore")
-            .field("store", &self.table.store)
-            .field("records", &self.table.lock().len())
-            .finish_non_exhaustive()
+        f.debug_struct("ObjectStore").field("store", &self.table.store).finish_non_exhaustive()
     }
 }

@@ -1,31 +1,34 @@
 //! Questions to an object store, and the records that answer them.
 
-use std::{fmt, marker::PhantomData, sync::Arc, vec};
+use std::{fmt, ops::Range};
 
-use crate::{
-    KeyRange, Record, Result, codec,
-    encoding::EncodedKey,
-    table::{Loaded, Table},
-};
+use crate::{Found, KeyRange, Record, Result, table::Table, view::View};
 
 /// Which records, in which order, how many.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// `None`: by primary key.
     index: Option<String>,
-    range: KeyRange,
-    direction: Direction,
-    limit: usize,
+    pub(crate) range: KeyRange,
+    pub(crate) direction: Direction,
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
 }
 
-/// Which end a query begins at.
+/// Which end a query or cursor begins at, and whether it shows a key more than once. The four
+/// directions of IndexedDB (W3C text, section 2.10).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Direction {
-    /// From the least key up.
+    /// From the least key up ("next").
     #[default]
     Forward,
-    /// From the greatest key down.
+    /// From the least key up, of each key the first record only ("nextunique").
+    ForwardUnique,
+    /// From the greatest key down ("prev").
     Backward,
+    /// From the greatest key down, of each key the first record only ("prevunique"): the records of
+    /// [`Direction::ForwardUnique`], the other way round.
+    BackwardUnique,
 }
 
 impl Query {
@@ -35,6 +38,7 @@ impl Query {
             index: None,
             range: KeyRange::all(),
             direction: Direction::Forward,
+            offset: 0,
             limit: usize::MAX,
         }
     }
@@ -51,7 +55,7 @@ impl Query {
         self
     }
 
-    /// From this end.
+    /// In this direction.
     #[must_use]
     pub fn direction(mut self, direction: Direction) -> Self {
         self.direction = direction;
@@ -64,7 +68,14 @@ impl Query {
         self.direction(Direction::Backward)
     }
 
-    /// At most so many.
+    /// Without the first so many.
+    #[must_use]
+    pub fn offset(mut self, offset: usize) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// At most so many. With [`Query::backward`] these are the last ones, the greatest first.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
@@ -74,81 +85,41 @@ impl Query {
     pub(crate) fn index_name(&self) -> Option<&str> {
         self.index.as_deref()
     }
+}
 
-    /// The primary keys that answer, as of now.
-    pub(crate) fn primaries(&self, table: &Table) -> Result<Vec<EncodedKey>> {
-        let position = table.position(self)?;
-        let state = table.lock();
-        let range = state.range(position, &self.range);
-        Ok(match self.direction {
-            Direction::Forward => range.take(self.limit).map(Arc::clone).collect(),
-            Direction::Backward => range.rev().take(self.limit).map(Arc::clone).collect(),
-        })
-    }
+/// The records that a query found, one by one: the state as of the query, whatever happens to the
+/// store meanwhile.
+pub struct Records<R: 'static> {
+    view: View<R>,
+    left: Range<usize>,
+}
 
-    /// How many records answer, as of now.
-    pub(crate) fn count(&self, table: &Table) -> Result<usize> {
-        let position = table.position(self)?;
-        Ok(table.lock().range(position, &self.range).take(self.limit).count())
+impl<R: Record> Records<R> {
+    pub(crate) fn new(table: &Table<R>, query: &Query) -> Result<Self> {
+        let view = View::new(table, query)?;
+        let left = view.positions.clone();
+        Ok(Self { view, left })
     }
 }
 
-/// The records a query found. Which ones and in which order was settled when the query was made;
-/// each is read when the iterator comes to it, as it is then. One that was deleted, or left the
-/// range, in the meantime is left out.
-pub struct Found<R> {
-    table: Arc<Table>,
-    left: vec::IntoIter<EncodedKey>,
-    index: Option<usize>,
-    range: KeyRange,
-    record: PhantomData<fn() -> R>,
-}
+impl<R: 'static> Iterator for Records<R> {
+    type Item = Found<R>;
 
-impl<R: Record> Found<R> {
-    pub(crate) fn new(table: &Arc<Table>, query: &Query) -> Result<Self> {
-        Ok(Self {
-            table: Arc::clone(table),
-            left: query.primaries(table)?.into_iter(),
-            index: table.position(query)?,
-            range: query.range.clone(),
-            record: PhantomData,
-        })
-    }
-
-    fn load(&self, primary: &[u8]) -> Result<Option<R>> {
-        let name = codec::name(R::STORE, primary)?;
-        let loaded: Option<Loaded<R>> = self.table.load(&name)?;
-        Ok(loaded.map(|loaded| loaded.record).filter(|record| self.still_fits(record)))
-    }
-
-    /// The primary key of a record never changes, the others may have since the query was made.
-    fn still_fits(&self, record: &R) -> bool {
-        let Some(index) = self.index.and_then(|index| R::INDEXES.get(index)) else {
-            return true;
-        };
-        index.key(record).is_some_and(|key| self.range.contains(&key))
-    }
-}
-
-impl<R: Record> Iterator for Found<R> {
-    type Item = Result<R>;
-
-    fn next(&mut self) -> Option<Result<R>> {
-        loop {
-            let primary = self.left.next()?;
-            if let Some(found) = self.load(&primary).transpose() {
-                return Some(found);
-            }
-        }
+    fn next(&mut self) -> Option<Found<R>> {
+        let position = self.view.next(&mut self.left)?;
+        self.view.found(position)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.left.len()))
+        match self.view.direction {
+            Direction::Forward | Direction::Backward => (self.left.len(), Some(self.left.len())),
+            Direction::ForwardUnique | Direction::BackwardUnique => (0, Some(self.left.len())),
+        }
     }
 }
 
-impl<R> fmt::Debug for Found<R> {
+impl<R> fmt::Debug for Records<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Found").field("left", &self.left.len()).finish_non_exhaustive()
+        f.debug_struct("Records").field("left", &self.left.len()).finish_non_exhaustive()
     }
 }

@@ -5,10 +5,7 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
-use crate::{
-    RecordKey,
-    encoding::{EncodedKey, array_prefix},
-};
+use crate::{RecordKey, encoding::array_prefix};
 
 /// Which keys a query wants. A range whose lower end lies above its upper end holds no key.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,17 +64,18 @@ impl KeyRange {
         self.lower.as_slice() <= key && self.upper.as_deref().is_none_or(|upper| key < upper)
     }
 
-    /// The bounds for a sorted map; `None` if no key can lie inside.
-    pub(crate) fn encoded(&self) -> Option<(EncodedKey, Option<EncodedKey>)> {
-        let empty = self.upper.as_ref().is_some_and(|upper| *upper <= self.lower);
-        (!empty).then(|| (self.lower.as_slice().into(), self.upper.as_deref().map(Into::into)))
+    /// The first bytes inside and the first beyond. They also bound rows of keys that begin with a
+    /// key of the range, as an index has them: no bound lies between a key and what goes on from it.
+    pub(crate) fn encoded(&self) -> (&[u8], Option<&[u8]>) {
+        (&self.lower, self.upper.as_deref())
     }
 }
 
-/// Above the key, and not above the next one: no encoding is the beginning of another.
+/// Above the key and all that begins with it, and not above the next one: no encoding is the
+/// beginning of another, and none has a byte above every tag where it begins.
 fn just_after(key: &RecordKey) -> Vec<u8> {
     let mut bytes = key.encode();
-    bytes.push(0x00);
+    bytes.push(0xFF);
     bytes
 }
 

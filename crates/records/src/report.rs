@@ -53,11 +53,13 @@ impl OpenReport {
 impl Skipped {
     /// Whether upgrading the program makes the record readable.
     pub fn is_too_new(&self) -> bool {
-        matches!(
-            &self.why,
-            Error::TooNew { .. } | Error::Store { source: kv_core::Error::TooNew { .. }, .. }
-        )
+        is_too_new(&self.why)
     }
+}
+
+/// Whether an error says that upgrading the program helps.
+pub(crate) fn is_too_new(why: &Error) -> bool {
+    matches!(why, Error::TooNew { .. } | Error::Store { source: kv_core::Error::TooNew { .. }, .. })
 }
 
 /// Whether an error says something about one record only, so that the others can go on.

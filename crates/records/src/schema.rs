@@ -10,7 +10,7 @@ use crate::{Error, RecordKey, Result};
 /// A type whose values are kept in an object store of their own.
 ///
 /// Its JSON text is what is stored and read back, so nothing may hang on what JSON leaves out.
-pub trait Record: Serialize + DeserializeOwned + 'static {
+pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name of the object store: letters, digits, `_` and `-`, at most 120. Never change it.
     const STORE: &'static str;
 
@@ -22,7 +22,16 @@ pub trait Record: Serialize + DeserializeOwned + 'static {
     /// at each open.
     const INDEXES: &'static [Index<Self>] = &[];
 
-    /// The primary key. It must be the same in every version of a record.
+    /// Writes a number into a record, for stores that number their records themselves
+    /// ([`crate::ObjectStore::add`]); [`Record::key`] must then be that number.
+    ///
+    /// Each device counts on its own. Where the records of several devices are merged, two that got
+    /// the same number are one record, and only the later one stays: there, give records a key
+    /// that no other device can give.
+    const NUMBERED: Option<fn(&mut Self, u64)> = None;
+
+    /// The primary key. It must be the same in every version of a record, and hang on nothing but
+    /// the record.
     fn key(&self) -> RecordKey;
 
     /// Turns the JSON of version `from` into that of version `from + 1`; called once per step.
@@ -39,26 +48,53 @@ pub trait Record: Serialize + DeserializeOwned + 'static {
 }
 
 /// A named way to find records.
+///
+/// The keys of a record must hang on nothing but the record: they are asked for again and again
+/// instead of being stored.
 pub struct Index<R> {
     name: &'static str,
     unique: bool,
-    key: fn(&R) -> Option<RecordKey>,
+    keys: Keys<R>,
+}
+
+enum Keys<R> {
+    One(fn(&R) -> Option<RecordKey>),
+    Each(fn(&R) -> Vec<RecordKey>),
 }
 
 impl<R> Index<R> {
     /// An index of the records for which `key` gives a key; those without one are left out of it.
     pub const fn new(name: &'static str, key: fn(&R) -> Option<RecordKey>) -> Self {
-        Self { name, unique: false, key }
+        Self { name, unique: false, keys: Keys::One(key) }
     }
 
     /// As [`Index::new`], and no two records may have the same key in it.
     pub const fn unique(name: &'static str, key: fn(&R) -> Option<RecordKey>) -> Self {
-        Self { name, unique: true, key }
+        Self { name, unique: true, keys: Keys::One(key) }
     }
 
-    /// The key of a record in this index.
-    pub fn key(&self, record: &R) -> Option<RecordKey> {
-        (self.key)(record)
+    /// An index in which a record stands once under each of the keys (IndexedDB's `multiEntry`);
+    /// a key that is given twice counts once.
+    pub const fn each(name: &'static str, keys: fn(&R) -> Vec<RecordKey>) -> Self {
+        Self { name, unique: false, keys: Keys::Each(keys) }
+    }
+
+    /// As [`Index::each`], and no two records may share a key in it.
+    pub const fn each_unique(name: &'static str, keys: fn(&R) -> Vec<RecordKey>) -> Self {
+        Self { name, unique: true, keys: Keys::Each(keys) }
+    }
+
+    /// The keys of a record in this index, ascending, each once.
+    pub fn keys(&self, record: &R) -> Vec<RecordKey> {
+        match self.keys {
+            Keys::One(key) => key(record).into_iter().collect(),
+            Keys::Each(keys) => {
+                let mut keys = keys(record);
+                keys.sort_unstable();
+                keys.dedup();
+                keys
+            }
+        }
     }
 
     /// What queries call this index.
@@ -70,6 +106,23 @@ impl<R> Index<R> {
     pub fn is_unique(&self) -> bool {
         self.unique
     }
+
+    /// Whether a record may stand in it several times.
+    pub fn is_multi_entry(&self) -> bool {
+        matches!(self.keys, Keys::Each(_))
+    }
+
+    pub(crate) fn encoded(&self, record: &R) -> Vec<Vec<u8>> {
+        self.keys(record).iter().map(RecordKey::encode).collect()
+    }
+
+    /// One of [`Index::encoded`], without the others where possible.
+    pub(crate) fn nth_encoded(&self, record: &R, nth: u32) -> Option<Vec<u8>> {
+        match self.keys {
+            Keys::One(key) => Some(key(record)?.encode()),
+            Keys::Each(_) => self.encoded(record).into_iter().nth(nth as usize),
+        }
+    }
 }
 
 impl<R> fmt::Debug for Index<R> {
@@ -77,6 +130,7 @@ impl<R> fmt::Debug for Index<R> {
         f.debug_struct("Index")
             .field("name", &self.name)
             .field("unique", &self.unique)
+            .field("multi_entry", &self.is_multi_entry())
             .finish_non_exhaustive()
     }
 }

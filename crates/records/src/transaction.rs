@@ -1,14 +1,22 @@
 //! Several changes, of one or several object stores, that happen together or not at all.
 
-use std::{collections::BTreeMap, fmt, ptr, sync::Arc};
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    fmt, ptr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use kv_core::{Batch, Change, Commit, KvStore};
+use kv_core::{Batch, Change, Commit, Key, KvStore, Receipt};
 use serde::Serialize;
 
 use crate::{
-    Error, Fields, ObjectStore, Record, RecordKey, Result, codec,
-    encoding::EncodedKey,
-    table::{Op, Table},
+    Error, Fields, KeyRange, ObjectStore, Record, RecordKey, Result, codec,
+    encoding::{EncodedKey, decode},
+    numbers,
+    stage::{Op, Prepared, stage},
+    table::Table,
+    undecided::RowChange,
 };
 
 /// Collects changes and submits them as one batch. Dropping it changes nothing.
@@ -22,12 +30,27 @@ pub struct Transaction {
     batch: Batch,
     /// By the address of the table: locks are always taken in this order, so that two transactions
     /// over the same object stores cannot wait for each other.
-    parts: BTreeMap<usize, Part>,
+    parts: BTreeMap<usize, Box<dyn AnyPart>>,
 }
 
-struct Part {
-    table: Arc<Table>,
-    ops: Vec<Op>,
+/// The changes of one object store, of whatever type.
+trait AnyPart: Any + Send + Sync {
+    fn order(&self) -> Arc<Mutex<()>>;
+    fn store(&self) -> &'static str;
+    fn ops(&self) -> usize;
+    /// Checks the changes and adds them to the batch.
+    fn stage(&mut self, batch: &mut Batch) -> Result<()>;
+    /// Remembers them once the store below took the batch.
+    fn submitted(&mut self, receipt: &Receipt);
+}
+
+struct Part<R> {
+    table: Arc<Table<R>>,
+    ops: Vec<Op<R>>,
+    // Known once it is staged:
+    changes: Vec<RowChange<R>>,
+    damaged: Vec<Key>,
+    count: Option<u64>,
 }
 
 impl Transaction {
@@ -44,12 +67,27 @@ impl Transaction {
 
     /// Stores a record, in place of the one with its key if there is one.
     pub fn put<R: Record>(&mut self, store: &ObjectStore<R>, record: &R) -> Result<()> {
-        self.push(store, put_op(record, false)?)
+        self.push(store, Op::Put(Prepared::new(record)?))
     }
 
     /// Stores a record that must not be there yet.
     pub fn put_new<R: Record>(&mut self, store: &ObjectStore<R>, record: &R) -> Result<()> {
-        self.push(store, put_op(record, true)?)
+        self.push(store, Op::PutNew(Prepared::new(record)?))
+    }
+
+    /// Stores a new record under the next number of a store that numbers its records, and gives
+    /// the number. No other record gets it, also if this transaction is dropped or refused.
+    pub fn add<R: Record>(&mut self, store: &ObjectStore<R>, mut record: R) -> Result<u64> {
+        let wrong = |what| Error::Schema { store: R::STORE, what };
+        let set = R::NUMBERED.ok_or_else(|| wrong("it does not number its records"))?;
+        let number = store.table().lock()?.numbers.take(R::STORE)?;
+        set(&mut record, number);
+        let prepared = Prepared::new(&record)?;
+        if prepared.primary() != RecordKey::from(number).encode() {
+            return Err(wrong("the key of a numbered record is not its number"));
+        }
+        self.push(store, Op::PutNew(prepared))?;
+        Ok(number)
     }
 
     /// Removes the record with this key; an absent one is no error.
@@ -60,8 +98,31 @@ impl Transaction {
     ) -> Result<()> {
         let primary = EncodedKey::from(key.into().encode());
         let name = codec::name(R::STORE, &primary)?;
-        let op = Op { primary, name, change: Change::Remove, keys: None, require_absent: false };
-        self.push(store, op)
+        self.push(store, Op::Delete(primary, name))
+    }
+
+    /// Removes the records whose primary keys lie in the range when the transaction is submitted,
+    /// those included that it puts itself before.
+    pub fn delete_range<R: Record>(
+        &mut self,
+        store: &ObjectStore<R>,
+        range: KeyRange,
+    ) -> Result<()> {
+        self.push(store, Op::DeleteRange(range))
+    }
+
+    /// Removes every record, also damaged ones. If a newer version of the program has written one
+    /// of them, [`Error::TooNew`].
+    pub fn clear<R: Record>(&mut self, store: &ObjectStore<R>) -> Result<()> {
+        self.push(store, Op::Clear)
+    }
+
+    pub(crate) fn upgrade<R: Record>(
+        &mut self,
+        store: &ObjectStore<R>,
+        at_most: usize,
+    ) -> Result<()> {
+        self.push(store, Op::Upgrade(at_most))
     }
 
     /// Stores the value of a field.
@@ -84,42 +145,41 @@ impl Transaction {
     /// [`Error::Store`], whose source says. The commit tells when it is durable.
     pub fn submit(self) -> Result<Commit> {
         let Self { kv, mut batch, parts } = self;
-        let (tables, ops): (Vec<_>, Vec<_>) =
-            parts.into_values().map(|part| (part.table, part.ops)).unzip();
-        let store = match tables.as_slice() {
-            [table] => table.store,
+        let mut parts: Vec<Box<dyn AnyPart>> = parts.into_values().collect();
+        let store = match parts.as_slice() {
+            [part] => part.store(),
             _ => "records",
         };
-        let mut submitted = Vec::with_capacity(tables.len());
-        for (table, ops) in tables.iter().zip(ops) {
-            let state = table.lock();
-            let mut changes = Vec::with_capacity(ops.len());
-            for (primary, op) in table.stage(&state, ops)? {
-                if op.require_absent {
-                    batch.insert_require_absent(table.ns.clone(), op.name.clone());
-                }
-                batch.insert(table.ns.clone(), op.name, op.change);
-                changes.push((primary, op.keys));
-            }
-            submitted.push((state, changes));
+        let orders: Vec<_> = parts.iter().map(|part| part.order()).collect();
+        // Held until all is remembered: the order of the indexes is the order of the batches.
+        let _orders: Vec<_> = orders
+            .iter()
+            .map(|order| order.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        for part in &mut parts {
+            part.stage(&mut batch)?;
         }
-        // All locks are held here: the order of the indexes is the order of the batches.
         let commit = kv.submit(batch);
         let receipt = commit.receipt();
         if let Some(Err(source)) = receipt.outcome() {
             return Err(Error::Store { store, source });
         }
-        for (mut state, changes) in submitted {
-            state.submitted(receipt.clone(), changes);
+        for part in &mut parts {
+            part.submitted(&receipt);
         }
         Ok(commit)
     }
 
-    fn push<R: Record>(&mut self, store: &ObjectStore<R>, op: Op) -> Result<()> {
+    fn push<R: Record>(&mut self, store: &ObjectStore<R>, op: Op<R>) -> Result<()> {
         let table = store.table();
         self.check_same_store(&table.kv, R::STORE)?;
-        let part = self.parts.entry(Arc::as_ptr(table).addr());
-        part.or_insert_with(|| Part { table: Arc::clone(table), ops: Vec::new() }).ops.push(op);
+        let new = || -> Box<dyn AnyPart> { Box::new(Part::new(table)) };
+        let part = self.parts.entry(Arc::as_ptr(table).addr()).or_insert_with(new);
+        let part: &mut dyn Any = &mut **part;
+        // The part of this address was made for this table.
+        if let Some(part) = part.downcast_mut::<Part<R>>() {
+            part.ops.push(op);
+        }
         Ok(())
     }
 
@@ -139,30 +199,77 @@ impl Transaction {
     }
 }
 
-fn put_op<R: Record>(record: &R, require_absent: bool) -> Result<Op> {
-    let primary = EncodedKey::from(record.key().encode());
-    let name = codec::name(R::STORE, &primary)?;
-    let value = codec::to_value(R::STORE, R::VERSION, record)?;
-    // What will be read is what counts: a record that does not come back from its JSON would be
-    // lost at the next open, and its indexes would be others.
-    let stored = codec::Stored::parse(R::STORE, &name, &value, R::VERSION)?;
-    let back: R = stored.record(&name).map_err(|_| Error::NotReadable { store: R::STORE })?;
-    if back.key().encode() != *primary {
-        return Err(Error::NotReadable { store: R::STORE });
+impl<R: Record> Part<R> {
+    fn new(table: &Arc<Table<R>>) -> Self {
+        let (table, ops) = (Arc::clone(table), Vec::new());
+        Self { table, ops, changes: Vec::new(), damaged: Vec::new(), count: None }
     }
-    let keys = Some(index_keys(&back));
-    Ok(Op { primary, name, change: Change::Put(value), keys, require_absent })
 }
 
-/// The keys of a record in its indexes.
-pub(crate) fn index_keys<R: Record>(record: &R) -> Arc<[Option<EncodedKey>]> {
-    R::INDEXES.iter().map(|index| index.key(record).map(|key| key.encode().into())).collect()
+impl<R: Record> AnyPart for Part<R> {
+    fn order(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.table.order)
+    }
+
+    fn store(&self) -> &'static str {
+        self.table.store
+    }
+
+    fn ops(&self) -> usize {
+        self.ops.len()
+    }
+
+    fn stage(&mut self, batch: &mut Batch) -> Result<()> {
+        let (ns, store) = (&self.table.ns, self.table.store);
+        let mut state = self.table.lock()?;
+        let staged = stage(&self.table, &state, std::mem::take(&mut self.ops))?;
+        let mut counts = false;
+        for (primary, staged) in staged.records {
+            if R::NUMBERED.is_some()
+                && staged.keyed.is_some()
+                && let Some(key) = decode(&primary)
+            {
+                state.numbers.saw(&key);
+                counts = true;
+            }
+            if staged.require_absent {
+                batch.insert_require_absent(ns.clone(), staged.name.clone());
+            }
+            batch.insert(ns.clone(), staged.name, staged.change);
+            self.changes.push((primary, staged.keyed));
+        }
+        for name in staged.damaged {
+            batch.insert(ns.clone(), name.clone(), Change::Remove);
+            self.damaged.push(name);
+        }
+        if counts && let Some(count) = state.numbers.unsaved() {
+            let (name, value) = (numbers::name(store)?, numbers::to_value(store, count)?);
+            state.check_not_too_new(&name)?;
+            batch.insert(ns.clone(), name, Change::Put(value));
+            self.count = Some(count);
+        }
+        Ok(())
+    }
+
+    fn submitted(&mut self, receipt: &Receipt) {
+        // Closing waits for the order, so the table is as open as it was when this was staged.
+        let Ok(mut state) = self.table.lock() else { return };
+        state.submitted(receipt.clone(), std::mem::take(&mut self.changes));
+        for name in &self.damaged {
+            state.unusable.remove(name);
+        }
+        if let Some(count) = self.count {
+            state.numbers.saved(count);
+            if let Ok(name) = numbers::name(self.table.store) {
+                state.unusable.remove(&name);
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let changes =
-            self.parts.values().map(|part| part.ops.len()).sum::<usize>() + self.batch.len();
+        let changes = self.parts.values().map(|part| part.ops()).sum::<usize>() + self.batch.len();
         f.debug_struct("Transaction").field("changes", &changes).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{
 use backup::{NotYetReplicated, ObjectRef};
 use cloud::{Access, CloudBackend, CloudIdentity, CloudUrl, RetrySettings, Retrying};
 use kv_core::{KvStore, Timestamp};
-use records::{KeyRange, Query};
+use records::{Found, KeyRange, Query};
 use tokio::{
     sync::{OnceCell, broadcast},
     task::JoinHandle,
@@ -111,7 +111,7 @@ impl Session {
     /// when it is durable.
     pub async fn add_account(&self, id: AccountId, label: Option<&str>) -> Result<()> {
         let tower = self.tower()?;
-        let known: Option<Account> = tower.accounts.get(id.as_str())?;
+        let known = tower.accounts.get(id.as_str())?;
         let Timestamp(now) = tower.clock.now();
         let account = Account {
             id: id.clone(),
@@ -127,7 +127,8 @@ impl Session {
 
     /// The linked accounts, ascending by id.
     pub fn accounts(&self) -> Result<Vec<Account>> {
-        Ok(self.tower()?.accounts.get_all()?)
+        let accounts = self.tower()?.accounts.query(&Query::all())?;
+        Ok(accounts.map(Found::into_record).collect())
     }
 
     /// Unlinks an account; `false` if it was not linked. Its transactions stay.
@@ -184,19 +185,13 @@ impl Session {
         let tower = self.tower()?;
         let Some(account) = account else {
             let newest = Query::index("time").backward().limit(limit);
-            return tower
-                .transactions
-                .query(&newest)?
-                .collect::<Result<_, _>>()
-                .map_err(Error::from);
+            return Ok(tower.transactions.query(&newest)?.map(Found::into_record).collect());
         };
         let Some((chain, address)) = account.evm() else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for index in ["from", "to"] {
             let query = chain_data::by_account(index, chain, &address, limit);
-            for tx in tower.transactions.query(&query)? {
-                found.push(tx?);
-            }
+            found.extend(tower.transactions.query(&query)?.map(Found::into_record));
         }
         found.sort_by_key(|tx: &EvmTransaction| std::cmp::Reverse(tx.order()));
         found.dedup();
@@ -364,6 +359,8 @@ impl Session {
             let closed = inner.tower.recorder.close();
             inner.tower.sealer.forget();
             inner.tower.sealed.lock();
+            inner.tower.accounts.close();
+            inner.tower.transactions.close();
             flushed.and(closed).map_err(Error::from)
         })
         .await;

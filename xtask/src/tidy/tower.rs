@@ -4,7 +4,7 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
@@ -33,6 +33,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "wallet-persistence",
             "bench-report",
         ],
+    ),
+    (
+        "records-bench",
+        &["kv-core", "kv-fs", "kv-sqlite", "vault", "backup", "records", "bench-report"],
     ),
     ("kv-fs-compat", &[]),
     ("xtask", &[]),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -33,6 +33,9 @@ impl Record for Tx {
         Index::new("to", |tx| Some((tx.to.as_ref()?, tx.time, tx.block, &tx.hash).into())),
         Index::unique("label", |tx| Some(tx.label.as_ref()?.into())),
         Index::new("block", |tx| Some(tx.block.into())),
+        Index::each("party", |tx| {
+            [Some(&tx.from), tx.to.as_ref()].into_iter().flatten().map(RecordKey::from).collect()
+        }),
     ];
 
     fn key(&self) -> RecordKey {
@@ -71,7 +74,7 @@ pub(crate) fn open<R: Record>(kv: &Arc<dyn KvStore>) -> ObjectStore<R> {
 
 /// The hashes that a query finds, in order.
 pub(crate) fn hashes(store: &ObjectStore<Tx>, query: &records::Query) -> Vec<String> {
-    store.query(query).unwrap().map(|tx| tx.unwrap().hash).collect()
+    store.query(query).unwrap().map(|tx| tx.hash.clone()).collect()
 }
 
 /// A store that takes batches at once and decides them when the test says so, in order.
@@ -151,6 +154,71 @@ impl KvStore for HeldStore {
         let decision = Arc::new(Decision::default());
         self.held.lock().unwrap().push_back((batch, Arc::clone(&decision)));
         Commit::pending(decision)
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        self.inner.capabilities()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+/// A store that can hold up whoever writes.
+#[derive(Debug)]
+pub(crate) struct GateStore {
+    inner: Arc<dyn KvStore>,
+    gate: Mutex<Gate>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    shut: bool,
+    waiting: bool,
+}
+
+impl GateStore {
+    pub(crate) fn new(inner: Arc<dyn KvStore>) -> Self {
+        Self { inner, gate: Mutex::default(), moved: Condvar::new() }
+    }
+
+    pub(crate) fn shut(&self) {
+        self.gate.lock().unwrap().shut = true;
+    }
+
+    pub(crate) fn open(&self) {
+        self.gate.lock().unwrap().shut = false;
+        self.moved.notify_all();
+    }
+
+    /// Until somebody stands before the gate.
+    pub(crate) fn wait_for_writer(&self) {
+        let gate = self.gate.lock().unwrap();
+        drop(self.moved.wait_while(gate, |gate| !gate.waiting).unwrap());
+    }
+}
+
+impl KvStore for GateStore {
+    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        self.inner.read(ns, key)
+    }
+
+    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.inner.list(ns, after, limit)
+    }
+
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        self.inner.namespaces()
+    }
+
+    fn submit(&self, batch: Batch) -> Commit {
+        let mut gate = self.gate.lock().unwrap();
+        gate.waiting = gate.shut;
+        self.moved.notify_all();
+        drop(self.moved.wait_while(gate, |gate| gate.shut).unwrap());
+        self.inner.submit(batch)
     }
 
     fn capabilities(&self) -> Capabilities<'_> {

@@ -60,7 +60,7 @@ fn what_is_written_meanwhile_stays() {
     store.delete(labelled("b", "zoo").key()).unwrap().wait().unwrap();
     store.follow(&[below, gone]).unwrap();
     assert_eq!(by_label(&store), ["a"]);
-    let found: Vec<Tx> = store.query(&Query::index("label")).unwrap().map(Result::unwrap).collect();
+    let found: Vec<_> = store.query(&Query::index("label")).unwrap().collect();
     assert_eq!(found, [labelled("a", "food")]);
 }
 

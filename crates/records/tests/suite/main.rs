@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 mod common;
+mod cursor;
 mod follow;
+mod indexes;
 mod keys;
 mod model;
+mod numbers;
 mod object_store;
 mod stored;
 mod transaction;

@@ -1,10 +1,10 @@
 //! Random operations, with batches held, landing and failing, against a naive model.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use kv_core::KvStore;
 use proptest::prelude::*;
-use records::{Direction, Error, KeyRange, ObjectStore, Query, Record, RecordKey};
+use records::{Direction, Error, Found, KeyRange, ObjectStore, Query, Record, RecordKey};
 
 use crate::common::{HeldStore, Tx, open};
 
@@ -16,7 +16,20 @@ enum Op {
     Land,
     Fail,
     Reopen,
-    Ask { index: usize, low: Tx, high: Tx, shape: u8, backward: bool, limit: usize },
+    DeleteRange(Tx, Tx),
+    Clear,
+    Ask(Question),
+}
+
+#[derive(Debug, Clone)]
+struct Question {
+    index: usize,
+    low: Tx,
+    high: Tx,
+    shape: u8,
+    direction: Direction,
+    offset: usize,
+    limit: usize,
 }
 
 /// What is there, by primary key. All questions are answered by going through everything.
@@ -39,7 +52,14 @@ fn any_tx() -> impl Strategy<Value = Tx> {
 }
 
 fn any_op() -> impl Strategy<Value = Op> {
-    let ask = (0usize..5, any_tx(), any_tx(), 0u8..6, any::<bool>(), 0usize..6);
+    let direction = prop::sample::select(vec![
+        Direction::Forward,
+        Direction::ForwardUnique,
+        Direction::Backward,
+        Direction::BackwardUnique,
+    ]);
+    let limit = prop_oneof![0usize..6, Just(usize::MAX)];
+    let ask = (0usize..6, any_tx(), any_tx(), 0u8..6, direction, 0usize..3, limit);
     prop_oneof![
         4 => prop::collection::vec(any_tx(), 1..3).prop_map(Op::Put),
         2 => any_tx().prop_map(Op::PutNew),
@@ -47,8 +67,10 @@ fn any_op() -> impl Strategy<Value = Op> {
         6 => Just(Op::Land),
         1 => Just(Op::Fail),
         1 => Just(Op::Reopen),
-        8 => ask.prop_map(|(index, low, high, shape, backward, limit)| {
-            Op::Ask { index, low, high, shape, backward, limit }
+        1 => (any_tx(), any_tx()).prop_map(|(low, high)| Op::DeleteRange(low, high)),
+        1 => Just(Op::Clear),
+        10 => ask.prop_map(|(index, low, high, shape, direction, offset, limit)| {
+            Op::Ask(Question { index, low, high, shape, direction, offset, limit })
         }),
     ]
 }
@@ -114,16 +136,25 @@ impl Run {
                 }
                 self.store = open(&(self.held.clone() as Arc<dyn KvStore>));
             }
-            Op::Ask { index, low, high, shape, backward, limit } => {
-                self.ask(index, &low, &high, shape, backward, limit);
+            Op::DeleteRange(low, high) => {
+                let (low, high) = (low.key(), high.key());
+                let mut model = self.submitted().clone();
+                model.retain(|key, _| !(&low..&high).contains(&key));
+                self.write(Ok(model), self.store.delete_range(KeyRange::within(&low..&high)));
             }
+            Op::Clear => self.write(Ok(Model::new()), self.store.clear()),
+            Op::Ask(question) => self.ask(&question),
         }
     }
 
-    fn ask(&self, index: usize, low: &Tx, high: &Tx, shape: u8, backward: bool, limit: usize) {
-        let index = Tx::INDEXES.get(index);
-        let key_of = |tx: &Tx| index.map_or_else(|| Some(tx.key()), |index| index.key(tx));
-        let (Some(low), Some(high)) = (key_of(low), key_of(high)) else { return };
+    fn ask(&self, question: &Question) {
+        let Question { shape, direction, offset, limit, .. } = *question;
+        let index = Tx::INDEXES.get(question.index);
+        let keys_of = |tx: &Tx| index.map_or_else(|| vec![tx.key()], |index| index.keys(tx));
+        let (Some(low), Some(high)) = (keys_of(&question.low).pop(), keys_of(&question.high).pop())
+        else {
+            return;
+        };
         let start = |key: &RecordKey| match key {
             RecordKey::Array(keys) => keys[..1].to_vec(),
             key => vec![key.clone()],
@@ -134,7 +165,10 @@ impl Run {
             1 => (KeyRange::only(low.clone()), Box::new(|key| *key == low)),
             2 => (KeyRange::within(&low..&high), Box::new(|key| (&low..&high).contains(&key))),
             3 => (KeyRange::within(&low..=&high), Box::new(|key| (&low..=&high).contains(&key))),
-            4 => (KeyRange::within(..&high), Box::new(|key| *key < high)),
+            4 => {
+                let above = (Bound::Excluded(low.clone()), Bound::Unbounded);
+                (KeyRange::within(above), Box::new(|key| *key > low))
+            }
             _ => {
                 let range = KeyRange::prefix(RecordKey::Array(start(&low)));
                 let inside = |key: &RecordKey| {
@@ -143,33 +177,47 @@ impl Run {
                 (range, Box::new(inside))
             }
         };
-        let mut expected: Vec<(RecordKey, &Tx)> = self
-            .durable
-            .values()
-            .filter_map(|tx| Some((key_of(tx)?, tx)))
-            .filter(|(key, _)| inside(key))
-            .collect();
-        expected.sort_by_key(|(key, tx)| (key.clone(), tx.key()));
-        let direction = if backward { Direction::Backward } else { Direction::Forward };
-        if backward {
-            expected.reverse();
+        // A list of all entries, sorted each time.
+        let entries = self.durable.values().flat_map(|tx| {
+            let entries = keys_of(tx).into_iter().map(move |key| (key, tx.key(), tx));
+            entries.collect::<Vec<_>>()
+        });
+        let mut entries: Vec<_> = entries.filter(|(key, _, _)| inside(key)).collect();
+        entries.sort_by_key(|(key, primary, _)| (key.clone(), primary.clone()));
+        if matches!(direction, Direction::ForwardUnique | Direction::BackwardUnique) {
+            entries.dedup_by_key(|(key, _, _)| key.clone());
         }
-        expected.truncate(limit);
-        let expected: Vec<&Tx> = expected.into_iter().map(|(_, tx)| tx).collect();
+        if matches!(direction, Direction::Backward | Direction::BackwardUnique) {
+            entries.reverse();
+        }
+        let expected: Vec<_> = entries.into_iter().skip(offset).take(limit).collect();
+        let txs: Vec<Tx> = expected.iter().map(|(_, _, tx)| (*tx).clone()).collect();
         let query = index.map_or_else(Query::all, |index| Query::index(index.name()));
-        let query = query.range(range).direction(direction).limit(limit);
-        let found: Vec<Tx> = self.store.query(&query).unwrap().map(Result::unwrap).collect();
-        assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+        let query = query.range(range).direction(direction).offset(offset).limit(limit);
+        let found: Vec<Found<Tx>> = self.store.query(&query).unwrap().collect();
+        assert_eq!(found, txs);
         assert_eq!(self.store.count(&query).unwrap(), expected.len());
-        let keys: Vec<RecordKey> = expected.iter().map(|tx| tx.key()).collect();
-        assert_eq!(self.store.keys(&query).unwrap(), keys);
+        let primaries: Vec<RecordKey> = expected.iter().map(|(_, key, _)| key.clone()).collect();
+        assert_eq!(self.store.keys(&query).unwrap(), primaries);
+        let mut cursor = self.store.cursor(&query).unwrap();
+        for (key, primary, tx) in &expected {
+            assert_eq!(
+                (cursor.key().as_ref(), cursor.primary_key().as_ref()),
+                (Some(key), Some(primary))
+            );
+            assert_eq!(cursor.record(), Some(*tx));
+            cursor.step();
+        }
+        assert!(
+            cursor.key().is_none() && cursor.primary_key().is_none() && cursor.record().is_none()
+        );
     }
 
     fn check_all(&self) {
         let all: Vec<Tx> = self.durable.values().cloned().collect();
         assert_eq!(self.store.get_all().unwrap(), all);
         for index in Tx::INDEXES {
-            let expected = all.iter().filter(|tx| index.key(tx).is_some()).count();
+            let expected: usize = all.iter().map(|tx| index.keys(tx).len()).sum();
             assert_eq!(self.store.count(&Query::index(index.name())).unwrap(), expected);
         }
     }

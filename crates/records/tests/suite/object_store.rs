@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use crate::common::{Tx, hashes, labelled, mem, open, tx};
+use crate::common::{HeldStore, Tx, hashes, labelled, mem, open, tx};
 use kv_core::{KvStore, KvStoreExt, Namespace};
 use records::{Error, Index, KeyRange, ObjectStore, Query, Record, RecordKey};
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 #[test]
 fn a_record_is_put_read_replaced_and_deleted() {
     let store = open::<Tx>(&mem());
-    assert_eq!(store.get((1u64, "a")).unwrap(), None);
+    assert!(store.get((1u64, "a")).unwrap().is_none());
     store.put(&tx("a", 1)).unwrap().wait().unwrap();
-    assert_eq!(store.get((1u64, "a")).unwrap(), Some(tx("a", 1)));
+    let found = store.get((1u64, "a")).unwrap().unwrap();
+    assert_eq!((found.key(), found.into_record()), ((1u64, "a").into(), tx("a", 1)));
     store.put(&tx("a", 2)).unwrap().wait().unwrap();
     assert_eq!(store.get_all().unwrap(), [tx("a", 2)]);
     store.delete((1u64, "a")).unwrap().wait().unwrap();
     store.delete((1u64, "a")).unwrap().wait().unwrap();
-    assert_eq!(store.get((1u64, "a")).unwrap(), None);
+    assert!(store.get((1u64, "a")).unwrap().is_none());
     assert_eq!(store.count(&Query::all()).unwrap(), 0);
 }
 
@@ -70,15 +71,73 @@ fn an_unknown_index_is_an_error() {
 }
 
 #[test]
-fn a_query_leaves_out_what_was_deleted_or_left_the_range_meanwhile() {
+fn a_query_and_a_cursor_see_the_state_as_of_their_opening() {
     let store = open::<Tx>(&mem());
-    store.put_many(&[tx("a", 1), tx("b", 2), tx("c", 3)]).unwrap().wait().unwrap();
-    let found = store.query(&Query::index("from").range(KeyRange::prefix(("alice",)))).unwrap();
-    store.delete((1u64, "a")).unwrap().wait().unwrap();
-    store.put(&Tx { from: "carol".to_owned(), ..tx("b", 2) }).unwrap().wait().unwrap();
-    store.put(&tx("d", 4)).unwrap().wait().unwrap();
-    let found: Vec<String> = found.map(|tx| tx.unwrap().hash).collect();
-    assert_eq!(found, ["c"], "and what came later is not in it");
+    let before: Vec<Tx> = (0..300).map(|time| tx(&format!("h{time:03}"), time)).collect();
+    store.put_many(&before).unwrap().wait().unwrap();
+    let alice = Query::index("from").range(KeyRange::prefix(("alice",)));
+    let found = store.query(&alice).unwrap();
+    let mut cursor = store.cursor(&alice).unwrap();
+    store.delete((1u64, "h000")).unwrap().wait().unwrap();
+    store.put(&Tx { from: "carol".to_owned(), ..tx("h001", 1) }).unwrap().wait().unwrap();
+    store.put(&tx("later", 4)).unwrap().wait().unwrap();
+    store.delete_range(KeyRange::within(&(1u64, "h100").into()..)).unwrap().wait().unwrap();
+    assert_eq!(found.collect::<Vec<_>>(), before);
+    let mut seen = Vec::new();
+    while let Some(found) = cursor.found() {
+        seen.push(found);
+        cursor.step();
+    }
+    assert_eq!(seen, before);
+    assert_eq!(store.count(&alice).unwrap(), 98, "those who ask now see what is there now");
+    // One change under an open query, many times over.
+    for time in 0..50 {
+        let found = store.query(&Query::all()).unwrap();
+        let before = store.keys(&Query::all()).unwrap();
+        store.put(&tx(&format!("n{time}"), time)).unwrap().wait().unwrap();
+        assert_eq!(found.map(|found| found.key()).collect::<Vec<_>>(), before);
+    }
+}
+
+#[test]
+fn pages_are_parts_of_the_whole() {
+    let store = open::<Tx>(&mem());
+    let all: Vec<Tx> = (0..9).map(|time| tx(&format!("h{time}"), time)).collect();
+    store.put_many(&all).unwrap().wait().unwrap();
+    let hashes = |query: &Query| hashes(&store, query).concat();
+    let from = Query::index("from");
+    assert_eq!(hashes(&from.clone().offset(2).limit(3)), "h2h3h4");
+    assert_eq!(hashes(&from.clone().offset(7).limit(3)), "h7h8");
+    assert_eq!(hashes(&from.clone().backward().offset(2).limit(3)), "h6h5h4");
+    assert_eq!(hashes(&from.clone().backward().offset(8).limit(3)), "h0");
+    assert_eq!(hashes(&from.clone().offset(9)), "");
+    assert_eq!(hashes(&from.clone().limit(0)), "");
+    assert_eq!(store.count(&from.offset(7).limit(5)).unwrap(), 2);
+}
+
+#[test]
+fn a_range_of_keys_is_deleted_in_one_batch() {
+    let held = HeldStore::new();
+    let kv: Arc<dyn KvStore> = held.clone();
+    let store = open::<Tx>(&kv);
+    drop(store.put_many(&[tx("a", 1), tx("b", 2), tx("c", 3), tx("d", 4)]).unwrap());
+    held.land();
+    // What is in flight, and what the transaction does before, counts.
+    drop(store.put(&tx("bb", 5)).unwrap());
+    drop(store.delete((1u64, "c")).unwrap());
+    let (low, high) = ((1u64, "b").into(), (1u64, "d").into());
+    let mut transaction = store.transaction();
+    transaction.put(&store, &tx("bbb", 6)).unwrap();
+    transaction.delete_range(&store, KeyRange::within(&low..&high)).unwrap();
+    transaction.put(&store, &tx("cc", 7)).unwrap();
+    drop(transaction.submit().unwrap());
+    assert_eq!(held.held(), 3);
+    while held.held() > 0 {
+        held.land();
+    }
+    assert_eq!(hashes(&store, &Query::all()), ["a", "cc", "d"]);
+    assert_eq!(hashes(&store, &Query::index("from")), ["a", "d", "cc"]);
+    assert_eq!(open::<Tx>(&kv).get_all().unwrap().len(), 3);
 }
 
 #[test]
@@ -219,6 +278,8 @@ fn handles_are_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<ObjectStore<Tx>>();
     shared::<records::Found<Tx>>();
+    shared::<records::Records<Tx>>();
+    shared::<records::Cursor<Tx>>();
     shared::<records::Transaction>();
     shared::<records::Fields>();
     shared::<Error>();
@@ -232,7 +293,8 @@ fn debug_shows_no_content() {
     let query = Query::index("from").range(KeyRange::only("secrethash"));
     let mut transaction = store.transaction();
     transaction.put(&store, &tx("secrethash", 2)).unwrap();
-    let shown = format!("{store:?} {query:?} {:?} {transaction:?}", store.query(&query).unwrap());
+    let (found, cursor) = (store.query(&query).unwrap(), store.cursor(&query).unwrap());
+    let shown = format!("{store:?} {query:?} {found:?} {cursor:?} {transaction:?}");
     assert!(!shown.contains("secrethash") && !shown.contains("alice"), "{shown}");
     let bytes = format!("{:?}", RecordKey::from("secrethash").encode());
     assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");

@@ -7,7 +7,7 @@ use records::{Error, Fields, Index, ObjectStore, OpenReport, Query, Record, Reco
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::common::{SpoiltStore, Tx, hashes, labelled, mem, open, tx};
+use crate::common::{HeldStore, SpoiltStore, Tx, hashes, labelled, mem, open, tx};
 
 fn transactions() -> Namespace {
     Namespace::reserved("~records", "transactions").unwrap()
@@ -138,14 +138,39 @@ fn a_record_that_the_store_below_cannot_give_is_reported_and_skipped() {
 }
 
 #[test]
-fn damage_after_open_is_an_error_in_its_place() {
+fn damage_after_open_shows_at_the_next_open() {
     let kv = mem();
     let store = open::<Tx>(&kv);
     store.put_many(&[tx("a", 1), tx("b", 2)]).unwrap().wait().unwrap();
     kv.write(&transactions(), &name_of("a"), "{}").unwrap();
-    let found: Vec<_> = store.query(&Query::index("from")).unwrap().collect();
-    assert!(matches!(&found[0], Err(Error::Damaged { .. })));
-    assert_eq!(found[1].as_ref().unwrap().hash, "b");
+    assert_eq!(store.get_all().unwrap(), [tx("a", 1), tx("b", 2)], "as it was read");
+    let (again, report) = reopen(&kv);
+    assert_eq!((report.skipped.len(), again.get_all().unwrap().len()), (1, 1));
+}
+
+#[test]
+fn clearing_removes_what_is_damaged_and_refuses_what_is_newer() {
+    let kv = mem();
+    open::<Tx>(&kv)
+        .put_many(&[labelled("a", "rent"), tx("b", 2), tx("c", 3)])
+        .unwrap()
+        .wait()
+        .unwrap();
+    kv.write(&transactions(), &name_of("b"), "{}").unwrap();
+    let newer = r#"{"v":2,"r":{"anything":true}}"#;
+    kv.write(&transactions(), &name_of("c"), newer).unwrap();
+    let (store, _) = reopen(&kv);
+    assert!(matches!(store.clear(), Err(Error::TooNew { .. })));
+    assert_eq!(store.get_all().unwrap(), [labelled("a", "rent")], "nothing has changed");
+    assert_eq!(kv.list_all(&transactions()).unwrap().len(), 3);
+    kv.remove(&transactions(), &name_of("c")).unwrap();
+    let (store, _) = reopen(&kv);
+    store.clear().unwrap().wait().unwrap();
+    assert!(store.get_all().unwrap().is_empty());
+    assert!(store.get((1u64, "b")).unwrap().is_none(), "nothing is damaged any more");
+    assert_eq!(store.count(&Query::index("label")).unwrap(), 0);
+    assert!(kv.namespaces().unwrap().is_empty());
+    store.put_new(&labelled("b", "rent")).unwrap().wait().unwrap();
 }
 
 #[test]
@@ -239,21 +264,59 @@ fn an_old_version_is_upgraded_step_by_step_as_it_is_read() {
     assert_eq!(report.skipped[0].name, names[3]);
     assert_eq!(store.get_all().unwrap(), all[..3]);
     let by_origin = Query::index("origin").range(records::KeyRange::only("a.org"));
-    assert_eq!(store.query(&by_origin).unwrap().next().unwrap().unwrap(), visit("a.org/1", 5000));
+    assert_eq!(store.query(&by_origin).unwrap().next().unwrap(), visit("a.org/1", 5000));
     // Reading wrote nothing; putting it does.
     assert!(kv.read_required(&ns, &names[0]).unwrap().starts_with(br#"{"v":1"#));
     store.put(&visit("a.org/1", 6000)).unwrap().wait().unwrap();
     assert!(kv.read_required(&ns, &names[0]).unwrap().starts_with(br#"{"v":3"#));
+    assert_eq!(store.old().unwrap(), 1);
+}
+
+#[test]
+fn old_records_are_upgraded_at_rest_on_demand() {
+    let held = HeldStore::new();
+    let kv: Arc<dyn KvStore> = held.clone();
+    let ns = Namespace::reserved("~records", "visits").unwrap();
+    for n in 0..10 {
+        let url = format!("a.org/{n}");
+        let name = {
+            let kv = mem();
+            open::<Visit>(&kv).put(&visit(&url, 1)).unwrap().wait().unwrap();
+            kv.list_all(&ns).unwrap().remove(0)
+        };
+        let old = json!({ "v": 1, "r": { "url": url, "seconds": 5 } }).to_string();
+        drop(kv.submit(kv_core::Batch::new().put(&ns, &name, old)));
+        held.land();
+    }
+    let store = open::<Visit>(&kv);
+    assert_eq!(store.old().unwrap(), 10);
+    // Somebody changes one, and the change is in flight: it is new already.
+    drop(store.put(&visit("a.org/3", 7777)).unwrap());
+    drop(store.upgrade(4).unwrap());
+    drop(store.delete("a.org/9").unwrap());
+    assert_eq!(store.old().unwrap(), 10, "nothing is durable yet");
+    while held.held() > 0 {
+        held.land();
+    }
+    assert_eq!(store.old().unwrap(), 4);
+    let all = store.get_all().unwrap();
+    drop(store.upgrade(100).unwrap());
+    held.land();
+    assert_eq!(store.old().unwrap(), 0);
+    assert_eq!(store.get("a.org/3").unwrap().unwrap().millis, 7777);
+    let (again, report) = ObjectStore::<Visit>::open(kv).unwrap();
+    assert_eq!((report.records, report.old), (9, 0));
+    let texts = |all: &[records::Found<Visit>]| format!("{all:?}");
+    assert_eq!(texts(&again.get_all().unwrap()), texts(&all), "the same records as before");
 }
 
 #[test]
 fn errors_tell_no_content() {
     let kv = mem();
-    let store = open::<Tx>(&kv);
-    store.put(&tx("a", 1)).unwrap().wait().unwrap();
+    open::<Tx>(&kv).put(&tx("a", 1)).unwrap().wait().unwrap();
     let secret = r#"{"v":1,"r":{"chain":"hunter2","hash":"a"}}"#;
     kv.write(&transactions(), &name_of("a"), secret).unwrap();
-    let error = store.get((1u64, "a")).unwrap_err();
+    let error = reopen(&kv).0.get((1u64, "a")).unwrap_err();
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(
         error.to_string(),
@@ -282,6 +345,8 @@ fn messages_are_as_written() {
         (Error::Exists { store }, "visits: a record that must be absent exists"),
         (Error::NotReadable { store }, "visits: the record does not come back from its own JSON"),
         (Error::NoIndex { store, index: "x".to_owned() }, "visits: there is no index \"x\""),
+        (Error::NoNumbers { store }, "visits: there are no more numbers for new records"),
+        (Error::Cursor { store, what: "no" }, "visits: no"),
         (Error::OtherStore { store }, "visits: the transaction belongs to another key-value store"),
     ];
     for (error, message) in messages {

@@ -1,16 +1,20 @@
 //! The indexes agree with what is durable: nothing earlier, nothing that failed, in order.
 
 use std::{
-    sync::{Arc, Barrier},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
-use crate::common::{HeldStore, Tx, hashes, mem, open, tx};
+use crate::common::{GateStore, HeldStore, Tx, hashes, mem, open, tx};
 use kv_core::{
-    KvStore,
+    Key, KvStore,
     testing::{Fault, FaultyStore, Landing, block_on},
 };
-use records::{Error, KeyRange, Query};
+use records::{Below, Error, Index, KeyRange, Query, Record, RecordKey};
+use serde::{Deserialize, Serialize};
 
 #[test]
 fn a_query_sees_a_record_once_its_batch_is_decided() {
@@ -40,7 +44,7 @@ fn changes_in_flight_take_effect_in_the_order_of_their_submission() {
     let mut seen = Vec::new();
     while held.held() > 0 {
         held.land();
-        let times = store.query(&Query::index("from")).unwrap().map(|tx| tx.unwrap().time);
+        let times = store.query(&Query::index("from")).unwrap().map(|tx| tx.time);
         seen.push(times.collect::<Vec<_>>());
         assert_eq!(
             store.count(&Query::index("from")).unwrap(),
@@ -131,15 +135,102 @@ fn a_precondition_of_the_caller_refuses_the_whole_transaction() {
 }
 
 #[test]
-fn a_read_that_fails_is_an_error_in_its_place() {
+fn reading_asks_the_store_below_for_nothing() {
     let fault = Arc::new(Fault::default());
     let kv: Arc<dyn KvStore> = Arc::new(FaultyStore::new(mem(), Arc::clone(&fault)));
     let store = open::<Tx>(&kv);
     store.put_many(&[tx("a", 1), tx("b", 2), tx("c", 3)]).unwrap().wait().unwrap();
-    fault.fail_nth(2, Landing::Absent);
-    let found: Vec<_> =
-        store.query(&Query::all()).unwrap().map(|tx| tx.map(|tx| tx.hash).ok()).collect();
-    assert_eq!(found, [Some("a".to_owned()), None, Some("c".to_owned())]);
+    fault.fail_nth(1, Landing::Absent);
+    assert_eq!(store.get((1u64, "a")).unwrap().as_deref(), Some(&tx("a", 1)));
+    assert_eq!(hashes(&store, &Query::index("from")), ["a", "b", "c"]);
+    assert_eq!(store.cursor(&Query::all()).unwrap().record(), Some(&tx("a", 1)));
+    assert!(store.get((1u64, "absent")).unwrap().is_none());
+    assert!(!fault.fired());
+    assert!(store.put(&tx("d", 4)).is_err() && fault.fired(), "the next call would have failed");
+}
+
+/// A store below that is full makes writers wait; readers go on.
+#[test]
+fn reading_does_not_wait_for_a_writer_that_the_store_below_holds_up() {
+    let gate = Arc::new(GateStore::new(mem()));
+    let kv: Arc<dyn KvStore> = gate.clone();
+    let store = open::<Tx>(&kv);
+    store.put(&tx("a", 1)).unwrap().wait().unwrap();
+    gate.shut();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| store.put(&tx("b", 2)).unwrap().wait().unwrap());
+        gate.wait_for_writer();
+        assert_eq!(store.get((1u64, "a")).unwrap().as_deref(), Some(&tx("a", 1)));
+        assert_eq!(hashes(&store, &Query::index("from")), ["a"]);
+        gate.open();
+        writer.join().unwrap();
+    });
+    assert_eq!(hashes(&store, &Query::index("from")), ["a", "b"]);
+}
+
+/// Counts how many of its kind are in memory.
+#[derive(Debug)]
+struct Alive(());
+
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+impl Default for Alive {
+    fn default() -> Self {
+        ALIVE.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Counted {
+    id: u32,
+    #[serde(skip)]
+    _alive: Alive,
+}
+
+impl Record for Counted {
+    const STORE: &'static str = "counted";
+    const VERSION: u32 = 1;
+    const INDEXES: &'static [Index<Self>] = &[Index::new("id", |counted| Some(counted.id.into()))];
+
+    fn key(&self) -> RecordKey {
+        self.id.into()
+    }
+}
+
+#[test]
+fn a_closed_store_has_forgotten_everything() {
+    let kv = mem();
+    let store = open::<Counted>(&kv);
+    for id in 0..200 {
+        store.put(&Counted { id, _alive: Alive::default() }).unwrap().wait().unwrap();
+    }
+    let (clone, found) = (store.clone(), store.get(7u32).unwrap().unwrap());
+    assert_eq!(ALIVE.load(Ordering::SeqCst), 200);
+    store.close();
+    assert_eq!(ALIVE.load(Ordering::SeqCst), 1, "what somebody holds stays");
+    assert_eq!(found.id, 7);
+    fn closed<T: std::fmt::Debug>(result: Result<T, Error>) {
+        let source = result.unwrap_err();
+        assert!(
+            matches!(source, Error::Store { source: kv_core::Error::Closed { .. }, .. }),
+            "{source:?}"
+        );
+    }
+    closed(clone.get(7u32));
+    closed(clone.query(&Query::all()));
+    closed(clone.cursor(&Query::all()));
+    closed(clone.count(&Query::all()));
+    closed(clone.old());
+    closed(clone.delete(7u32));
+    closed(clone.follow(&[Below { name: Key::new("x").unwrap(), before: None }]));
+    assert_eq!(open::<Counted>(&kv).count(&Query::all()).unwrap(), 200, "what is stored stays");
 }
 
 #[test]

@@ -1,0 +1,564 @@
+//! Cursors move as the W3C text says: its rules as a table, and its algorithm, word for word, beside
+//! the code.
+
+use std::{collections::BTreeSet, ops::Bound};
+
+use proptest::prelude::*;
+use records::{Cursor, Direction, Error, Index, KeyRange, ObjectStore, Query, Record, RecordKey};
+use serde::{Deserialize, Serialize};
+
+use crate::common::{mem, open};
+
+/// Somebody with friends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Person {
+    id: u32,
+    name: String,
+    friends: Vec<String>,
+}
+
+impl Record for Person {
+    const STORE: &'static str = "people";
+    const VERSION: u32 = 1;
+    const INDEXES: &'static [Index<Self>] = &[
+        Index::new("name", |person| Some((&person.name).into())),
+        Index::each("friend", |person| person.friends.iter().map(RecordKey::from).collect()),
+    ];
+
+    fn key(&self) -> RecordKey {
+        self.id.into()
+    }
+}
+
+fn people(names: &[&str]) -> ObjectStore<Person> {
+    let store = open::<Person>(&mem());
+    for (id, name) in (0..).zip(names) {
+        let person = Person { id, name: (*name).to_owned(), friends: Vec::new() };
+        store.put(&person).unwrap().wait().unwrap();
+    }
+    store
+}
+
+#[derive(Debug, Clone)]
+enum Move {
+    Step,
+    Advance(usize),
+    To(RecordKey),
+    ToRecord(RecordKey, RecordKey),
+}
+
+/// Whether a move found a record; `None`: it was refused.
+fn go(cursor: &mut Cursor<Person>, to: &Move) -> Option<bool> {
+    let went = match to.clone() {
+        Move::Step => Ok(cursor.step()),
+        Move::Advance(steps) => cursor.advance(steps),
+        Move::To(key) => cursor.continue_to(key),
+        Move::ToRecord(key, primary) => cursor.continue_to_record(key, primary),
+    };
+    match went {
+        Ok(found) => Some(found),
+        Err(Error::Cursor { store: "people", .. }) => None,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn place(cursor: &Cursor<Person>) -> Option<String> {
+    let RecordKey::String(name) = cursor.key()? else { return Some(format!("{}", id(cursor)?)) };
+    Some(format!("{name}:{}", id(cursor)?))
+}
+
+fn id(cursor: &Cursor<Person>) -> Option<u32> {
+    let person = cursor.record()?;
+    assert_eq!(cursor.primary_key(), Some(person.id.into()));
+    assert_eq!(cursor.found().unwrap(), *person);
+    Some(person.id)
+}
+
+/// One row: the rule, the direction, the range, the moves, and where the cursor stands at first and
+/// after each move: a place, "end", or "no" if the move is refused and the cursor stays.
+type Row = (&'static str, Direction, KeyRange, Vec<Move>, &'static str);
+
+/// Sections are those of the Indexed Database API 3.0 (W3C).
+#[test]
+fn the_rules_of_the_w3c_text_on_cursors_hold() {
+    use Direction::{Backward, BackwardUnique, Forward, ForwardUnique};
+    use Move::{Advance, Step, To, ToRecord};
+    let store = people(&["Alice", "Bob", "Bob", "Bob", "Greg", "Zoe"]);
+    let all = KeyRange::all;
+    let steps = |count| vec![Step; count];
+    let to = |name: &str| To(name.into());
+    let record = |name: &str, id: u32| ToRecord(name.into(), id.into());
+    let bob = RecordKey::from("Bob");
+    let (up_to_bob, bob_on) = (KeyRange::within(..=&bob), KeyRange::within(&bob..));
+    let behind_bob = KeyRange::within((Bound::Excluded(bob.clone()), Bound::Unbounded));
+    let rows: Vec<Row> = vec![
+        (
+            "2.10 next: all records, in ascending order of keys, equal keys by primary key",
+            Forward,
+            all(),
+            steps(6),
+            "Alice:0 Bob:1 Bob:2 Bob:3 Greg:4 Zoe:5 end",
+        ),
+        (
+            "2.10 nextunique: of each key the first record",
+            ForwardUnique,
+            all(),
+            steps(4),
+            "Alice:0 Bob:1 Greg:4 Zoe:5 end",
+        ),
+        (
+            "2.10 prev: all records, in descending order",
+            Backward,
+            all(),
+            steps(6),
+            "Zoe:5 Greg:4 Bob:3 Bob:2 Bob:1 Alice:0 end",
+        ),
+        (
+            "2.10 prevunique: of each key the first record, not the last",
+            BackwardUnique,
+            all(),
+            steps(4),
+            "Zoe:5 Greg:4 Bob:1 Alice:0 end",
+        ),
+        (
+            "6.7 next: the record's key is in range",
+            Forward,
+            bob_on.clone(),
+            steps(1),
+            "Bob:1 Bob:2",
+        ),
+        (
+            "6.7 prev: the record's key is in range",
+            Backward,
+            up_to_bob.clone(),
+            steps(3),
+            "Bob:3 Bob:2 Bob:1 Alice:0",
+        ),
+        (
+            "6.7 prevunique: the record's key is in range",
+            BackwardUnique,
+            up_to_bob,
+            steps(2),
+            "Bob:1 Alice:0 end",
+        ),
+        (
+            "6.7 nextunique: the record's key is in range",
+            ForwardUnique,
+            behind_bob.clone(),
+            steps(2),
+            "Greg:4 Zoe:5 end",
+        ),
+        (
+            "6.7 no record: the cursor has no key, no primary key, no value",
+            Forward,
+            KeyRange::only("Carol"),
+            vec![],
+            "end",
+        ),
+        (
+            "6.7 next, key: the first record with that key",
+            Forward,
+            all(),
+            vec![to("Bob"), Step],
+            "Alice:0 Bob:1 Bob:2",
+        ),
+        ("6.7 next, key: or a greater one", Forward, all(), vec![to("Carol")], "Alice:0 Greg:4"),
+        ("6.7 next, key: no such record", Forward, all(), vec![to("Zoe2")], "Alice:0 end"),
+        (
+            "6.7 nextunique, key: greater than or equal",
+            ForwardUnique,
+            all(),
+            vec![to("Bob"), Step],
+            "Alice:0 Bob:1 Greg:4",
+        ),
+        (
+            "6.7 prev, key: the last record with that key",
+            Backward,
+            all(),
+            vec![to("Bob"), Step],
+            "Zoe:5 Bob:3 Bob:2",
+        ),
+        ("6.7 prev, key: or a lesser one", Backward, all(), vec![to("Carol")], "Zoe:5 Bob:3"),
+        (
+            "6.7 prevunique, key: the first record of the last key that fits",
+            BackwardUnique,
+            all(),
+            vec![to("Carol"), Step],
+            "Zoe:5 Bob:1 Alice:0",
+        ),
+        (
+            "6.7 next, key beyond the range",
+            Forward,
+            KeyRange::within(..=&bob),
+            vec![to("Greg")],
+            "Alice:0 end",
+        ),
+        ("6.7 prev, key beyond the range", Backward, behind_bob, vec![to("Alice")], "Zoe:5 end"),
+        (
+            "6.7 next, key and primary key: equal",
+            Forward,
+            all(),
+            vec![record("Bob", 2), Step],
+            "Alice:0 Bob:2 Bob:3",
+        ),
+        (
+            "6.7 next, key and primary key: greater primary key, then greater key",
+            Forward,
+            all(),
+            vec![record("Bob", 9)],
+            "Alice:0 Greg:4",
+        ),
+        (
+            "6.7 prev, key and primary key: equal",
+            Backward,
+            all(),
+            vec![record("Bob", 2), Step],
+            "Zoe:5 Bob:2 Bob:1",
+        ),
+        (
+            "6.7 prev, key and primary key: lesser primary key, then lesser key",
+            Backward,
+            all(),
+            vec![record("Bob", 0)],
+            "Zoe:5 Alice:0",
+        ),
+        (
+            "6.7 next, key and primary key: within the same key",
+            Forward,
+            bob_on,
+            vec![record("Bob", 3)],
+            "Bob:1 Bob:3",
+        ),
+        (
+            "6.7 count: so many records further",
+            Forward,
+            all(),
+            vec![Advance(2), Advance(3)],
+            "Alice:0 Bob:2 Zoe:5",
+        ),
+        (
+            "6.7 count: so many keys further",
+            ForwardUnique,
+            all(),
+            vec![Advance(2), Advance(1)],
+            "Alice:0 Greg:4 Zoe:5",
+        ),
+        ("6.7 count, prev", Backward, all(), vec![Advance(3), Advance(2)], "Zoe:5 Bob:2 Alice:0"),
+        (
+            "6.7 count, prevunique",
+            BackwardUnique,
+            all(),
+            vec![Advance(2), Advance(9)],
+            "Zoe:5 Bob:1 end",
+        ),
+        ("6.7 count: beyond the end", Forward, all(), vec![Advance(6)], "Alice:0 end"),
+        (
+            "IDBCursor advance(): a count of 0 is an error",
+            Forward,
+            all(),
+            vec![Advance(0), Step],
+            "Alice:0 no Bob:1",
+        ),
+        (
+            "IDBCursor advance(): at the end it is an error",
+            Forward,
+            all(),
+            vec![Advance(6), Advance(1)],
+            "Alice:0 end no",
+        ),
+        (
+            "IDBCursor continue(): next, a key equal to the position is an error",
+            Forward,
+            all(),
+            vec![to("Alice")],
+            "Alice:0 no",
+        ),
+        (
+            "IDBCursor continue(): next, a key behind the position is an error",
+            Forward,
+            all(),
+            vec![to("Greg"), to("Bob"), Step],
+            "Alice:0 Greg:4 no Zoe:5",
+        ),
+        (
+            "IDBCursor continue(): prev, a key equal to the position is an error",
+            Backward,
+            all(),
+            vec![to("Zoe")],
+            "Zoe:5 no",
+        ),
+        (
+            "IDBCursor continue(): prev, a key behind the position is an error",
+            Backward,
+            all(),
+            vec![to("Bob"), to("Greg")],
+            "Zoe:5 Bob:3 no",
+        ),
+        (
+            "IDBCursor continue(): at the end it is an error",
+            Forward,
+            all(),
+            vec![to("Zz"), to("Zzz")],
+            "Alice:0 end no",
+        ),
+        (
+            "IDBCursor continuePrimaryKey(): a key behind the position is an error",
+            Forward,
+            all(),
+            vec![to("Greg"), record("Bob", 9)],
+            "Alice:0 Greg:4 no",
+        ),
+        (
+            "IDBCursor continuePrimaryKey(): the same key and primary key are an error",
+            Forward,
+            all(),
+            vec![to("Bob"), record("Bob", 1)],
+            "Alice:0 Bob:1 no",
+        ),
+        (
+            "IDBCursor continuePrimaryKey(): a primary key behind is an error",
+            Backward,
+            all(),
+            vec![to("Bob"), record("Bob", 4)],
+            "Zoe:5 Bob:3 no",
+        ),
+        (
+            "IDBCursor continuePrimaryKey(): not with nextunique",
+            ForwardUnique,
+            all(),
+            vec![record("Bob", 2)],
+            "Alice:0 no",
+        ),
+        (
+            "IDBCursor continuePrimaryKey(): not with prevunique",
+            BackwardUnique,
+            all(),
+            vec![record("Bob", 2)],
+            "Zoe:5 no",
+        ),
+    ];
+    for (rule, direction, range, moves, expected) in rows {
+        let query = Query::index("name").range(range).direction(direction);
+        let mut cursor = store.cursor(&query).unwrap();
+        let show = |cursor: &Cursor<Person>| place(cursor).unwrap_or_else(|| "end".to_owned());
+        let mut seen = vec![show(&cursor)];
+        for to in &moves {
+            let before = place(&cursor);
+            seen.push(match go(&mut cursor, to) {
+                None => {
+                    assert_eq!(place(&cursor), before, "{rule}: it stays");
+                    "no".to_owned()
+                }
+                Some(found) => {
+                    assert_eq!(found, cursor.record().is_some(), "{rule}");
+                    show(&cursor)
+                }
+            });
+        }
+        assert_eq!(seen.join(" "), expected, "{rule}");
+    }
+}
+
+#[test]
+fn over_the_records_themselves_keys_are_unique_anyway() {
+    let store = people(&["Alice", "Bob", "Bob"]);
+    for (direction, expected) in [
+        (Direction::Forward, "0 1 2"),
+        (Direction::ForwardUnique, "0 1 2"),
+        (Direction::Backward, "2 1 0"),
+        (Direction::BackwardUnique, "2 1 0"),
+    ] {
+        let mut cursor = store.cursor(&Query::all().direction(direction)).unwrap();
+        assert_eq!(go(&mut cursor, &Move::ToRecord(1u32.into(), 1u32.into())), None, "no index");
+        let mut seen = Vec::new();
+        while let Some(id) = id(&cursor) {
+            assert_eq!(cursor.key(), cursor.primary_key());
+            seen.push(id.to_string());
+            cursor.step();
+        }
+        assert_eq!(seen.join(" "), expected);
+    }
+}
+
+/// An entry of the list of records: key and primary key.
+type Entry = (RecordKey, RecordKey);
+
+/// "Iterate a cursor" (section 6.7), step by step over a plain list.
+struct Spec {
+    records: Vec<Entry>,
+    range: (Bound<RecordKey>, Bound<RecordKey>),
+    source_is_index: bool,
+    direction: Direction,
+    position: Option<Entry>,
+    got_value: bool,
+}
+
+impl Spec {
+    fn iterate(&mut self, key: Option<&RecordKey>, primary: Option<&RecordKey>, count: usize) {
+        let mut position = self.position.clone();
+        let mut found = None;
+        for _ in 0..count {
+            found = self.find(position.as_ref(), key, primary);
+            if found.is_none() {
+                break;
+            }
+            position.clone_from(&found);
+        }
+        self.got_value = found.is_some();
+        if found.is_some() {
+            self.position = found;
+        }
+    }
+
+    fn find(
+        &self,
+        position: Option<&Entry>,
+        key: Option<&RecordKey>,
+        primary: Option<&RecordKey>,
+    ) -> Option<Entry> {
+        use std::ops::RangeBounds;
+        let forward = matches!(self.direction, Direction::Forward | Direction::ForwardUnique);
+        let every = matches!(self.direction, Direction::Forward | Direction::Backward);
+        // "greater than" for the one direction, "less than" for the other.
+        let beyond = |a: &RecordKey, b: &RecordKey| if forward { a > b } else { a < b };
+        let satisfies = |(k, p): &&Entry| {
+            key.is_none_or(|key| k == key || beyond(k, key))
+                && primary.is_none_or(|primary| {
+                    key.is_some_and(|key| {
+                        (k == key && (p == primary || beyond(p, primary))) || beyond(k, key)
+                    })
+                })
+                && position.is_none_or(|(at, at_primary)| {
+                    beyond(k, at)
+                        || (every && self.source_is_index && k == at && beyond(p, at_primary))
+                })
+                && self.range.contains(k)
+        };
+        let mut satisfying = self.records.iter().filter(satisfies);
+        let found = if forward { satisfying.next() } else { satisfying.next_back() }?;
+        if self.direction == Direction::BackwardUnique {
+            return self.records.iter().find(|(k, _)| *k == found.0).cloned();
+        }
+        Some(found.clone())
+    }
+
+    /// What the methods of `IDBCursor` check, and then do. `None`: an exception.
+    fn go(&mut self, to: &Move) -> Option<bool> {
+        let forward = matches!(self.direction, Direction::Forward | Direction::ForwardUnique);
+        let every = matches!(self.direction, Direction::Forward | Direction::Backward);
+        let ahead = |a: &RecordKey, b: &RecordKey| if forward { a > b } else { a < b };
+        match to {
+            Move::Step if !self.got_value => return Some(false),
+            Move::Step => self.iterate(None, None, 1),
+            Move::Advance(count) => {
+                if *count == 0 || !self.got_value {
+                    return None;
+                }
+                self.iterate(None, None, *count);
+            }
+            Move::To(key) => {
+                if !self.got_value || !ahead(key, &self.position.as_ref()?.0) {
+                    return None;
+                }
+                self.iterate(Some(key), None, 1);
+            }
+            Move::ToRecord(key, primary) => {
+                if !self.source_is_index || !every || !self.got_value {
+                    return None;
+                }
+                let (at, at_primary) = self.position.as_ref()?;
+                if !(ahead(key, at) || (key == at && ahead(primary, at_primary))) {
+                    return None;
+                }
+                self.iterate(Some(key), Some(primary), 1);
+            }
+        }
+        Some(self.got_value)
+    }
+}
+
+const NAMES: [&str; 6] = ["", "a", "ab", "b", "b\u{0}", "c"];
+
+fn any_name() -> impl Strategy<Value = String> {
+    prop::sample::select(NAMES.to_vec()).prop_map(str::to_owned)
+}
+
+fn any_person() -> impl Strategy<Value = Person> {
+    let friends = prop::collection::vec(any_name(), 0..4);
+    (0u32..12, any_name(), friends).prop_map(|(id, name, friends)| Person { id, name, friends })
+}
+
+/// Keys of the source, more or less.
+fn any_key(by_index: bool) -> BoxedStrategy<RecordKey> {
+    if by_index {
+        any_name().prop_map(RecordKey::from).boxed()
+    } else {
+        (0u32..13).prop_map(RecordKey::from).boxed()
+    }
+}
+
+fn any_run() -> impl Strategy<Value = (usize, Bound<RecordKey>, Bound<RecordKey>, Vec<Move>)> {
+    (0usize..3).prop_flat_map(|source| {
+        let key = move || any_key(source > 0);
+        let bound = move || {
+            prop_oneof![
+                3 => Just(Bound::Unbounded),
+                1 => key().prop_map(Bound::Included),
+                1 => key().prop_map(Bound::Excluded),
+            ]
+        };
+        let step = prop_oneof![
+            3 => Just(Move::Step),
+            1 => (0usize..4).prop_map(Move::Advance),
+            2 => key().prop_map(Move::To),
+            2 => (key(), 0u32..13).prop_map(|(key, id)| Move::ToRecord(key, id.into())),
+        ];
+        (Just(source), bound(), bound(), prop::collection::vec(step, 0..12))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_cursor_moves_as_the_algorithm_of_the_w3c_text(
+        people in prop::collection::vec(any_person(), 0..12),
+        (source, low, high, moves) in any_run(),
+        direction in prop::sample::select(vec![
+            Direction::Forward, Direction::ForwardUnique, Direction::Backward, Direction::BackwardUnique,
+        ]),
+    ) {
+        let store = open::<Person>(&mem());
+        store.put_many(&people).unwrap().wait().unwrap();
+        let mut records: Vec<Entry> = Vec::new();
+        for person in store.get_all().unwrap() {
+            let keys: BTreeSet<RecordKey> = match source {
+                0 => [person.id.into()].into(),
+                1 => [(&person.name).into()].into(),
+                _ => person.friends.iter().map(RecordKey::from).collect(),
+            };
+            records.extend(keys.into_iter().map(|key| (key, person.id.into())));
+        }
+        records.sort();
+        let query = match source {
+            0 => Query::all(),
+            1 => Query::index("name"),
+            _ => Query::index("friend"),
+        };
+        let range = (low, high);
+        let query = query.range(KeyRange::within(range.clone())).direction(direction);
+        let mut cursor = store.cursor(&query).unwrap();
+        let mut spec = Spec {
+            records, range, source_is_index: source > 0, direction, position: None, got_value: true,
+        };
+        // BTreeMap-like ranges that are the wrong way round hold no key, as ours.
+        spec.iterate(None, None, 1);
+        let place = |cursor: &Cursor<Person>| cursor.key().zip(cursor.primary_key());
+        let at = |spec: &Spec| spec.position.clone().filter(|_| spec.got_value);
+        prop_assert_eq!(place(&cursor), at(&spec));
+        for to in &moves {
+            prop_assert_eq!(go(&mut cursor, to), spec.go(to), "{:?}", to);
+            prop_assert_eq!(place(&cursor), at(&spec), "{:?}", to);
+        }
+    }
+}
