@@ -1,9 +1,12 @@
-//! `servers`: real servers of clouds on this machine, and the conformance suite against them.
+//! `servers`: real servers of clouds on this machine, the conformance suite against them, and the
+//! table of the book that says what was seen.
 
 mod http;
 mod install;
 mod kinds;
 mod process;
+mod system;
+mod table;
 
 use std::{
     fs,
@@ -21,8 +24,10 @@ const FOLDER: &str = "target/servers";
 
 /// Why no server can run here, if so, and how to change that.
 pub(crate) fn why_not() -> Option<String> {
-    let missing: Vec<&str> = install::missing_tools();
-    (missing.len() == 2).then(|| format!("neither {} is installed", missing.join(" nor ")))
+    let missing = install::missing();
+    let is_missing = |kind: &kinds::Kind| missing.iter().any(|(tool, _)| *tool == kind.needs);
+    let why: Vec<&str> = missing.iter().map(|(_, why)| *why).collect();
+    kinds::ALL.iter().all(is_missing).then(|| why.join(", "))
 }
 
 /// As the command line says.
@@ -34,25 +39,33 @@ pub(crate) fn with(options: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Starts what can run here, runs the suite, and stops everything. Answers what had to be left out.
+/// Starts what can run here, runs the suite, and stops everything. Says what had to be left out, and
+/// answers what of that could have been installed.
 pub(crate) fn run() -> Result<Vec<String>, String> {
     let (running, left_out) = start()?;
     let list = list(&running)?;
     // The features of the other sections, so that little is compiled anew.
     let args = [&["test"], OURS.as_slice(), &["--all-features", "--test", "servers"]].concat();
-    Step::cargo(&args).env("STRONGROOM_SERVERS", &list.display().to_string()).run()?;
-    for why in &left_out {
-        println!("{why}");
+    let seen = list.with_file_name("seen.json");
+    let _ = fs::remove_file(&seen);
+    Step::cargo(&args)
+        .env("STRONGROOM_SERVERS", &list.display().to_string())
+        .env("STRONGROOM_SEEN", &seen.display().to_string())
+        .run()?;
+    table::write(&seen)?;
+    for left in &left_out {
+        println!("{}", left.why);
     }
-    Ok(left_out)
+    let installable = left_out.into_iter().filter(|left| !left.is_of_the_system);
+    Ok(installable.map(|left| left.why).collect())
 }
 
 /// Starts them and keeps them until the standard input ends.
 fn wait() -> Result<(), String> {
     let (running, left_out) = start()?;
     let list = list(&running)?;
-    for why in &left_out {
-        println!("{why}");
+    for left in &left_out {
+        println!("{}", left.why);
     }
     println!("STRONGROOM_SERVERS={}", list.display());
     println!("they run until the input ends (Control-D)");
@@ -60,13 +73,22 @@ fn wait() -> Result<(), String> {
     Ok(())
 }
 
-fn start() -> Result<(Vec<kinds::Running>, Vec<String>), String> {
+/// A server that does not run here.
+struct LeftOut {
+    why: String,
+    /// Whether it is never installed here.
+    is_of_the_system: bool,
+}
+
+fn start() -> Result<(Vec<kinds::Running>, Vec<LeftOut>), String> {
     let folder = root().join(FOLDER);
     let (mut running, mut left_out) = (Vec::new(), Vec::new());
-    let missing = install::missing_tools();
+    let missing = install::missing();
     for kind in kinds::ALL {
-        if missing.contains(&kind.needs) {
-            left_out.push(format!("{}: skipped, no {}", kind.name, kind.needs));
+        if let Some((_, why)) = missing.iter().find(|(tool, _)| *tool == kind.needs) {
+            let is_of_the_system = !install::COMES_WITH.contains(&kind.needs);
+            left_out
+                .push(LeftOut { why: format!("{}: skipped, {why}", kind.name), is_of_the_system });
             continue;
         }
         install::install(kind.needs, &folder)?;

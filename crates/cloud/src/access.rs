@@ -27,6 +27,9 @@ pub struct Access {
     /// How HTTP is spoken, for the services that do.
     #[cfg(feature = "http")]
     pub http: crate::HttpSettings,
+    /// How long to wait for a server over SSH.
+    #[cfg(feature = "sftp")]
+    pub sftp: crate::SftpSettings,
 }
 
 /// The secret from which a wallet's identity in a cloud follows. Clones share it; it is wiped when
@@ -41,7 +44,7 @@ impl CloudIdentity {
     }
 
     /// The secret itself.
-    #[cfg(feature = "ceramic")]
+    #[cfg(any(feature = "ceramic", feature = "vss"))]
     pub(crate) fn expose(&self) -> &[u8; 32] {
         &self.0
     }

@@ -62,6 +62,11 @@ impl Address {
         })
     }
 
+    /// The port, if one is given.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.0.port()
+    }
+
     /// The user, without percent signs.
     pub(crate) fn user(&self) -> Option<String> {
         let user = self.0.username();

@@ -35,8 +35,8 @@ use crate::Result;
 /// 7. **Listings are complete and ascending.** `list` answers the objects below the prefix (whole
 ///    parts: `a/b` lies below `a`, `ab` does not) whose names come after `after` (which need not
 ///    exist), ascending by the bytes of the name, up to a page limit the cloud chooses. An empty
-///    page is the end; a page that is not full is not. Nothing foreign and nothing half-written
-///    shows. An object that stays as it is during a listing is in it once, whatever else comes and
+///    page is the end; a page that is not full is not, unless the [`Limits`] say what is full.
+///    Nothing foreign and nothing half-written shows. An object that stays as it is during a listing is in it once, whatever else comes and
 ///    goes, if the cloud's [`Limits`] say that listing is immediate.
 /// 8. **Names and sizes are free.** Every [`ObjectName`] with parts of up to 200 bytes works, and so
 ///    does every size from nothing to [`Limits::largest_object`]. Callers never use a name both for
@@ -99,6 +99,9 @@ pub struct Limits {
     pub largest_object: u64,
     /// Whether a listing shows at once what a put or delete has answered.
     pub listing_is_immediate: bool,
+    /// If a page of a listing with fewer names than this is always the last: so who has one need not
+    /// ask for another, empty one. `None`: only an empty page is the end.
+    pub full_page: Option<usize>,
 }
 
 impl Tag {

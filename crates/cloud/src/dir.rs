@@ -96,6 +96,7 @@ impl CloudBackend for DirCloud {
             // FAT32, on many sticks, ends here.
             largest_object: u32::MAX as u64,
             listing_is_immediate: true,
+            full_page: Some(self.page_limit),
         }
     }
 }

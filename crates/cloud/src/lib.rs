@@ -5,6 +5,7 @@ mod access;
 #[cfg(feature = "address")]
 mod address;
 mod backend;
+mod check;
 mod dir;
 mod error;
 mod fetch;
@@ -25,6 +26,7 @@ mod url;
 pub use access::{Access, CloudIdentity, Secrets};
 pub use backend::{CloudBackend, Limits, ObjectMeta, PutMode, Tag};
 pub use backup::{BadObjectName, ObjectName, Sealed};
+pub use check::{Check, CheckStep, check};
 pub use dir::DirCloud;
 pub use error::{CloudError, Result};
 pub use fetch::{FetchMany, fetch, fetch_many};
@@ -36,6 +38,8 @@ pub use repository::{PutOutcome, poll_backups, put_backup};
 pub use retry::{RetrySettings, Retrying};
 #[cfg(feature = "ceramic")]
 pub use services::CeramicCloud;
+#[cfg(feature = "sftp")]
+pub use services::SftpSettings;
 pub use url::{
     BadCloudUrl, CloudUrl, open_cloud, open_cloud_with, open_existing_cloud,
     open_existing_cloud_with,

@@ -108,6 +108,10 @@ impl CloudBackend for MemCloud {
     }
 
     fn limits(&self) -> Limits {
-        Limits { largest_object: u64::MAX, listing_is_immediate: true }
+        Limits {
+            largest_object: u64::MAX,
+            listing_is_immediate: true,
+            full_page: Some(self.page_limit),
+        }
     }
 }

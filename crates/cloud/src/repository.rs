@@ -40,18 +40,17 @@ pub async fn put_backup(cloud: &dyn CloudBackend, sealed: &Sealed) -> Result<Put
 }
 
 /// Lists everything below a prefix, ascending, over all pages. One such call is the whole poll when
-/// the prefix is that of a wallet's heads.
+/// the prefix is that of a wallet's heads; with few names it is one call of the cloud.
 #[tracing::instrument(level = "debug", skip_all, err(level = "debug"), fields(prefix = %prefix))]
 pub async fn poll_backups(
     cloud: &dyn CloudBackend,
     prefix: &ObjectName,
 ) -> Result<Vec<ObjectMeta>> {
+    let full = cloud.limits().full_page;
     let mut all: Vec<ObjectMeta> = Vec::new();
     loop {
         let page = cloud.list(prefix, all.last().map(|meta| &meta.name)).await?;
-        if page.is_empty() {
-            return Ok(all);
-        }
+        let is_last = page.is_empty() || full.is_some_and(|full| page.len() < full);
         for meta in page {
             // Checked for each entry: a service that ignores `after` would never end, and one that
             // skips silently would look like one without backups.
@@ -60,6 +59,9 @@ pub async fn poll_backups(
                 return Err(CloudError::TooOld { source: boxed("its listing is not in order") });
             }
             all.push(meta);
+        }
+        if is_last {
+            return Ok(all);
         }
     }
 }

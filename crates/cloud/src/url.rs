@@ -84,15 +84,33 @@ impl CloudUrl {
         }
         Err(BadCloudUrl::UnknownScheme { scheme: scheme.to_owned() })
     }
+
+    /// The kinds of clouds of this build: what each is, and an address as a user might write it.
+    pub fn kinds() -> Vec<(&'static str, &'static str)> {
+        #[cfg(feature = "address")]
+        let services = services::ALL.iter().map(|service| (service.name, service.example));
+        #[cfg(not(feature = "address"))]
+        let services = std::iter::empty();
+        [("a folder", "dir:PATH")].into_iter().chain(services).collect()
+    }
+
+    /// Whether the wallet's own key takes the place of an account there: then
+    /// [`Access::identity`] is needed to open it.
+    pub fn needs_identity(&self) -> bool {
+        match &self.0 {
+            Place::Dir(_) => false,
+            #[cfg(feature = "address")]
+            Place::Service(address) => {
+                services::of(address).is_some_and(|service| service.needs_identity)
+            }
+        }
+    }
 }
 
 /// The kinds of clouds of this build, as examples of addresses.
 fn supported() -> String {
-    #[cfg(feature = "address")]
-    let services = services::ALL.iter().map(|service| service.example);
-    #[cfg(not(feature = "address"))]
-    let services = std::iter::empty();
-    ["dir:PATH"].into_iter().chain(services).collect::<Vec<_>>().join(", ")
+    let kinds = CloudUrl::kinds();
+    kinds.iter().map(|(_, example)| *example).collect::<Vec<_>>().join(", ")
 }
 
 /// The address in the form that [`CloudUrl::parse`] takes.
@@ -151,8 +169,7 @@ pub async fn open_existing_cloud_with(
 
 #[cfg(feature = "address")]
 async fn open_service(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
-    let service = services::ALL.iter().find(|s| s.schemes.contains(&address.scheme()));
-    match service {
+    match services::of(address) {
         Some(service) => (service.open)(address, access).await,
         None => Err(crate::address::bad("no service of this build has addresses of this kind")),
     }

@@ -100,7 +100,7 @@ async fn a_conflict_about_nothing_is_transient() {
 
 #[tokio::test]
 async fn what_is_larger_than_the_limit_is_refused_unsent() {
-    let cloud = Odd::new(Limits { largest_object: 4, listing_is_immediate: true });
+    let cloud = Odd::new(Limits { largest_object: 4, listing_is_immediate: true, full_page: None });
     let put = put_backup(&cloud, &sealed("bytes")).await;
     assert!(matches!(put, Err(CloudError::Refused { .. })), "{put:?}");
     assert_eq!(cloud.puts.load(Ordering::SeqCst), 0);
@@ -136,11 +136,32 @@ async fn a_listing_that_lies_is_an_error() {
         vec![vec![meta("x/1")]],                    // foreign
         vec![vec![meta("h/1"), meta("ha")]],        // foreign
     ] {
-        let mut cloud = Odd::new(MemCloud::new().limits());
+        let mut cloud = Odd::new(Limits { full_page: None, ..MemCloud::new().limits() });
         cloud.pages = Mutex::new(pages.into());
         let polled = poll_backups(&cloud, &name("h")).await;
         assert!(matches!(polled, Err(CloudError::TooOld { .. })), "{polled:?}");
     }
+}
+
+/// What a short page says is believed where it is known how many names a full one has.
+#[tokio::test]
+async fn a_poll_with_few_names_is_one_request() {
+    let cloud = MemCloud::new();
+    let asked = |cloud: MemCloud, weather: Arc<Weather>| async move {
+        let cloud = FlakyCloud::new(Arc::new(cloud), weather.clone());
+        let found = poll_backups(&cloud, &name("h")).await.unwrap().len();
+        (found, weather.calls())
+    };
+    for n in 0..4 {
+        let object = name(&format!("h/{n}"));
+        cloud.put(&object, "x".into(), PutMode::CreateOnly).await.unwrap();
+        assert_eq!(asked(cloud.clone(), Weather::fair()).await, (n + 1, 1));
+    }
+    // Pages of two: two full ones, and the empty one that says so.
+    let paged = cloud.clone().with_page_limit(2);
+    assert_eq!(asked(paged, Weather::fair()).await, (4, 3));
+    cloud.delete(&name("h/3")).await.unwrap();
+    assert_eq!(asked(cloud.with_page_limit(2), Weather::fair()).await, (3, 2));
 }
 
 #[tokio::test]

@@ -51,12 +51,16 @@ pub(crate) enum Command {
     /// Entries of your own
     #[command(subcommand)]
     Kv(Kv),
+    /// The clouds that backups go to
+    #[command(subcommand, after_help = kinds_of_clouds())]
+    Cloud(Cloud),
     /// Backups in the wallet's clouds
     #[command(subcommand)]
     Backup(Backup),
     /// Bring a wallet back from its words (or key) and a cloud alone
     Restore {
-        /// The cloud that has the backup, dir:PATH; several are compared
+        /// The cloud that has the backup, such as dir:PATH; `strongroom cloud --help` lists all
+        /// kinds; several are compared
         #[arg(long = "cloud", value_name = "URL", required = true, value_parser = cloud)]
         clouds: Vec<CloudUrl>,
         /// The newest restore point at or before: a time such as 2026-01-31T18:00:00Z or
@@ -98,7 +102,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// Where backups go, dir:PATH; may be given several times
+    /// Where backups go, such as dir:PATH; `strongroom cloud --help` lists all kinds; may be given
+    /// several times
     #[arg(long = "cloud", value_name = "URL", value_parser = cloud)]
     pub(crate) clouds: Vec<CloudUrl>,
     /// What keeps the data; "mem" keeps nothing on this device, only in the clouds
@@ -270,6 +275,32 @@ pub(crate) struct Entry {
     pub(crate) key: String,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cloud {
+    /// Add a cloud: all that the others hold is copied there, then a backup is made
+    Add {
+        /// Its address
+        #[arg(value_parser = cloud)]
+        url: CloudUrl,
+    },
+    /// List the clouds, and whether each can keep a second writer out, without asking them
+    List,
+    /// Put no more backups into a cloud; what it holds stays there
+    Remove {
+        /// Its address
+        #[arg(value_parser = cloud)]
+        url: CloudUrl,
+    },
+    /// Try a cloud out: put, read, list and delete an object, and see which conditions it honours
+    ///
+    /// The wallet is needed for a cloud only where its key takes the place of an account.
+    Test {
+        /// Its address
+        #[arg(value_parser = cloud)]
+        url: CloudUrl,
+    },
+}
+
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum Backup {
     /// Put everything that is not yet in the clouds there
@@ -313,6 +344,19 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         let _ = error.print();
         if wanted { ExitCode::SUCCESS } else { ExitCode::from(Code::Usage as u8) }
     })
+}
+
+/// Which addresses this build takes.
+fn kinds_of_clouds() -> String {
+    let kinds = CloudUrl::kinds();
+    let width = kinds.iter().map(|(_, example)| example.len()).max().unwrap_or_default();
+    let lines = kinds.iter().map(|(name, example)| format!("  {example:width$}  {name}\n"));
+    format!(
+        "Addresses of clouds:\n{}\nAn address holds no secret. Passwords and keys come from the \
+         environment, from files, or from\nwhere the tools of each service keep them; the chapter \
+         on clouds in the book says which.",
+        lines.collect::<String>()
+    )
 }
 
 fn cloud(text: &str) -> Result<CloudUrl, String> {

@@ -151,7 +151,8 @@ impl From<Error> for Failure {
         match error {
             Error::NoCloud => {
                 failure.help =
-                    "a wallet gets its clouds from `init --cloud` or `restore --cloud`".into();
+                    "a wallet gets its clouds from `cloud add`, `init --cloud` or `restore --cloud`"
+                        .into();
             }
             Error::Backup(_) if failure.code == Code::Missing => {
                 failure.help = "check the address of the cloud, and the words or the key".into();

@@ -11,6 +11,7 @@ mod background;
 mod builder;
 mod chain_data;
 mod clock;
+mod clouds;
 mod digest;
 mod error;
 mod event;
@@ -41,6 +42,7 @@ pub use chain_data::{
     BadTransaction, EvmTransaction, Imported, parse_block, parse_chain, parse_transaction,
 };
 pub use clock::SystemClock;
+pub use clouds::{AddedCloud, KnownCloud, check_cloud};
 pub use digest::{Digest, EMPTY_DIGEST};
 pub use error::{Error, Reaction, Result, UnlockError};
 pub use event::Event;
@@ -64,7 +66,7 @@ pub use wallet::WalletPersistence;
 
 // What a caller needs from the layers below to use this one.
 pub use backup::{Gate, Lag, NotYetReplicated, Policies, Policy, Refusal, WaitForCloud};
-pub use cloud::{BadCloudUrl, CloudBackend, CloudUrl};
+pub use cloud::{BadCloudUrl, Check, CheckStep, CloudBackend, CloudUrl, Limits, Probe};
 pub use kv_core::{
     Batch, Clock, Copied, CopyProgress, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report,
     Severity, Timestamp, Value,

@@ -406,8 +406,10 @@ impl Inner {
             return Ok(names.into_iter().zip(open.iter().cloned().map(Ok)).collect());
         }
         let mut clouds: Vec<_> = self.given.iter().cloned().map(Ok).collect();
+        let access = access(&self.tower.sealed.keys()?);
         for url in &urls {
-            clouds.push(cloud::open_existing_cloud(url).await.map_err(Error::from));
+            let opened = cloud::open_existing_cloud_with(url, &access).await;
+            clouds.push(opened.map_err(Error::from));
         }
         Ok(names.into_iter().zip(clouds.into_iter().map(|open| open.map(with_retry))).collect())
     }

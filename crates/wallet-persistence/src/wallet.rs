@@ -21,7 +21,7 @@ use crate::{
 /// A wallet that is locked. Nothing can be asked of it but to unlock, create or restore.
 #[derive(Debug)]
 pub struct WalletPersistence {
-    parts: Parts,
+    pub(crate) parts: Parts,
 }
 
 impl WalletPersistence {

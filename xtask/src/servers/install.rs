@@ -1,4 +1,5 @@
-//! Installs the servers from their registries, pinned with hashes, below `target`.
+//! Installs the servers from their registries, pinned with hashes, below `target`. Those that belong
+//! to the system (OpenSSH, Apache) are used where they are installed.
 
 use std::{fs, path::Path};
 
@@ -7,10 +8,24 @@ use crate::run::{Step, root};
 /// Where the pinned lists are.
 const LISTS: &str = "xtask/servers";
 
-/// The tools that installing needs and that are not there.
-pub(super) fn missing_tools() -> Vec<&'static str> {
-    let tools = [("python3", "--version"), ("npm", "--version")];
-    tools.iter().filter(|(tool, flag)| !Step::new(tool, &[flag]).succeeds()).map(|t| t.0).collect()
+/// What servers are installed with.
+pub(super) const COMES_WITH: [&str; 2] = ["python3", "npm"];
+
+/// Where the servers of the system are.
+pub(super) const SSHD: &str = "/usr/sbin/sshd";
+pub(super) const APACHE: &str = "/usr/sbin/apache2";
+
+/// What servers need and is not there, with how to get it.
+pub(super) fn missing() -> Vec<(&'static str, &'static str)> {
+    let runs = |tool: &str| Step::new(tool, &["--version"]).succeeds();
+    let there = |path: &str| Path::new(path).exists();
+    let all = [
+        ("python3", runs("python3"), "no python3"),
+        ("npm", runs("npm"), "no npm"),
+        ("sshd", there(SSHD), "no sshd: apt-get install openssh-server"),
+        ("apache2", there(APACHE), "no apache2: apt-get install apache2-bin"),
+    ];
+    all.into_iter().filter(|(_, there, _)| !there).map(|(tool, _, why)| (tool, why)).collect()
 }
 
 /// Installs what comes with this tool, unless the same list was installed before.
@@ -22,7 +37,7 @@ pub(super) fn install(tool: &str, folder: &Path) -> Result<(), String> {
             let flags = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", list];
             Step::new(&pip, &flags).run()
         }),
-        _ => once("package-lock.json", &folder.join("npm"), |target, list| {
+        "npm" => once("package-lock.json", &folder.join("npm"), |target, list| {
             let place = list.strip_suffix("package-lock.json").unwrap_or_default();
             for file in ["package.json", "package-lock.json"] {
                 let (from, to) = (format!("{place}{file}"), format!("{target}/{file}"));
@@ -32,6 +47,7 @@ pub(super) fn install(tool: &str, folder: &Path) -> Result<(), String> {
             let flags = ["ci", "--silent", "--ignore-scripts", "--no-audit", "--prefix", target];
             Step::new("npm", &flags).run()
         }),
+        _ => Ok(()),
     }
 }
 

@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use super::{
     http,
     process::{Process, eventually, free_port},
+    system,
 };
-use crate::run::Step;
+use crate::run::{Step, root};
 
 /// A server.
 pub(super) struct Kind {
     pub(super) name: &'static str,
+    /// The service it stands for, and what people call it.
+    pub(super) service: &'static str,
+    pub(super) shown: &'static str,
     /// What it is installed with.
     pub(super) needs: &'static str,
     /// Gets the folder of this command and one for its data.
@@ -23,16 +27,49 @@ pub(super) struct Kind {
 pub(super) struct Running {
     pub(super) name: &'static str,
     pub(super) described: Value,
-    _process: Process,
+    pub(super) _process: Process,
 }
 
-pub(super) const ALL: [Kind; 6] = [
-    Kind { name: "moto", needs: "python3", start: moto },
-    Kind { name: "seaweedfs", needs: "python3", start: seaweedfs },
-    Kind { name: "s3rver", needs: "npm", start: s3rver },
-    Kind { name: "azurite", needs: "npm", start: azurite },
-    Kind { name: "wsgidav", needs: "python3", start: wsgidav },
-    Kind { name: "rclone", needs: "python3", start: rclone },
+pub(super) const ALL: [Kind; 9] = [
+    Kind { name: "moto", service: "S3", shown: "moto 5.2", needs: "python3", start: moto },
+    Kind {
+        name: "seaweedfs",
+        service: "S3",
+        shown: "SeaweedFS 4.48",
+        needs: "python3",
+        start: seaweedfs,
+    },
+    Kind { name: "s3rver", service: "S3", shown: "s3rver 3.7", needs: "npm", start: s3rver },
+    Kind { name: "azurite", service: "Azure", shown: "Azurite 3.35", needs: "npm", start: azurite },
+    Kind {
+        name: "wsgidav",
+        service: "WebDAV",
+        shown: "wsgidav 4.4",
+        needs: "python3",
+        start: wsgidav,
+    },
+    Kind {
+        name: "rclone",
+        service: "WebDAV",
+        shown: "rclone 1.75",
+        needs: "python3",
+        start: rclone,
+    },
+    Kind {
+        name: "apache",
+        service: "WebDAV",
+        shown: "Apache 2.4 mod_dav",
+        needs: "apache2",
+        start: system::apache,
+    },
+    Kind {
+        name: "openssh",
+        service: "SFTP",
+        shown: "OpenSSH 9.2",
+        needs: "sshd",
+        start: system::openssh,
+    },
+    Kind { name: "js-ipfs", service: "IPFS", shown: "js-ipfs 0.18", needs: "npm", start: js_ipfs },
 ];
 
 const BUCKET: &str = "strongroom";
@@ -198,7 +235,23 @@ fn s3(at: SocketAddr, key: &str, secret: &str) -> Value {
     })
 }
 
-fn webdav(at: SocketAddr) -> Value {
+fn js_ipfs(folder: &Path, data: &Path) -> Result<Running, String> {
+    let at = free_port()?;
+    // Beside the packages, where node looks for them.
+    let script = folder.join("npm/ipfs.mjs");
+    fs::copy(root().join("xtask/servers/ipfs.mjs"), &script).map_err(|e| e.to_string())?;
+    let args =
+        [&*script.display().to_string(), &at.port().to_string(), &*data.display().to_string()];
+    let process = Process::start(Path::new("node"), &args, data, at)?;
+    eventually(|| made(http::send(at, "POST", "/api/v0/version")?))?;
+    let described = json!({
+        "address": at, "url": "ipfs+http://{line}/{fresh}/wallet", "missing": null,
+        "variables": {}, "wrong": null,
+    });
+    Ok(Running { name: "js-ipfs", described, _process: process })
+}
+
+pub(super) fn webdav(at: SocketAddr) -> Value {
     json!({
         "address": at, "url": "webdav+http://user@{line}/{fresh}/wallet", "missing": null,
         "variables": {"STRONGROOM_WEBDAV_PASSWORD": "password"},

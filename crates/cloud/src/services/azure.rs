@@ -19,8 +19,10 @@ use crate::{
 };
 
 pub(super) const SERVICE: Service = Service {
+    name: "Azure Blob Storage",
     schemes: &["az"],
     example: "az://CONTAINER/PREFIX?account=ACCOUNT",
+    needs_identity: false,
     parse,
     open: |address, access| -> Opening<'_> { Box::pin(open(address, access)) },
 };

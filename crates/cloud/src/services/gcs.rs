@@ -16,8 +16,10 @@ use crate::{
 };
 
 pub(super) const SERVICE: Service = Service {
+    name: "Google Cloud Storage",
     schemes: &["gs"],
     example: "gs://BUCKET/PREFIX",
+    needs_identity: false,
     parse,
     open: |address, access| -> Opening<'_> { Box::pin(open(address, access)) },
 };

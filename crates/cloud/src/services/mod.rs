@@ -9,12 +9,24 @@
 mod azure;
 #[cfg(feature = "ceramic")]
 mod ceramic;
+#[cfg(feature = "dropbox")]
+mod dropbox;
 #[cfg(feature = "gcs")]
 mod gcs;
+#[cfg(feature = "gdrive")]
+mod gdrive;
+#[cfg(feature = "ipfs")]
+mod ipfs;
+#[cfg(any(feature = "dropbox", feature = "gdrive"))]
+mod oauth;
 #[cfg(feature = "object-store")]
 mod objects;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(feature = "sftp")]
+mod sftp;
+#[cfg(feature = "vss")]
+mod vss;
 #[cfg(feature = "webdav")]
 mod webdav;
 
@@ -22,15 +34,21 @@ use std::{pin::Pin, sync::Arc};
 
 #[cfg(feature = "ceramic")]
 pub use ceramic::CeramicCloud;
+#[cfg(feature = "sftp")]
+pub use sftp::SftpSettings;
 
-use crate::{Access, BadCloudUrl, CloudBackend, Result, address::Address};
+use crate::{Access, BadCloudUrl, CloudBackend, CloudError, Result, address::Address};
 
 /// A kind of cloud that has addresses.
 pub(crate) struct Service {
+    /// What people call it.
+    pub(crate) name: &'static str,
     /// How its addresses begin, before `:`.
     pub(crate) schemes: &'static [&'static str],
     /// An address as a user might write it, for messages.
     pub(crate) example: &'static str,
+    /// Whether the wallet's own key takes the place of an account.
+    pub(crate) needs_identity: bool,
     /// Splits and checks an address; nothing is opened.
     pub(crate) parse: fn(&str) -> Result<Address, BadCloudUrl>,
     /// Opens the cloud at a checked address.
@@ -51,6 +69,29 @@ pub(crate) const ALL: &[Service] = &[
     azure::SERVICE,
     #[cfg(feature = "webdav")]
     webdav::SERVICE,
+    #[cfg(feature = "sftp")]
+    sftp::SERVICE,
+    #[cfg(feature = "dropbox")]
+    dropbox::SERVICE,
+    #[cfg(feature = "gdrive")]
+    gdrive::SERVICE,
+    #[cfg(feature = "ipfs")]
+    ipfs::SERVICE,
+    #[cfg(feature = "vss")]
+    vss::SERVICE,
     #[cfg(feature = "ceramic")]
     ceramic::SERVICE,
 ];
+
+/// The service that an address belongs to.
+pub(crate) fn of(address: &Address) -> Option<&'static Service> {
+    ALL.iter().find(|service| service.schemes.contains(&address.scheme()))
+}
+
+/// A name that nobody else makes.
+pub(crate) fn random_name() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| CloudError::unavailable("the system has no randomness"))?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
+}

@@ -21,8 +21,10 @@ use crate::{
 };
 
 pub(super) const SERVICE: Service = Service {
+    name: "Amazon S3 and all that speaks its protocol",
     schemes: &["s3"],
     example: "s3://BUCKET/PREFIX?region=REGION",
+    needs_identity: false,
     parse,
     open: |address, access| -> Opening<'_> { Box::pin(open(address, access)) },
 };

@@ -14,7 +14,7 @@ pub(crate) struct FakeBed {
     line: Line,
     /// With `{line}` where the address of the line goes.
     url: &'static str,
-    missing: &'static str,
+    missing: Option<&'static str>,
     variables: BTreeMap<&'static str, String>,
     wrong: BTreeMap<&'static str, String>,
 }
@@ -22,13 +22,13 @@ pub(crate) struct FakeBed {
 impl FakeBed {
     pub(crate) fn new(
         url: &'static str,
-        missing: &'static str,
+        missing: impl Into<Option<&'static str>>,
         handler: impl Fn(FakeRequest) -> FakeAnswer + Send + Sync + 'static,
     ) -> Self {
         let server = FakeServer::start(handler).unwrap();
         let line = Line::to(server.address()).unwrap();
         let (variables, wrong) = Default::default();
-        Self { _server: server, line, url, missing, variables, wrong }
+        Self { _server: server, line, url, missing: missing.into(), variables, wrong }
     }
 
     /// A variable with its value, and with a wrong one.
@@ -65,7 +65,7 @@ impl RemoteBed for FakeBed {
     }
 
     fn open_missing(&self) -> Option<Arc<dyn CloudBackend>> {
-        Some(self.open_at(self.missing, &self.variables))
+        Some(self.open_at(self.missing?, &self.variables))
     }
 }
 

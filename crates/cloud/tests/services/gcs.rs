@@ -125,7 +125,7 @@ mod without_a_prefix {
 
     cloud::conformance!(|| {
         let bucket: Arc<Mutex<Bucket>> = Arc::default();
-        FakeBed::new("gs://strongroom?endpoint=http://{line}", "", move |request| {
+        FakeBed::new("gs://strongroom?endpoint=http://{line}", None, move |request| {
             bucket.lock().unwrap().answer(&request)
         })
         .secret("GOOGLE_BEARER_TOKEN", TOKEN, "")

@@ -1,7 +1,10 @@
 //! Services whose servers cannot run here, against fakes written from their public references.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
 
 mod bed;
+mod dropbox;
 mod gcs;
+mod gdrive;
 mod http;
+mod vss;

@@ -2,6 +2,7 @@
 
 mod account;
 mod backup;
+mod cloud;
 mod demo;
 mod digest;
 mod evm;
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Import(command) => import::run(&context, command).await,
         Command::Tx(command) => tx::run(&context, command).await,
         Command::Kv(command) => kv::run(&context, command).await,
+        Command::Cloud(command) => cloud::run(&context, command).await,
         Command::Backup(command) => backup::run(&context, command).await,
         Command::Restore { clouds, at } => restore::run(&context, clouds, at).await,
         Command::Takeover { back } => succession::take_over(&context, back).await,

@@ -1,4 +1,5 @@
-//! The help text of every command, word by word: what stands there is a promise.
+//! The help text of every command, word by word: what stands there is a promise. Of a program with all
+//! kinds of clouds, as it is installed.
 
 use std::{env, fs};
 
@@ -34,6 +35,11 @@ fn help_is_as_it_was() {
         "kv get",
         "kv list",
         "kv remove",
+        "cloud",
+        "cloud add",
+        "cloud list",
+        "cloud remove",
+        "cloud test",
         "backup",
         "backup now",
         "backup poll",

@@ -3,12 +3,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "seeds, skips and counts are shown")]
 
 mod blocks;
+mod clouds;
 mod common;
 mod damage;
 mod disk;
 mod exit_codes;
 mod fencing;
 mod formats;
+#[cfg(feature = "clouds")]
 mod help;
 mod import;
 mod json;

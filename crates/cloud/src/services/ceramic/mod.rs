@@ -43,8 +43,10 @@ use crate::{
 };
 
 pub(super) const SERVICE: Service = Service {
+    name: "a Ceramic node",
     schemes: &["ceramic+http", "ceramic+https"],
     example: "ceramic+http://HOST:7007",
+    needs_identity: true,
     parse,
     open: |address, access| -> Opening<'_> { Box::pin(open(address, access)) },
 };
@@ -199,6 +201,10 @@ impl CloudBackend for CeramicCloud {
     }
 
     fn limits(&self) -> Limits {
-        Limits { largest_object: objects::LARGEST, listing_is_immediate: true }
+        Limits {
+            largest_object: objects::LARGEST,
+            listing_is_immediate: true,
+            full_page: Some(PAGE_LIMIT),
+        }
     }
 }

@@ -198,7 +198,11 @@ impl CloudBackend for Objects {
     }
 
     fn limits(&self) -> Limits {
-        Limits { largest_object: self.largest_object, listing_is_immediate: true }
+        Limits {
+            largest_object: self.largest_object,
+            listing_is_immediate: true,
+            full_page: Some(PAGE_LIMIT),
+        }
     }
 }
 

@@ -242,7 +242,7 @@ impl CloudBackend for WebDav {
     }
 
     fn limits(&self) -> Limits {
-        Limits { largest_object: LARGEST, listing_is_immediate: true }
+        Limits { largest_object: LARGEST, listing_is_immediate: true, full_page: Some(PAGE_LIMIT) }
     }
 }
 

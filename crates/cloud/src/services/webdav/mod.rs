@@ -22,8 +22,10 @@ use crate::{
 };
 
 pub(super) const SERVICE: Service = Service {
+    name: "WebDAV: Nextcloud, ownCloud and others",
     schemes: &["webdav+https", "webdav+http"],
     example: "webdav+https://USER@HOST/PATH",
+    needs_identity: false,
     parse,
     open: |address, access| -> Opening<'_> { Box::pin(open(address, access)) },
 };

@@ -1,0 +1,153 @@
+//! The contract of a cloud on top of a node.
+
+use async_trait::async_trait;
+use backup::ObjectName;
+use bytes::Bytes;
+
+use super::client::{Client, Named};
+use crate::{
+    CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, layout, page::Page,
+    services::random_name,
+};
+
+/// Names per page. Each page walks the folders anew, so it is large.
+const PAGE_LIMIT: usize = 10_000;
+
+/// Begins a name that is given for a moment.
+const INCOMING: &str = "incoming-";
+
+/// A folder of a node's file system.
+#[derive(Debug)]
+pub(super) struct Ipfs {
+    client: Client,
+    /// Begins with `/`, or is empty.
+    root: String,
+}
+
+impl Ipfs {
+    pub(super) fn new(client: Client, path: &[String]) -> Self {
+        let root = path.iter().map(|part| format!("/{part}")).collect();
+        Self { client, root }
+    }
+
+    fn path(&self, name: &ObjectName) -> String {
+        layout::parts(name).fold(self.root.clone(), |path, part| format!("{path}/{part}"))
+    }
+
+    /// Gives the name to these bytes, whoever has it. What had it is unpinned.
+    async fn replace(&self, path: &str, hash: &str) -> Result<()> {
+        let old = self.client.find(path).await?;
+        let own = format!("{}/{}", self.root, layout::OWN);
+        let incoming = format!("{own}/{INCOMING}{}", random_name()?);
+        self.client.make_folder(&own).await?;
+        if self.client.name(hash, &incoming).await? == Named::Taken {
+            return Err(CloudError::unavailable("a random name is taken"));
+        }
+        if let Some((folder, _)) = path.rsplit_once('/').filter(|(folder, _)| !folder.is_empty()) {
+            self.client.make_folder(folder).await?;
+        }
+        // Kubo moves over a file; js-ipfs does not, and there is a moment without the object.
+        for _ in 0..4 {
+            if self.client.rename(&incoming, path).await? == Named::Yes {
+                return match old.filter(|old| old.hash != hash) {
+                    Some(old) => self.client.unpin(&old.hash).await,
+                    None => Ok(()),
+                };
+            }
+            self.client.remove(path).await?;
+        }
+        // If this fails too, it is garbage of known name, and nobody reads it.
+        let _ = self.client.remove(&incoming).await;
+        Err(CloudError::unavailable("others replace the object all the time"))
+    }
+
+    async fn walk(&self, prefix: &ObjectName, page: &mut Page) -> Result<()> {
+        // The listing of a file is the file itself.
+        let top = self.client.find(&self.path(prefix)).await?;
+        if top.is_none_or(|top| top.is_file()) {
+            return Ok(());
+        }
+        let mut waiting = vec![prefix.clone()];
+        while let Some(folder) = waiting.pop() {
+            if folder != *prefix && !page.wants_folder(&folder) {
+                continue;
+            }
+            let mut entries = self.client.list(&self.path(&folder)).await?;
+            // The last is looked at first: with the first names on it the page fills up soonest.
+            entries.sort_by(|a, b| b.name.cmp(&a.name));
+            for entry in entries {
+                let part = layout::part(&entry.name);
+                let name = part.and_then(|part| ObjectName::new(&format!("{folder}/{part}")).ok());
+                match name {
+                    Some(name) if entry.is_folder() => waiting.push(name),
+                    Some(name) => page.add(name, entry.size),
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CloudBackend for Ipfs {
+    async fn put(&self, name: &ObjectName, bytes: Bytes, how: PutMode) -> Result<Tag> {
+        let path = self.path(name);
+        let conflict = || CloudError::Conflict { name: name.clone() };
+        if let PutMode::Replace(tag) = &how {
+            // Between the look and the change another may write: there is no condition for that.
+            let found = self.get(name).await?;
+            if found.is_none_or(|(_, found)| found != *tag) {
+                return Err(conflict());
+            }
+        }
+        let hash = self.client.add(&bytes).await?;
+        if how != PutMode::CreateOnly {
+            self.replace(&path, &hash).await?;
+        } else if self.client.name(&hash, &path).await? == Named::Taken {
+            // The bytes stay pinned if they are those of another object: it may be this one.
+            let there = self.client.find(&path).await?;
+            if there.is_none_or(|there| there.hash != hash) {
+                self.client.unpin(&hash).await?;
+            }
+            return Err(conflict());
+        }
+        Ok(Tag::of(&bytes))
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
+        let found = self.client.find(&self.path(name)).await?;
+        let Some(found) = found.filter(|found| found.is_file()) else { return Ok(None) };
+        let bytes = self.client.read(&found).await?;
+        let tag = Tag::of(&bytes);
+        Ok(Some((bytes, tag)))
+    }
+
+    async fn list(
+        &self,
+        prefix: &ObjectName,
+        after: Option<&ObjectName>,
+    ) -> Result<Vec<ObjectMeta>> {
+        let mut page = Page::new(after, PAGE_LIMIT);
+        self.walk(prefix, &mut page).await?;
+        Ok(page.into_objects())
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<()> {
+        let path = self.path(name);
+        // Folders stay.
+        let found = self.client.find(&path).await?.filter(|found| found.is_file());
+        let Some(found) = found else { return Ok(()) };
+        self.client.remove(&path).await?;
+        // If this does not come about, bytes are kept that nobody needs.
+        self.client.unpin(&found.hash).await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            largest_object: u32::MAX as u64,
+            listing_is_immediate: true,
+            full_page: Some(PAGE_LIMIT),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! From an address to a session: the connection, who the server is, who we are.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use russh::{
+    MethodKind, Preferred,
+    client::{self, AuthResult, Handle},
+    keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate},
+};
+use russh_sftp::client::{Config, RawSftpSession, rawsession::Limits};
+use tokio::time::timeout;
+
+use super::{
+    SftpSettings,
+    credentials::Credentials,
+    error::{Failure, Kind},
+    known_hosts::Known,
+};
+
+/// Where to connect, and as whom.
+pub(super) struct Place {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    pub(super) known_hosts: PathBuf,
+    pub(super) credentials: Credentials,
+    pub(super) settings: SftpSettings,
+}
+
+/// A session. It ends when dropped.
+pub(super) struct Link {
+    pub(super) sftp: RawSftpSession,
+    /// What the server can do besides the protocol.
+    pub(super) extensions: HashMap<String, String>,
+    _ssh: Handle<Client>,
+}
+
+/// Checks who the server is.
+struct Client {
+    known: Known,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+enum Refusal {
+    Ours(Failure),
+    Ssh(russh::Error),
+}
+
+impl Place {
+    /// Connects and signs in.
+    pub(super) async fn connect(&self) -> Result<Link, Failure> {
+        let limit = self.settings.connect_timeout;
+        match timeout(limit, self.try_to_connect()).await {
+            Ok(link) => link,
+            Err(_) => Err(Failure::new(Kind::Broken, format_args!("no session after {limit:?}"))),
+        }
+    }
+
+    async fn try_to_connect(&self) -> Result<Link, Failure> {
+        let known = Known::read(&self.known_hosts, &self.host, self.port)?;
+        let preferred = Preferred { key: known.algorithms().into(), ..Preferred::DEFAULT };
+        let config = client::Config { preferred, nodelay: true, ..client::Config::default() };
+        let to = (self.host.as_str(), self.port);
+        let mut ssh = client::connect(Arc::new(config), to, Client { known }).await?;
+        self.sign_in(&mut ssh).await?;
+        let channel = ssh.channel_open_session().await.map_err(broken)?;
+        channel.request_subsystem(true, "sftp").await.map_err(broken)?;
+        let seconds = self.settings.idle_timeout.as_secs().max(1);
+        let config = Config { request_timeout_secs: seconds, ..Config::default() };
+        let mut sftp = RawSftpSession::new_with_config(channel.into_stream(), config);
+        let version = sftp.init().await?;
+        if version.extensions.contains_key("limits@openssh.com") {
+            sftp.set_limits(Limits::from(sftp.limits().await?));
+        }
+        Ok(Link { sftp, extensions: version.extensions, _ssh: ssh })
+    }
+
+    async fn sign_in(&self, ssh: &mut Handle<Client>) -> Result<(), Failure> {
+        let user = self.user.as_str();
+        let mut asked = None;
+        for key in &self.credentials.keys {
+            let hash = rsa_hash(ssh, key.algorithm().is_rsa()).await?;
+            let key = PrivateKeyWithHashAlg::new(key.clone(), hash);
+            match ssh.authenticate_publickey(user, key).await.map_err(broken)? {
+                AuthResult::Success => return Ok(()),
+                AuthResult::Failure { remaining_methods, .. } => asked = Some(remaining_methods),
+            }
+        }
+        if let Some(password) = &self.credentials.password {
+            match ssh.authenticate_password(user, password.expose()).await.map_err(broken)? {
+                AuthResult::Success => return Ok(()),
+                AuthResult::Failure { remaining_methods, .. } => asked = Some(remaining_methods),
+            }
+        }
+        if self.ask_agent(ssh).await? {
+            return Ok(());
+        }
+        let takes: Vec<&str> = asked.iter().flat_map(|methods| methods.iter()).map(name).collect();
+        Err(Failure::new(
+            Kind::NotAllowed,
+            format_args!(
+                "{} does not let {user} in with what there is; it takes: {}",
+                self.host,
+                if takes.is_empty() { "it does not say what".to_owned() } else { takes.join(", ") }
+            ),
+        ))
+    }
+
+    /// Tries the keys of the agent. One that does not answer has none.
+    #[cfg(unix)]
+    async fn ask_agent(&self, ssh: &mut Handle<Client>) -> Result<bool, Failure> {
+        use russh::keys::agent::{AgentIdentity, client::AgentClient};
+
+        let Some(path) = &self.credentials.agent else { return Ok(false) };
+        let Ok(mut agent) = AgentClient::connect_uds(path).await else { return Ok(false) };
+        let identities = agent.request_identities().await.unwrap_or_default();
+        for identity in identities {
+            let AgentIdentity::PublicKey { key, .. } = identity else { continue };
+            let hash = rsa_hash(ssh, key.algorithm().is_rsa()).await?;
+            let user = self.user.as_str();
+            match ssh.authenticate_publickey_with(user, key, hash, &mut agent).await {
+                Ok(AuthResult::Success) => return Ok(true),
+                // An agent may also refuse to sign with one of its keys.
+                Ok(AuthResult::Failure { .. }) | Err(_) => {}
+            }
+        }
+        Ok(false)
+    }
+
+    #[cfg(not(unix))]
+    async fn ask_agent(&self, _: &mut Handle<Client>) -> Result<bool, Failure> {
+        let _ = &self.credentials.agent;
+        Ok(false)
+    }
+}
+
+/// How an RSA key signs: SHA-1 is refused by most servers, and by us.
+async fn rsa_hash(ssh: &Handle<Client>, is_rsa: bool) -> Result<Option<HashAlg>, Failure> {
+    if !is_rsa {
+        return Ok(None);
+    }
+    let best = ssh.best_supported_rsa_hash().await.map_err(broken)?;
+    Ok(best.flatten().or(Some(HashAlg::Sha256)))
+}
+
+fn name(method: &MethodKind) -> &'static str {
+    method.into()
+}
+
+impl client::Handler for Client {
+    type Error = Refusal;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Refusal> {
+        match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => {
+                self.known.check(key).map_err(Refusal::Ours)?;
+                Ok(true)
+            }
+            // None was asked for.
+            PublicKeyOrCertificate::Certificate(_) => Ok(false),
+        }
+    }
+}
+
+impl From<russh::Error> for Refusal {
+    fn from(error: russh::Error) -> Self {
+        Self::Ssh(error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Ours(failure) => failure,
+            Refusal::Ssh(
+                error @ (russh::Error::NoCommonAlgo { .. } | russh::Error::UnknownKey),
+            ) => Self::new(Kind::NotTrusted, error),
+            Refusal::Ssh(error) => broken(error),
+        }
+    }
+}
+
+fn broken(error: russh::Error) -> Failure {
+    Failure::new(Kind::Broken, error)
+}

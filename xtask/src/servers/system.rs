@@ -1,0 +1,96 @@
+//! The servers that belong to the system: they are not installed here, only started.
+
+use std::{env, fs, path::Path};
+
+use serde_json::json;
+
+use super::{
+    install::{APACHE, SSHD},
+    kinds::{Running, webdav},
+    process::{Process, free_port},
+};
+use crate::run::Step;
+
+/// OpenSSH, for the user who starts it and one key.
+pub(super) fn openssh(_: &Path, data: &Path) -> Result<Running, String> {
+    let at = free_port()?;
+    let file = |name: &str| data.join(name).display().to_string();
+    for name in ["host", "user", "wrong"] {
+        let args = ["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", &file(name)];
+        Step::new("ssh-keygen", &args).run()?;
+    }
+    // What the server demands where it can change to other users.
+    let _ = fs::create_dir_all("/run/sshd");
+    let config = format!(
+        "ListenAddress {at}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
+         UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+         PermitRootLogin prohibit-password\nMaxStartups 1000\nMaxSessions 1000\nLogLevel ERROR\n\
+         Subsystem sftp internal-sftp\n",
+        file("host"),
+        file("user.pub"),
+    );
+    fs::write(data.join("config"), config).map_err(|e| e.to_string())?;
+    let process = Process::start(Path::new(SSHD), &["-D", "-e", "-f", &file("config")], data, at)?;
+    let user = Step::new("id", &["-un"]).output()?;
+    let host_key = fs::read_to_string(data.join("host.pub")).map_err(|e| e.to_string())?;
+    let described = json!({
+        "address": at,
+        "url": format!("sftp://{}@{{line}}{}/{{fresh}}/wallet?known-hosts={{known-hosts}}",
+            user.trim(), data.display()),
+        "missing": null,
+        "variables": {"STRONGROOM_SFTP_KEY_FILE": file("user")},
+        "wrong": {"STRONGROOM_SFTP_KEY_FILE": file("wrong")},
+        "host_key": host_key.trim(),
+    });
+    Ok(Running { name: "openssh", described, _process: process })
+}
+
+/// Where the modules of Apache are.
+const MODULES: &str = "/usr/lib/apache2/modules";
+
+/// Apache with mod_dav, and one user.
+pub(super) fn apache(_: &Path, data: &Path) -> Result<Running, String> {
+    let at = free_port()?;
+    let failed = |e: std::io::Error| e.to_string();
+    // As root it changes to a user who may not reach the folders of this repository.
+    let files = env::temp_dir().join("strongroom-test-apache");
+    if files.exists() {
+        fs::remove_dir_all(&files).map_err(failed)?;
+    }
+    fs::create_dir_all(files.join("files")).map_err(failed)?;
+    // The hash of `password`.
+    fs::write(files.join("users"), "user:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n").map_err(failed)?;
+    let modules = [
+        "mpm_event",
+        "authn_core",
+        "authn_file",
+        "auth_basic",
+        "authz_core",
+        "authz_user",
+        "dav",
+        "dav_fs",
+    ];
+    let modules: String = modules
+        .iter()
+        .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
+        .collect();
+    let place = files.display();
+    let config = format!(
+        "ServerRoot {place}\nServerName localhost\nListen {at}\nPidFile {place}/pid\n\
+         ErrorLog {place}/errors\n{modules}User www-data\nGroup www-data\n\
+         DocumentRoot {place}/files\nDavLockDB {place}/locks\n\
+         <Directory {place}/files>\nDav On\nAuthType Basic\nAuthName files\n\
+         AuthUserFile {place}/users\nRequire valid-user\n</Directory>\n"
+    );
+    let path = data.join("config");
+    fs::write(&path, config).map_err(failed)?;
+    open_to_all(&files)?;
+    let args = ["-D", "FOREGROUND", "-f", &path.display().to_string()];
+    let process = Process::start(Path::new(APACHE), &args, data, at)?;
+    Ok(Running { name: "apache", described: webdav(at), _process: process })
+}
+
+/// Lets the server's own user read and write there.
+fn open_to_all(folder: &Path) -> Result<(), String> {
+    Step::new("chmod", &["-R", "a+rwX", &folder.display().to_string()]).run()
+}
