@@ -3,17 +3,16 @@
 //! D. Clarke et al., "Incremental Multiset Hash Functions" (2003), MSet-Add-Hash: with a secret
 //! key and distinct entries (each name occurs once), finding another set with the same sum is hard.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use vault::Keys;
 
-use crate::{Entry, Error, Result, codec};
+use crate::{Entry, Result, codec, segment::EntryRef};
 
 /// The sum, the live entries, the bytes of their values.
 pub(crate) type DigestSum = ([u8; 32], u64, u64);
 
 /// Folds entries, in any order, into 32 bytes.
 pub struct EntryDigest {
-    mac: Hmac<Sha256>,
+    keys: Keys,
     sum: [u8; 32],
     entries: u64,
     bytes: u64,
@@ -30,8 +29,7 @@ impl std::fmt::Debug for EntryDigest {
 impl EntryDigest {
     /// An empty set under the key of `sealer`.
     pub fn new(sealer: &crate::ObjectSealer) -> Result<Self> {
-        let mac = Hmac::new_from_slice(sealer.keys()?.digest_key()).map_err(|_| Error::TooLarge)?;
-        Ok(Self { mac, sum: [0; 32], entries: 0, bytes: 0, buffer: Vec::new() })
+        Ok(Self { keys: sealer.keys()?, sum: [0; 32], entries: 0, bytes: 0, buffer: Vec::new() })
     }
 
     /// Adds one entry (or one piece of a large one).
@@ -39,14 +37,13 @@ impl EntryDigest {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         codec::encode_into(entry, &mut buffer);
-        self.add_encoded(&buffer, entry.content.counts());
+        self.add_encoded(&buffer, EntryRef::of(entry).content.counts());
         self.buffer = buffer;
     }
 
     /// As [`EntryDigest::add`], of an entry that is encoded already, and what it counts.
     pub(crate) fn add_encoded(&mut self, encoded: &[u8], (entries, bytes): (u64, u64)) {
-        let mac = self.mac.clone().chain_update(encoded).finalize().into_bytes();
-        plus(&mut self.sum, &mac.into());
+        plus(&mut self.sum, &self.keys.digest(encoded));
         self.entries += entries;
         self.bytes = self.bytes.saturating_add(bytes);
     }
@@ -81,10 +78,30 @@ pub(crate) fn add_sums(to: &mut DigestSum, other: &DigestSum) {
 
 /// Little-endian, modulo 2^256.
 fn plus(sum: &mut [u8; 32], other: &[u8; 32]) {
-    let mut carry = 0u16;
-    for (sum, byte) in sum.iter_mut().zip(other) {
-        carry += u16::from(*sum) + u16::from(*byte);
-        *sum = carry as u8;
-        carry >>= 8;
+    let mut carry = 0u128;
+    for (sum, other) in sum.as_chunks_mut().0.iter_mut().zip(other.as_chunks().0) {
+        carry += u128::from(u64::from_le_bytes(*sum)) + u128::from(u64::from_le_bytes(*other));
+        *sum = (carry as u64).to_le_bytes();
+        carry >>= 64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_carry_over_and_wrap() {
+        let number = |bytes: &[u8]| -> [u8; 32] {
+            std::array::from_fn(|at| bytes.get(at).copied().unwrap_or_default())
+        };
+        let mut sum = [0xff; 32];
+        plus(&mut sum, &number(&[1]));
+        assert_eq!(sum, [0; 32]);
+        plus(&mut sum, &number(&[0xff; 8]));
+        plus(&mut sum, &number(&[2]));
+        assert_eq!(sum, number(&[1, 0, 0, 0, 0, 0, 0, 0, 1]));
+        plus(&mut sum, &number(&[0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff]));
+        assert_eq!(sum, number(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]));
     }
 }

@@ -28,6 +28,12 @@ pub(crate) enum NoFrame {
 
 /// The stamp and the bytes, without copying them.
 pub(crate) fn unwrap(value: Value) -> Result<(Stamp, Value), NoFrame> {
+    let stamp = stamp(&value)?;
+    Ok((stamp, value.into_bytes().slice(HEADER..).into()))
+}
+
+/// The stamp alone.
+pub(crate) fn stamp(value: &[u8]) -> Result<Stamp, NoFrame> {
     let (version, rest) = value.split_first().ok_or(NoFrame::Damaged)?;
     // Of a later version nothing but this byte is known.
     match *version {
@@ -35,11 +41,10 @@ pub(crate) fn unwrap(value: Value) -> Result<(Stamp, Value), NoFrame> {
         VERSION => {}
         found => return Err(NoFrame::TooNew { found }),
     }
-    let stamp = stamp(rest).ok_or(NoFrame::Damaged)?;
-    Ok((stamp, value.into_bytes().slice(HEADER..).into()))
+    read_stamp(rest).ok_or(NoFrame::Damaged)
 }
 
-fn stamp(bytes: &[u8]) -> Option<Stamp> {
+fn read_stamp(bytes: &[u8]) -> Option<Stamp> {
     let (time, rest) = bytes.split_first_chunk()?;
     let (counter, rest) = rest.split_first_chunk()?;
     let (writer, _) = rest.split_first_chunk()?;

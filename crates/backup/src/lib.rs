@@ -27,6 +27,7 @@ mod pieces;
 mod recorder;
 mod replicated;
 mod restore;
+mod run;
 mod seal_segment;
 mod sealed;
 mod sealer;
@@ -69,6 +70,7 @@ pub use recorder::{
 };
 pub use replicated::{Policies, Policy, Replicated};
 pub use restore::{Applied, NameSet, RestoreWorker, Restored, Restorer};
+pub use run::Run;
 pub use seal_segment::SealedSegment;
 pub use sealed::Sealed;
 pub use sealer::ObjectSealer;

@@ -7,15 +7,21 @@ use serde::{Serialize, de::DeserializeOwned};
 use vault::{Aad, EnvelopeError, Keys};
 
 use crate::{
-    Body, Error, ObjectHash, ObjectId, ObjectName, ObjectRef, Result, Sealed, codec, pad::padme,
+    Body, Class, Error, ObjectHash, ObjectId, ObjectName, ObjectRef, Result, Sealed, codec,
+    pad::padme,
 };
 
 /// The largest plaintext of an object. Parts hold 4 MiB; only the references in a dump's index and
 /// to the segment before grow with the wallet, by less than 100 bytes for each part.
 const MAX_PLAIN: usize = 64 << 20;
 
-/// Speed over ratio: most of what a wallet changes is small and already dense.
+/// Speed over ratio: most of what a wallet changes is small and already dense. A reader need not
+/// know the level.
 const ZSTD_LEVEL: i32 = 3;
+
+/// For the parts of a dump, where compressing is the most of the work. Records of a few hundred bytes
+/// become even smaller than at level 3.
+const ZSTD_LEVEL_OF_PARTS: i32 = 1;
 
 /// The lengths before the compressed bytes: plain and compressed, u64 each.
 const LENGTHS: usize = 16;
@@ -68,7 +74,11 @@ impl ObjectSealer {
         previous: ObjectHash,
         plain: &[u8],
     ) -> Result<(ObjectRef, Sealed)> {
-        let packed = pack(plain).ok_or(Error::TooLarge)?;
+        let level = match id.class {
+            Class::DumpPart => ZSTD_LEVEL_OF_PARTS,
+            _ => ZSTD_LEVEL,
+        };
+        let packed = pack_at(level, plain).ok_or(Error::TooLarge)?;
         let keys = self.keys()?;
         let sealed = vault::seal(keys.backup_content(), &aad(&keys, &id, previous), &packed)
             .map_err(seal_error)?;
@@ -154,10 +164,10 @@ fn aad(keys: &Keys, id: &ObjectId, previous: ObjectHash) -> Aad {
     Aad::new("strongroom/v1/object")
         .bytes(&keys.wallet_id())
         .text(match id.class {
-            crate::Class::Head => "head",
-            crate::Class::Segment => "segment",
-            crate::Class::DumpPart => "dump-part",
-            crate::Class::DumpIndex => "dump-index",
+            Class::Head => "head",
+            Class::Segment => "segment",
+            Class::DumpPart => "dump-part",
+            Class::DumpIndex => "dump-index",
         })
         .bytes(id.writer.as_bytes())
         .number(id.epoch.into())
@@ -191,10 +201,14 @@ fn open_error(error: EnvelopeError, name: ObjectName) -> Error {
 }
 
 pub(crate) fn pack(plain: &[u8]) -> Option<Vec<u8>> {
+    pack_at(ZSTD_LEVEL, plain)
+}
+
+fn pack_at(level: i32, plain: &[u8]) -> Option<Vec<u8>> {
     if plain.len() > MAX_PLAIN {
         return None;
     }
-    let compressed = zstd::bulk::compress(plain, ZSTD_LEVEL).ok()?;
+    let compressed = zstd::bulk::compress(plain, level).ok()?;
     let len = padme((LENGTHS + compressed.len()) as u64);
     let mut packed = Vec::with_capacity(len as usize);
     packed.extend_from_slice(&(plain.len() as u64).to_le_bytes());

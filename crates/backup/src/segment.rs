@@ -1,5 +1,6 @@
 //! Segments: the last change per key of a contiguous run of batches.
 
+use kv_core::{Key, Namespace};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -34,16 +35,21 @@ pub enum Content {
     Removed(Option<Stamp>),
 }
 
-/// A [`Content`] that is only looked at, where it was decoded.
-#[derive(Debug, Deserialize)]
+/// A [`Content`] that is only looked at, where it lies. Encoded as that is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum ContentRef<'a> {
-    Value(&'a [u8]),
-    Piece { offset: u64, total: u64, bytes: &'a [u8] },
+    Value(#[serde(serialize_with = "codec::bytes::serialize")] &'a [u8]),
+    Piece {
+        offset: u64,
+        total: u64,
+        #[serde(serialize_with = "codec::bytes::serialize")]
+        bytes: &'a [u8],
+    },
     Removed(Option<Stamp>),
 }
 
 /// An [`Entry`] that is only looked at.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct EntryRef<'a> {
     #[serde(borrow)]
     pub(crate) name: NameRef<'a>,
@@ -52,15 +58,23 @@ pub(crate) struct EntryRef<'a> {
 }
 
 /// An [`EntryName`] that is only looked at.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct NameRef<'a> {
-    primary: &'a str,
-    secondary: &'a str,
-    key: &'a str,
+    pub(crate) primary: &'a str,
+    pub(crate) secondary: &'a str,
+    pub(crate) key: &'a str,
 }
 
-impl NameRef<'_> {
-    pub(crate) fn to_owned(&self) -> EntryName {
+impl<'a> NameRef<'a> {
+    pub(crate) fn new(ns: &'a Namespace, key: &'a Key) -> Self {
+        Self { primary: ns.primary(), secondary: ns.secondary(), key: key.as_str() }
+    }
+
+    pub(crate) fn of(name: &'a EntryName) -> Self {
+        Self { primary: &name.primary, secondary: &name.secondary, key: &name.key }
+    }
+
+    pub(crate) fn to_owned(self) -> EntryName {
         EntryName {
             primary: self.primary.to_owned(),
             secondary: self.secondary.to_owned(),
@@ -69,40 +83,50 @@ impl NameRef<'_> {
     }
 }
 
-impl ContentRef<'_> {
-    pub(crate) fn to_owned(&self) -> Content {
-        match self {
-            Self::Value(value) => Content::Value(value.to_vec()),
-            Self::Piece { offset, total, bytes } => {
-                Content::Piece { offset: *offset, total: *total, bytes: bytes.to_vec() }
+impl<'a> EntryRef<'a> {
+    pub(crate) fn of(entry: &'a Entry) -> Self {
+        let content = match &entry.content {
+            Content::Value(value) => ContentRef::Value(value),
+            Content::Piece { offset, total, bytes } => {
+                ContentRef::Piece { offset: *offset, total: *total, bytes }
             }
-            Self::Removed(stamp) => Content::Removed(*stamp),
-        }
+            Content::Removed(stamp) => ContentRef::Removed(*stamp),
+        };
+        Self { name: NameRef::of(&entry.name), content }
     }
 
-    /// As [`Content::counts`].
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        match self {
-            Self::Value(value) => (1, value.len() as u64),
-            Self::Piece { offset, total, bytes } => piece_counts(*offset, *total, bytes.len()),
-            Self::Removed(_) => (0, 0),
-        }
+    pub(crate) fn to_owned(self) -> Entry {
+        let content = match self.content {
+            ContentRef::Value(value) => Content::Value(value.to_vec()),
+            ContentRef::Piece { offset, total, bytes } => {
+                Content::Piece { offset, total, bytes: bytes.to_vec() }
+            }
+            ContentRef::Removed(stamp) => Content::Removed(stamp),
+        };
+        Entry { name: self.name.to_owned(), content }
     }
 }
 
-impl Content {
+impl ContentRef<'_> {
     /// How many live entries it completes, and how many bytes of values it holds.
     pub(crate) fn counts(&self) -> (u64, u64) {
         match self {
             Self::Value(value) => (1, value.len() as u64),
-            Self::Piece { offset, total, bytes } => piece_counts(*offset, *total, bytes.len()),
+            Self::Piece { offset, total, bytes } => {
+                let len = bytes.len() as u64;
+                (u64::from(offset.saturating_add(len) == *total), len)
+            }
             Self::Removed(_) => (0, 0),
         }
     }
-}
 
-fn piece_counts(offset: u64, total: u64, len: usize) -> (u64, u64) {
-    (u64::from(offset.saturating_add(len as u64) == total), len as u64)
+    /// The bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Value(bytes) | Self::Piece { bytes, .. } => bytes.len(),
+            Self::Removed(_) => 0,
+        }
+    }
 }
 
 impl Entry {

@@ -1,7 +1,5 @@
 //! Entries into parts: objects stay small, values too large for one object go into several.
 
-use std::collections::VecDeque;
-
 use crate::{Content, Entry};
 
 /// How many bytes of entries one object holds, about: large enough that a request is not the cost,
@@ -9,14 +7,14 @@ use crate::{Content, Entry};
 pub(crate) const PART_BYTES: usize = 4 << 20;
 
 /// What an entry takes beside its name and value: lengths and tags.
-const OVERHEAD: usize = 40;
+pub(crate) const OVERHEAD: usize = 40;
 
 /// Gathers entries until a part is full.
 #[derive(Debug, Default)]
 pub(crate) struct Splitter {
     part: Vec<Entry>,
     bytes: usize,
-    full: VecDeque<Vec<Entry>>,
+    full: Vec<Vec<Entry>>,
 }
 
 impl Splitter {
@@ -49,21 +47,16 @@ impl Splitter {
     }
 
     /// Ends the part under construction.
-    pub(crate) fn close(&mut self) {
+    fn close(&mut self) {
         if !self.part.is_empty() {
-            self.full.push_back(std::mem::take(&mut self.part));
+            self.full.push(std::mem::take(&mut self.part));
             self.bytes = 0;
         }
-    }
-
-    /// The next part that is full.
-    pub(crate) fn full(&mut self) -> Option<Vec<Entry>> {
-        self.full.pop_front()
     }
 
     /// All parts that are left, full or not.
     pub(crate) fn finish(mut self) -> Vec<Vec<Entry>> {
         self.close();
-        self.full.into()
+        self.full
     }
 }

@@ -1,6 +1,10 @@
 //! The contract of a cloud.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use backup::ObjectName;
@@ -80,8 +84,15 @@ pub enum PutMode {
 }
 
 /// Stands for the content of an object, as the service sees it. Compare it, do not read it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Tag(Arc<str>);
+#[derive(Clone)]
+pub struct Tag(Arc<Text>);
+
+/// What the service gave; or what is hashed when it is first asked for: most tags of whole dumps
+/// never are.
+struct Text {
+    text: OnceLock<Box<str>>,
+    content: Bytes,
+}
 
 /// An entry of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,22 +118,37 @@ pub struct Limits {
 impl Tag {
     /// Wraps what the service gave.
     pub fn new(tag: &str) -> Self {
-        Self(tag.into())
+        Self(Arc::new(Text { text: OnceLock::from(Box::from(tag)), content: Bytes::new() }))
     }
 
     /// The hash of the bytes, for services that give no tag worth the name.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        Self::new(&HEXLOWER.encode(&Sha256::digest(bytes)))
+    pub(crate) fn of(content: Bytes) -> Self {
+        Self(Arc::new(Text { text: OnceLock::new(), content }))
     }
 
     /// What the service gave.
     pub fn as_str(&self) -> &str {
-        &self.0
+        let Text { text, content } = &*self.0;
+        text.get_or_init(|| HEXLOWER.encode(&Sha256::digest(content)).into())
+    }
+}
+
+impl PartialEq for Tag {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Tag {}
+
+impl Hash for Tag {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tag({})", self.0)
+        write!(f, "Tag({})", self.as_str())
     }
 }

@@ -7,13 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Key, Namespace, Value};
+use crate::{Key, Namespace, SortKey, Value};
 
 /// Changes that take effect together. The last change per key wins; changes are kept ascending by
 /// name, and that is also the order in which keys created by one batch count as created.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    changes: BTreeMap<(Namespace, Key), Change>,
+    changes: BTreeMap<(Namespace, SortKey), Change>,
     require_absent: BTreeSet<(Namespace, Key)>,
     durability: Durability,
     prepared: Option<Prepared>,
@@ -80,7 +80,7 @@ impl Batch {
 
     /// Adds one change in place, replacing an earlier one to the same key.
     pub fn insert(&mut self, ns: Namespace, key: Key, change: Change) {
-        self.changes.insert((ns, key), change);
+        self.changes.insert((ns, key.into()), change);
     }
 
     /// Adds a precondition in place; see [`Batch::require_absent`].
@@ -105,12 +105,12 @@ impl Batch {
 
     /// The changes, ascending by name.
     pub fn changes(&self) -> impl ExactSizeIterator<Item = (&Namespace, &Key, &Change)> {
-        self.changes.iter().map(|((ns, key), change)| (ns, key, change))
+        self.changes.iter().map(|((ns, key), change)| (ns, key.key(), change))
     }
 
     /// The changes by value, ascending by name.
     pub fn into_changes(self) -> impl ExactSizeIterator<Item = (Namespace, Key, Change)> {
-        self.changes.into_iter().map(|((ns, key), change)| (ns, key, change))
+        self.changes.into_iter().map(|((ns, key), change)| (ns, key.into_key(), change))
     }
 
     /// The keys that must be absent, ascending by name.

@@ -1,6 +1,6 @@
 //! What a store can do beyond the contract: each ability is its own small trait.
 
-use crate::{Batch, Key, Namespace, Result};
+use crate::{Batch, Key, Namespace, Result, Value};
 
 /// The abilities of a store; decorators forward or wrap them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +14,8 @@ pub struct Capabilities<'a> {
     pub footprint: Option<&'a dyn Footprint>,
     /// Does a part of the work of a submit beforehand.
     pub prepare: Option<&'a dyn Prepare>,
+    /// Reads several keys with less work than one after the other.
+    pub read_many: Option<&'a dyn ReadMany>,
     /// Whether a synced commit resolves only when a cloud has it.
     pub replicated: bool,
 }
@@ -24,6 +26,14 @@ pub struct Capabilities<'a> {
 pub trait Prepare: std::fmt::Debug {
     /// The same batch. It may still be changed; what was changed is done at the submit.
     fn prepare(&self, batch: Batch) -> Batch;
+}
+
+/// Reads of several keys of one namespace: what they share is done once.
+pub trait ReadMany: std::fmt::Debug {
+    /// The values under the first of these keys, in their order, at least one and until they have
+    /// `enough` bytes in all. Each is what [`KvStore::read`](crate::KvStore::read) would answer at
+    /// some moment of the call; the error of one is that of the call.
+    fn read_many(&self, ns: &Namespace, keys: &[Key], enough: usize) -> Result<Vec<Option<Value>>>;
 }
 
 /// Keys in the order of their creation. Overwriting a key keeps its place; removing it and writing

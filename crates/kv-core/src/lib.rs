@@ -18,14 +18,14 @@ mod value;
 pub use batch::{Batch, Change, Durability, Prepared};
 pub use capability::{
     Capabilities, CreationOrder, CreationPage, Cursor, Finding, Footprint, Prepare, Progress,
-    Report, Severity, Size, Verify,
+    ReadMany, Report, Severity, Size, Verify,
 };
 pub use clock::{Clock, Timestamp};
 pub use commit::{Commit, Pending, Receipt};
 #[cfg(feature = "copy")]
 pub use copy::{Copied, CopyError, CopyProgress, Side, copy, digest};
 pub use error::{BoxError, Error, Operation, Result};
-pub use name::{InvalidName, Key, MAX_NAME_LEN, Namespace};
+pub use name::{InvalidName, Key, MAX_NAME_LEN, Namespace, SortKey};
 pub use store::{KvStore, KvStoreExt};
 pub use unsettled::Unsettled;
 pub use value::Value;

@@ -17,13 +17,24 @@ pub const MAX_NAME_LEN: usize = 120;
 /// empty secondary one. Ordered by primary, then secondary, bytewise.
 #[derive(Clone, Eq)]
 pub struct Namespace {
-    primary: Arc<str>,
-    secondary: Arc<str>,
+    /// Both levels one after the other, in one allocation: clones are counted where threads meet.
+    text: Arc<str>,
+    /// Where the second begins.
+    secondary: u8,
 }
 
 /// The name of a value within a [`Namespace`]; the rules of a namespace, but never empty.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
+
+/// A key with its first bytes beside it, for those who keep many of them in order: most comparisons
+/// need not look up the text. Ordered as keys are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SortKey {
+    /// Big-endian, padded with zeros, which no key contains: the order is that of the texts.
+    begin: u128,
+    key: Key,
+}
 
 /// A name breaks the rules; the message says which one. Change the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,22 +99,30 @@ impl Namespace {
     }
 
     fn trusted(primary: &str, secondary: &str) -> Self {
-        Self { primary: primary.into(), secondary: secondary.into() }
+        // At most MAX_NAME_LEN, which is checked.
+        let begin = primary.len() as u8;
+        Self { text: [primary, secondary].concat().into(), secondary: begin }
     }
 
     /// The first level.
     pub fn primary(&self) -> &str {
-        &self.primary
+        self.text.get(..usize::from(self.secondary)).unwrap_or_default()
     }
 
     /// The second level.
     pub fn secondary(&self) -> &str {
-        &self.secondary
+        self.text.get(usize::from(self.secondary)..).unwrap_or_default()
+    }
+
+    /// A copy that shares nothing with this one: threads that clone one namespace over and over wait
+    /// for each other to count.
+    pub fn unshared(&self) -> Self {
+        Self { text: Arc::from(&*self.text), secondary: self.secondary }
     }
 
     /// Whether this namespace belongs to one of Strongroom's own layers (its primary begins with `~`).
     pub fn is_reserved(&self) -> bool {
-        self.primary.starts_with('~')
+        self.text.starts_with('~')
     }
 }
 
@@ -138,17 +157,48 @@ impl Key {
     }
 }
 
-// Clones share their texts, and most comparisons are of clones: those need not look at the texts.
+impl SortKey {
+    /// The key itself.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The key itself, by value.
+    pub fn into_key(self) -> Key {
+        self.key
+    }
+}
+
+impl From<Key> for SortKey {
+    fn from(key: Key) -> Self {
+        let text = key.as_str().as_bytes();
+        let begin = text.first_chunk().copied().unwrap_or_else(|| {
+            let mut begin = [0; 16];
+            begin.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+            begin
+        });
+        Self { begin: u128::from_be_bytes(begin), key }
+    }
+}
+
+impl From<&Key> for SortKey {
+    fn from(key: &Key) -> Self {
+        key.clone().into()
+    }
+}
+
+// Clones share their text, and most comparisons are of clones: those need not look at it.
 
 impl PartialEq for Namespace {
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
+        self.secondary == other.secondary
+            && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
     }
 }
 
 impl Hash for Namespace {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.primary, &self.secondary).hash(state);
+        (&self.text, self.secondary).hash(state);
     }
 }
 
@@ -160,18 +210,19 @@ impl PartialOrd for Namespace {
 
 impl Ord for Namespace {
     fn cmp(&self, other: &Self) -> Ordering {
-        let text = |a: &Arc<str>, b: &Arc<str>| {
-            if Arc::ptr_eq(a, b) { Ordering::Equal } else { a.cmp(b) }
-        };
-        let primary = text(&self.primary, &other.primary);
-        primary.then_with(|| text(&self.secondary, &other.secondary))
+        if Arc::ptr_eq(&self.text, &other.text) && self.secondary == other.secondary {
+            return Ordering::Equal;
+        }
+        let primary = self.primary().cmp(other.primary());
+        primary.then_with(|| self.secondary().cmp(other.secondary()))
     }
 }
 
 fn check(name: &str) -> Result<(), InvalidName> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    // Bytes first, since names are ASCII; which character it is matters only to who is told.
-    if !name.bytes().all(allowed)
+    // Bytes first, since names are ASCII, and all of them, several at a time; which character it is
+    // matters only to who is told.
+    if !name.bytes().fold(true, |so_far, b| so_far & allowed(b))
         && let Some(found) = name.chars().find(|c| !u8::try_from(*c).is_ok_and(allowed))
     {
         return Err(InvalidName::Character { found });
@@ -185,7 +236,7 @@ fn check(name: &str) -> Result<(), InvalidName> {
 // Names are a user's private data: `Debug` is for tests and developers; no layer logs it.
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.primary, self.secondary)
+        write!(f, "{}/{}", self.primary(), self.secondary())
     }
 }
 
@@ -233,6 +284,39 @@ mod tests {
                 assert_eq!(a == b, i == j);
             }
         }
+    }
+
+    /// Names that begin alike, or end where the others go on, among them.
+    #[test]
+    fn keys_sort_as_their_texts_with_their_beginning_beside_them() {
+        let texts = [
+            "a",
+            "a0",
+            "b",
+            "exactly-16-bytes",
+            "exactly-16-bytes-",
+            "exactly-16-bytes0",
+            "exactly-16-bytez",
+            "-",
+            "Z",
+            "_",
+        ];
+        for a in texts {
+            for b in texts {
+                let sorted = |text| SortKey::from(Key::new(text).unwrap());
+                assert_eq!(sorted(a).cmp(&sorted(b)), a.cmp(b), "{a} and {b}");
+            }
+        }
+    }
+
+    /// One text, two ways to cut it.
+    #[test]
+    fn namespaces_differ_by_where_the_second_level_begins() {
+        let [a, b] = [("ab", "c"), ("a", "bc")].map(|(p, s)| Namespace::new(p, s).unwrap());
+        assert_ne!(a, b);
+        assert_eq!(a.cmp(&b), ("ab", "c").cmp(&("a", "bc")));
+        assert_eq!((a.primary(), a.secondary()), ("ab", "c"));
+        assert_eq!((b.primary(), b.secondary()), ("a", "bc"));
     }
 
     #[test]

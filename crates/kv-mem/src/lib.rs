@@ -9,7 +9,7 @@ use std::{
 
 use kv_core::{
     Batch, Capabilities, Change, Commit, CreationOrder, CreationPage, Cursor, Error, Footprint,
-    Key, KvStore, Namespace, Progress, Report, Result, Size, Value, Verify,
+    Key, KvStore, Namespace, Progress, ReadMany, Report, Result, Size, SortKey, Value, Verify,
 };
 
 const STORE: &str = "mem";
@@ -28,27 +28,10 @@ pub struct Medium(Arc<RwLock<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    entries: BTreeMap<Namespace, BTreeMap<Sorted, Entry>>,
+    entries: BTreeMap<Namespace, BTreeMap<SortKey, Entry>>,
     created: u64,
     openings: u64,
     owned: bool,
-}
-
-/// A key with its first bytes beside it, so that a search looks up few texts: with a million keys
-/// that is most of what a read costs.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Sorted {
-    /// Big-endian, padded with zeros, which no key contains: the order is that of the texts.
-    begin: u128,
-    key: Key,
-}
-
-impl Sorted {
-    fn new(key: Key) -> Self {
-        let mut begin = [0; 16];
-        begin.iter_mut().zip(key.as_str().bytes()).for_each(|(to, from)| *to = from);
-        Self { begin: u128::from_be_bytes(begin), key }
-    }
 }
 
 #[derive(Debug)]
@@ -119,29 +102,29 @@ impl State {
     }
 
     fn entry(&self, ns: &Namespace, key: &Key) -> Option<&Entry> {
-        self.entries.get(ns)?.get(&Sorted::new(key.clone()))
+        self.entries.get(ns)?.get(&SortKey::from(key))
     }
 
     fn apply(&mut self, batch: Batch) -> Result<()> {
         if batch.absent_keys().any(|(ns, key)| self.entry(ns, key).is_some()) {
             return Err(Error::Precondition { store: STORE });
         }
-        for (ns, key, change) in batch.into_changes() {
-            match change {
-                Change::Put(value) => {
-                    self.created += 1;
-                    let fresh = Entry { value: Value::default(), created: self.created };
-                    let keys = self.entries.entry(ns).or_default();
-                    keys.entry(Sorted::new(key)).or_insert(fresh).value = value;
-                }
-                Change::Remove => {
-                    if let Some(keys) = self.entries.get_mut(&ns) {
-                        keys.remove(&Sorted::new(key));
-                        if keys.is_empty() {
-                            self.entries.remove(&ns);
-                        }
+        let mut changes = batch.into_changes().peekable();
+        // They ascend by name, so each namespace is looked up once.
+        while let Some(ns) = changes.peek().map(|(ns, ..)| ns.clone()) {
+            let keys = self.entries.entry(ns.clone()).or_default();
+            while let Some((_, key, change)) = changes.next_if(|(next, ..)| *next == ns) {
+                match change {
+                    Change::Put(value) => {
+                        self.created += 1;
+                        let fresh = Entry { value: Value::default(), created: self.created };
+                        keys.entry(key.into()).or_insert(fresh).value = value;
                     }
+                    Change::Remove => drop(keys.remove(&SortKey::from(key))),
                 }
+            }
+            if keys.is_empty() {
+                self.entries.remove(&ns);
             }
         }
         Ok(())
@@ -158,10 +141,9 @@ impl KvStore for MemStore {
         let Some(keys) = state.entries.get(ns) else {
             return Ok(Vec::new());
         };
-        let start =
-            after.map_or(Bound::Unbounded, |after| Bound::Excluded(Sorted::new(after.clone())));
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(SortKey::from(after)));
         let page = keys.range((start, Bound::Unbounded)).take(limit);
-        Ok(page.map(|(sorted, _)| sorted.key.clone()).collect())
+        Ok(page.map(|(sorted, _)| sorted.key().clone()).collect())
     }
 
     fn namespaces(&self) -> Result<Vec<Namespace>> {
@@ -178,6 +160,7 @@ impl KvStore for MemStore {
         capabilities.creation_order = Some(self);
         capabilities.verify = Some(self);
         capabilities.footprint = Some(self);
+        capabilities.read_many = Some(self);
         capabilities
     }
 
@@ -207,7 +190,7 @@ impl CreationOrder for MemStore {
         let before = cursor.map_or(u64::MAX, Cursor::sequence);
         let keys = state.entries.get(ns).into_iter().flatten();
         let mut found: Vec<(u64, &Key)> = keys
-            .map(|(sorted, e)| (e.created, &sorted.key))
+            .map(|(sorted, e)| (e.created, sorted.key()))
             .filter(|(created, _)| *created < before)
             .collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
@@ -216,6 +199,22 @@ impl CreationOrder for MemStore {
         let next =
             found.last().filter(|_| more).map(|(created, _)| Cursor::from_sequence(*created));
         Ok(CreationPage { keys: found.into_iter().map(|(_, key)| key.clone()).collect(), next })
+    }
+}
+
+impl ReadMany for MemStore {
+    fn read_many(&self, ns: &Namespace, keys: &[Key], enough: usize) -> Result<Vec<Option<Value>>> {
+        let state = self.state()?;
+        let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+        for key in keys {
+            let value = state.entry(ns, key).map(|entry| entry.value.clone());
+            bytes += value.as_ref().map_or(0, |value| value.len());
+            values.push(value);
+            if bytes >= enough {
+                break;
+            }
+        }
+        Ok(values)
     }
 }
 
@@ -233,39 +232,11 @@ impl Footprint for MemStore {
     fn footprint(&self) -> Result<Size> {
         let state = self.state()?;
         let mut size = Size::default();
-        for (Sorted { key, .. }, entry) in state.entries.values().flatten() {
+        for (sorted, entry) in state.entries.values().flatten() {
             size.keys += 1;
             size.value_bytes += entry.value.len() as u64;
-            size.memory_bytes += (key.as_str().len() + entry.value.len() + 112) as u64;
+            size.memory_bytes += (sorted.key().as_str().len() + entry.value.len() + 112) as u64;
         }
         Ok(size)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Names that begin alike, or end where the others go on, among them.
-    #[test]
-    fn keys_sort_as_their_texts() {
-        let texts = [
-            "a",
-            "a0",
-            "b",
-            "exactly-16-bytes",
-            "exactly-16-bytes-",
-            "exactly-16-bytes0",
-            "exactly-16-bytez",
-            "-",
-            "Z",
-            "_",
-        ];
-        for a in texts {
-            for b in texts {
-                let sorted = |text| Sorted::new(Key::new(text).unwrap());
-                assert_eq!(sorted(a).cmp(&sorted(b)), a.cmp(b), "{a} and {b}");
-            }
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Associated data: what a sealed object is bound to without holding it.
 
+use crate::envelope::SUITE;
+
 /// What a sealed object is bound to: its class, then the parts of the class's table in
 /// `docs/src/formats/envelope-v1.md`, in the order of that table.
 ///
@@ -7,10 +9,15 @@
 #[derive(Debug, Clone)]
 pub struct Aad(Vec<u8>);
 
+/// Enough for a value with names of usual length.
+const ROOM: usize = 192;
+
 impl Aad {
     /// The associated data of an object of this class; a class is one row of the table.
     pub fn new(class: &'static str) -> Self {
-        Self(Vec::with_capacity(128)).text(class)
+        let mut bytes = Vec::with_capacity(ROOM);
+        bytes.extend_from_slice(&SUITE);
+        Self(bytes).text(class)
     }
 
     /// Adds bytes.
@@ -33,7 +40,13 @@ impl Aad {
         self.bytes(&part.to_le_bytes())
     }
 
+    /// The parts.
     pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.get(SUITE.len()..).unwrap_or_default()
+    }
+
+    /// Version and suite of the envelope, then the parts: they come first whatever the class is.
+    pub(crate) fn bound(&self) -> &[u8] {
         &self.0
     }
 }

@@ -2,22 +2,23 @@
 //!
 //! The bytes are specified in `docs/src/formats/envelope-v1.md`.
 
-use std::{fmt, io};
+use std::{fmt, io, vec};
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
     aead::{AeadInOut, Tag},
 };
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
-use crate::{Aad, NoRandomness, kdf, random};
+use crate::{Aad, NoRandomness, kdf, mac::MacKey, random};
 
 const MAGIC: [u8; 4] = *b"SRen";
 /// The newest version of the envelope that is read, and the one that is written.
 const VERSION: u8 = 1;
 /// XChaCha20-Poly1305, HKDF-SHA256 commitment.
-const SUITE: u8 = 1;
+const CIPHERS: u8 = 1;
+/// Version and suite, as they come first in the associated data of every class.
+pub(crate) const SUITE: [u8; 2] = [VERSION, CIPHERS];
 const NONCE: usize = 24;
 const COMMITMENT: usize = 32;
 const TAG: usize = 16;
@@ -31,7 +32,7 @@ pub const ENVELOPE_OVERHEAD: usize = CHECKED + 4 + TAG;
 pub struct ContentKey {
     cipher: XChaCha20Poly1305,
     /// Extracted, so that each commitment takes the second half of HKDF only.
-    commitment: Zeroizing<[u8; 32]>,
+    commitment: MacKey,
 }
 
 /// Why nothing was sealed or opened.
@@ -62,10 +63,47 @@ pub enum EnvelopeError {
 
 /// Seals `plaintext` for the place that `aad` names, under a fresh random nonce.
 pub fn seal(key: &ContentKey, aad: &Aad, plaintext: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
-    let mut nonce = [0; NONCE];
-    random::fill(&mut nonce)?;
-    seal_with(key, nonce, aad, plaintext)
+    seal_one_of(&mut Nonces::for_values(1), key, aad, plaintext)
 }
+
+/// As [`seal`], of one of several values.
+pub(crate) fn seal_one_of(
+    nonces: &mut Nonces,
+    key: &ContentKey,
+    aad: &Aad,
+    plaintext: &[u8],
+) -> Result<Vec<u8>, EnvelopeError> {
+    seal_with(key, nonces.take()?, aad, plaintext)
+}
+
+/// Random nonces for several values, asked for at once: each call of the operating system costs as
+/// much as sealing a small value.
+pub(crate) struct Nonces {
+    left: vec::IntoIter<[u8; NONCE]>,
+    /// For how many values to ask.
+    values: usize,
+}
+
+impl Nonces {
+    /// For about so many values. Asks for nothing before it must.
+    pub(crate) fn for_values(values: usize) -> Self {
+        Self { left: Vec::new().into_iter(), values: values.clamp(1, MOST_NONCES) }
+    }
+
+    fn take(&mut self) -> Result<[u8; NONCE], NoRandomness> {
+        loop {
+            if let Some(nonce) = self.left.next() {
+                return Ok(nonce);
+            }
+            let mut nonces = vec![[0; NONCE]; self.values];
+            random::fill(nonces.as_flattened_mut())?;
+            self.left = nonces.into_iter();
+        }
+    }
+}
+
+/// No more at once: 24 KiB.
+const MOST_NONCES: usize = 1024;
 
 /// Opens what [`seal`] made with the same key and the same `aad`.
 pub fn open(key: &ContentKey, aad: &Aad, sealed: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
@@ -77,7 +115,7 @@ pub fn open(key: &ContentKey, aad: &Aad, sealed: &[u8]) -> Result<Vec<u8>, Envel
     key.cipher
         .decrypt_inout_detached(
             &parts.nonce.into(),
-            &bound(aad),
+            aad.bound(),
             plaintext.as_mut_slice().into(),
             &Tag::<XChaCha20Poly1305>::from(parts.tag),
         )
@@ -90,14 +128,21 @@ impl ContentKey {
         let encryption = kdf::derive::<32>(key, kdf::ENVELOPE_ENCRYPTION);
         Self {
             cipher: XChaCha20Poly1305::new((&*encryption).into()),
-            commitment: kdf::extract(kdf::derive::<32>(key, kdf::ENVELOPE_COMMITMENT).as_slice()),
+            commitment: MacKey::new(&kdf::extract(
+                kdf::derive::<32>(key, kdf::ENVELOPE_COMMITMENT).as_slice(),
+            )),
         }
     }
 
     /// Commits to the key: finding a second key with the same commitment means finding a collision
     /// of SHA-256. It differs from message to message, so it links none.
     pub(crate) fn commit(&self, nonce: &[u8; NONCE]) -> [u8; COMMITMENT] {
-        *kdf::expand(&self.commitment, kdf::ENVELOPE_COMMITMENT, nonce)
+        // The first and only step of HKDF's expansion: the label, the nonce, the number of the step.
+        let label = kdf::ENVELOPE_COMMITMENT.as_bytes();
+        let mut info = [0; kdf::ENVELOPE_COMMITMENT.len() + NONCE + 1];
+        let parts = label.iter().chain(nonce).chain(&[1]);
+        info.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+        self.commitment.mac(&info)
     }
 }
 
@@ -136,7 +181,7 @@ fn seal_with(
 ) -> Result<Vec<u8>, EnvelopeError> {
     let mut out = Vec::with_capacity(ENVELOPE_OVERHEAD + plaintext.len());
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[VERSION, SUITE]);
+    out.extend_from_slice(&SUITE);
     out.extend_from_slice(&nonce);
     out.extend_from_slice(&key.commit(&nonce));
     out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
@@ -144,15 +189,10 @@ fn seal_with(
     let (_, body) = out.split_at_mut(CHECKED + 4);
     let tag = key
         .cipher
-        .encrypt_inout_detached(&nonce.into(), &bound(aad), body.into())
+        .encrypt_inout_detached(&nonce.into(), aad.bound(), body.into())
         .map_err(|_| EnvelopeError::TooLarge)?;
     out.extend_from_slice(&tag);
     Ok(out)
-}
-
-/// Version and suite come first in the associated data of every class.
-fn bound(aad: &Aad) -> Vec<u8> {
-    [&[VERSION, SUITE], aad.as_bytes()].concat()
 }
 
 struct Parts<'a> {
@@ -180,7 +220,7 @@ impl<'a> Parts<'a> {
         if [*m0, *m1, *m2, *m3] != MAGIC || *version == 0 || *suite == 0 {
             return Err(damaged);
         }
-        if (*version, *suite) != (VERSION, SUITE) {
+        if [*version, *suite] != SUITE {
             return Err(EnvelopeError::TooNew { version: *version, suite: *suite });
         }
         let (Some((nonce, commitment)), Some((ciphertext, tag))) =

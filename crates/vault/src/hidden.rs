@@ -6,12 +6,9 @@ use std::{
 };
 
 use data_encoding::BASE32_NOPAD;
-use hmac::{Hmac, KeyInit, Mac};
 use kv_core::{InvalidName, Key, Namespace};
-use sha2::Sha256;
-use zeroize::Zeroizing;
 
-use crate::{Aad, Keys};
+use crate::{Aad, Keys, mac::MacKey};
 
 /// The primary namespace of the sealed store itself.
 pub(crate) const OWN: &str = "~vault";
@@ -19,6 +16,8 @@ pub(crate) const OWN: &str = "~vault";
 const LOG: &str = "~backup";
 /// 160 bits: no collision among any number of names that fits on a disk.
 const HASH: usize = 20;
+/// The length of that in base32.
+const HIDDEN: usize = 32;
 /// How many hidden namespaces are remembered, about 300 bytes each.
 const KNOWN_NAMESPACES: usize = 1024;
 
@@ -64,19 +63,19 @@ pub(crate) fn namespace(keys: &Keys, ns: &Namespace) -> Namespace {
 
 pub(crate) fn key(keys: &Keys, ns: &Namespace, key: &Key) -> Key {
     let name = Aad::new("key").text(ns.primary()).text(ns.secondary()).text(key.as_str());
-    Key::new(&keys.at_rest_names().hash(&name)).expect("base32 is a valid name")
+    Key::new(keys.at_rest_names().hash(&name).as_str()).expect("base32 is a valid name")
 }
 
 /// The key that hides names, and the namespaces that it has hidden last. Wiped when dropped.
 pub(crate) struct NameKey {
-    key: Zeroizing<[u8; 32]>,
+    key: MacKey,
     /// A wallet has few namespaces and changes many keys in each.
     namespaces: RwLock<HashMap<Namespace, Namespace>>,
 }
 
 impl NameKey {
-    pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
-        Self { key, namespaces: RwLock::default() }
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self { key: MacKey::new(key), namespaces: RwLock::default() }
     }
 
     fn namespace(&self, ns: &Namespace) -> Namespace {
@@ -87,8 +86,9 @@ impl NameKey {
         drop(known);
         let primary = self.hash(&Aad::new("primary").text(ns.primary()));
         let secondary = Aad::new("secondary").text(ns.primary()).text(ns.secondary());
-        let hidden =
-            Namespace::new(&primary, &self.hash(&secondary)).expect("base32 is a valid name");
+        let secondary = self.hash(&secondary);
+        let hidden = Namespace::new(primary.as_str(), secondary.as_str());
+        let hidden = hidden.expect("base32 is a valid name");
         let mut known = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_NAMESPACES {
             known.clear();
@@ -97,12 +97,49 @@ impl NameKey {
         hidden
     }
 
-    fn hash(&self, name: &Aad) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_slice())
-            .expect("HMAC takes keys of any length");
-        mac.update(name.as_bytes());
-        let full: [u8; 32] = mac.finalize().into_bytes().into();
+    fn hash(&self, name: &Aad) -> Hidden {
+        let full = self.key.mac(name.as_bytes());
+        let mut text = [0; HIDDEN];
         let (short, _) = full.split_at(HASH);
-        BASE32_NOPAD.encode(short).to_ascii_lowercase()
+        BASE32_NOPAD.encode_mut(short, &mut text);
+        text.make_ascii_lowercase();
+        Hidden(text)
+    }
+}
+
+/// A hidden name.
+struct Hidden([u8; HIDDEN]);
+
+impl Hidden {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Hides the keys of the namespaces that come one after the other: most neighbours share theirs.
+pub(crate) struct Hider<'a> {
+    keys: &'a Keys,
+    last: Option<(Namespace, Namespace)>,
+}
+
+impl<'a> Hider<'a> {
+    pub(crate) fn new(keys: &'a Keys) -> Self {
+        Self { keys, last: None }
+    }
+
+    /// As [`place`].
+    pub(crate) fn place(&mut self, ns: &Namespace, key: &Key) -> Result<Place, InvalidName> {
+        if let Some((known, hidden)) = &self.last
+            && known == ns
+        {
+            let key = self::key(self.keys, ns, key);
+            return Ok(Place { ns: hidden.clone(), key, hidden: true });
+        }
+        let mut place = place(self.keys, ns, key)?;
+        if place.hidden {
+            place.ns = place.ns.unshared();
+            self.last = Some((ns.clone(), place.ns.clone()));
+        }
+        Ok(place)
     }
 }

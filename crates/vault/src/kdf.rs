@@ -41,16 +41,6 @@ pub(crate) fn extract(secret: &[u8]) -> Zeroizing<[u8; 32]> {
     out
 }
 
-/// The second half: [`derive`] with further bytes after the label.
-pub(crate) fn expand(extracted: &[u8; 32], label: &str, context: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut out = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::from_prk(extracted)
-        .expect("32 bytes are enough")
-        .expand_multi_info(&[label.as_bytes(), context], out.as_mut_slice())
-        .expect("HKDF gives up to 8160 bytes");
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

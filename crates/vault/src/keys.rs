@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use crate::{ContentKey, RootSecret, hidden::NameKey, kdf, wipe::wiped};
+use crate::{ContentKey, RootSecret, hidden::NameKey, kdf, mac::MacKey, wipe::wiped};
 
 /// All keys of one wallet. Clones share them; they are wiped when the last clone is dropped.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ struct Tree {
     at_rest_content: ContentKey,
     at_rest_names: NameKey,
     backup_content: ContentKey,
-    digest: Zeroizing<[u8; 32]>,
+    digest: MacKey,
     cloud_identity: Zeroizing<[u8; 32]>,
     app: Zeroizing<[u8; 32]>,
 }
@@ -42,9 +42,9 @@ impl Keys {
             wallet_id: *kdf::derive(root, kdf::WALLET_ID),
             cloud_tag: *kdf::derive(root, kdf::CLOUD_TAG),
             at_rest_content: ContentKey::new(&kdf::derive(root, kdf::AT_REST_CONTENT)),
-            at_rest_names: NameKey::new(kdf::derive(root, kdf::AT_REST_NAMES)),
+            at_rest_names: NameKey::new(&kdf::derive(root, kdf::AT_REST_NAMES)),
             backup_content: ContentKey::new(&kdf::derive(root, kdf::BACKUP_CONTENT)),
-            digest: kdf::derive(root, kdf::BACKUP_DIGEST),
+            digest: MacKey::new(&kdf::derive(root, kdf::BACKUP_DIGEST)),
             cloud_identity: kdf::derive(root, kdf::CLOUD_IDENTITY),
             app: kdf::derive(root, kdf::APP),
         };
@@ -82,9 +82,10 @@ impl Keys {
         &self.0.backup_content
     }
 
-    /// Keys the digest by which a backup is compared with the store.
-    pub fn digest_key(&self) -> &[u8; 32] {
-        &self.0.digest
+    /// The keyed digest by which the entries of a backup are compared with those of the store:
+    /// HMAC-SHA256.
+    pub fn digest(&self, entry: &[u8]) -> [u8; 32] {
+        self.0.digest.mac(entry)
     }
 
     /// The seed of the identity that a cloud may know this wallet by.

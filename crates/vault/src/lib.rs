@@ -15,6 +15,7 @@ mod header;
 mod hidden;
 mod kdf;
 mod keys;
+mod mac;
 mod passphrase;
 mod random;
 mod root;

@@ -182,6 +182,52 @@ fn a_batch_of_very_many_names() {
     assert_eq!(shown(&*bed.open().unwrap()).len(), 5001);
 }
 
+/// What a large batch adds lies in pages at once, also behind names that are not folded yet and
+/// behind pages with tombs.
+#[test]
+fn names_of_a_large_batch_go_into_pages_at_once() {
+    let bed = Bed::default();
+    let store = bed.open().unwrap();
+    let mut expected = Names::new();
+    let mut change = |put: std::ops::Range<u64>, removed: std::ops::Range<u64>| {
+        let mut batch = Batch::new();
+        for (ns, key) in put.map(name) {
+            batch = batch.put(&ns, &key, b"x");
+            expected.insert((ns, key));
+        }
+        for (ns, key) in removed.map(name) {
+            batch = batch.remove(&ns, &key);
+            expected.remove(&(ns, key));
+        }
+        store.submit(batch).wait().unwrap();
+        expected.clone()
+    };
+    change(0..600, 0..0);
+    // In a small entry, with tombs.
+    change(600..610, 0..20);
+    // Folds that first.
+    change(1000..2000, 0..0);
+    // Some of them were there already.
+    change(1500..2600, 0..0);
+    let expected = change(0..0, 1990..2010);
+    assert_eq!(shown(&*store), expected);
+    assert_healthy(&*store);
+    store.close().unwrap();
+    assert_eq!(parts(&bed).0, 1, "only the last removals are in a small entry");
+    let store = bed.open().unwrap();
+    assert_eq!(shown(&*store), expected);
+    assert_healthy(&*store);
+    // Pages that were written at once die and are merged as all others.
+    for n in 0..2600 {
+        let (ns, key) = name(n);
+        drop(store.submit(Batch::new().remove(&ns, &key)));
+    }
+    store.close().unwrap();
+    let (entries, pages) = parts(&bed);
+    assert!(entries <= 500 && pages <= 3, "{entries} small entries, {pages} pages of nothing");
+    assert!(bed.open().unwrap().namespaces().unwrap().is_empty());
+}
+
 /// Every operation below fails once, with and without its effect: after reopening, a batch is
 /// wholly there or wholly absent, and names and values agree.
 #[test]
@@ -240,13 +286,21 @@ fn what_failed_below_does_not_count_as_missing() {
     assert_eq!(shown(&*bed.open().unwrap()), Names::new());
 }
 
-/// Batches that make the directory fold, bury names in pages, and merge them.
+/// Batches that make the directory fold, bury names in pages, merge them, and fill them at once.
 fn history() -> Vec<(Batch, Names)> {
     let mut random = Random::seeded(11);
     let mut names = Names::new();
     let mut batches = Vec::new();
     for round in 0..9 {
         let mut batch = Batch::new();
+        if round == 5 {
+            // So many that they go into pages at once.
+            for (ns, key) in (800..1500).map(name) {
+                batch = batch.put(&ns, &key, b"x");
+                names.insert((ns, key));
+            }
+            batches.push((std::mem::take(&mut batch), names.clone()));
+        }
         for n in 0..260 {
             let (ns, key) = name(if round < 3 { round * 260 + n } else { random.below(780) });
             if round < 3 || random.below(4) == 0 {

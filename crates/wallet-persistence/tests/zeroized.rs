@@ -12,19 +12,41 @@ use wallet_persistence::{
 
 /// A root secret, and what `docs/src/formats/envelope-v1.md` derives from it.
 const ROOT: &str = "88549246920da405dc1be4622bfd908dd8c083bbf9c6ba1685a83388a85099f8";
-const HELD: [(&str, &str); 8] = [
+const HELD: [(&str, &str); 12] = [
     ("at-rest encryption", "a92cdde17bcba22b09e65895b25ab0d9d2c56c308fd2360659d8066319a65483"),
     (
-        "at-rest commitment, extracted",
-        "765f45552dc168a14560130479f8088d08cb84b8a9331607f41a67c3079ba216",
+        "at-rest commitment, first state",
+        "eb521698071cd9fc56ab4eacbcb1cd1a8b9e42cb35d38dd4ce0deb052d3ad5c9",
     ),
-    ("at-rest names", "0f0b70ea37b4bc21801272506a6104c470a6b82481dce305acb10841a336678b"),
+    (
+        "at-rest commitment, second state",
+        "b6d3d2a87e586c4d1ecbfd04c9efb932d333340518b761c8eb038bccaec2c65d",
+    ),
+    (
+        "at-rest names, first state",
+        "2a60fe342eccb4367969348283ab5b95dad7d2585c15c2ae46d2130ed51a6ad6",
+    ),
+    (
+        "at-rest names, second state",
+        "0864b3cc1a2af08b8330c48457030397638ba2c0f1a0beaaee416b3ab39db9af",
+    ),
     ("backup encryption", "5b427a76c865a5cf66aaac817a357295066bb87db33171e2b16a387e1321c3e6"),
     (
-        "backup commitment, extracted",
-        "460a0bc5ddba49fa92f847c2f68125e675fc476a330962c4da43f87b951b8967",
+        "backup commitment, first state",
+        "2bbcde618a66110c7568b66730da8990f276276dd1b99a81cfbcfc3c2237866c",
     ),
-    ("backup digest", "93e5f2c16d50fc42da0bc5b820129fee5151184d61f909a51ddaa6b1772c4fe8"),
+    (
+        "backup commitment, second state",
+        "4efba8a3b22ec7594cef4a1c075cfa34009a3ddcfe4f47f54daf92a2d7c0c2cb",
+    ),
+    (
+        "backup digest, first state",
+        "b9471ee43a1556a2e9f717ca9c4c1654117ad06c1a6148f6b0904fdd458fbf53",
+    ),
+    (
+        "backup digest, second state",
+        "4f44f6bf49a24dadba92031e181bb882d4fc655e945e68c1b95ca86948355338",
+    ),
     ("cloud identity", "b135a86d0fd25c143d0ba16f33f0f8f873d6d172736f4d4d71078d7438a96dcf"),
     ("app", "f7d361b3699e0f17925bc9b1ce4e460ee14174e49a5fbde33cda1dc1c52ee18b"),
 ];

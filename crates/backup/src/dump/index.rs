@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Class, Entry, EntryDigest, Error, Link, ObjectHash, ObjectRef, ObjectSealer, Result, codec,
-    segment::EntryRef, split::PART_BYTES,
+    Class, Entry, EntryDigest, Error, Link, ObjectHash, ObjectRef, ObjectSealer, Result, Run,
+    codec, segment::EntryRef,
 };
 
 /// The plaintext of one dump part.
@@ -16,45 +16,46 @@ pub struct DumpPart {
 }
 
 impl DumpPart {
-    /// Encodes entries as a part holds them. `each` sees every one, and how it is encoded.
-    pub(crate) fn encode(entries: &[Entry], mut each: impl FnMut(&Entry, &[u8])) -> Vec<u8> {
-        let mut plain = Vec::with_capacity(PART_BYTES + PART_BYTES / 8);
-        codec::encode_into(&(entries.len() as u64), &mut plain);
-        for entry in entries {
-            let begin = plain.len();
-            codec::encode_into(entry, &mut plain);
-            each(entry, plain.get(begin..).unwrap_or_default());
-        }
-        plain
-    }
-
     /// The entries of a part that was fetched under the name of `object`, and what they fold into.
     pub fn open(
         sealer: &ObjectSealer,
         object: &ObjectRef,
         sealed: &Bytes,
     ) -> Result<(Self, EntryDigest)> {
-        let mut entries = Vec::new();
-        let digest = walk(sealer, object, sealed, |entry| {
-            entries.push(Entry { name: entry.name.to_owned(), content: entry.content.to_owned() });
-        })?;
-        Ok((Self { entries }, digest))
+        let (run, digest) = Self::open_run(sealer, object, sealed)?;
+        Ok((Self { entries: run.into_entries()? }, digest))
+    }
+
+    /// The same, the entries as they lie in the part.
+    pub fn open_run(
+        sealer: &ObjectSealer,
+        object: &ObjectRef,
+        sealed: &Bytes,
+    ) -> Result<(Run, EntryDigest)> {
+        let (plain, digest) = check(sealer, object, sealed)?;
+        let plain = Bytes::from(plain);
+        Ok((Run::encoded(plain.slice(COUNT.min(plain.len())..)), digest))
     }
 
     /// What the entries of a part fold into, as it was fetched under the name of `object`.
     pub fn fold(sealer: &ObjectSealer, object: &ObjectRef, sealed: &Bytes) -> Result<EntryDigest> {
-        walk(sealer, object, sealed, |_| ())
+        Ok(check(sealer, object, sealed)?.1)
     }
 }
 
-/// Opens a part and looks at each entry. Every entry has one encoding only, so it is folded as it
-/// lies there.
-fn walk(
+/// The bytes of the number of entries, which come first.
+const COUNT: usize = 8;
+
+/// Opens a part and looks at each entry: all must be right. Every entry has one encoding only, so it
+/// is folded as it lies there.
+fn check(
     sealer: &ObjectSealer,
     object: &ObjectRef,
     sealed: &Bytes,
-    mut each: impl FnMut(EntryRef<'_>),
-) -> Result<EntryDigest> {
+) -> Result<(Vec<u8>, EntryDigest)> {
+    if object.id.class != Class::DumpPart {
+        return Err(Error::BrokenChain { what: "an object is taken for one of another class" });
+    }
     let plain = sealer.open_encoded(object, ObjectHash::NONE, sealed)?;
     let damaged = |_| Error::Damaged { name: object.name(&sealer.tag()) };
     let mut digest = EntryDigest::new(sealer)?;
@@ -63,14 +64,10 @@ fn walk(
         let (entry, after) = codec::decode_first::<EntryRef<'_>>("part", rest).map_err(damaged)?;
         let encoded = rest.get(..rest.len() - after.len()).unwrap_or_default();
         digest.add_encoded(encoded, entry.content.counts());
-        each(entry);
         rest = after;
     }
-    if object.id.class != Class::DumpPart {
-        return Err(Error::BrokenChain { what: "an object is taken for one of another class" });
-    }
     if rest.is_empty() {
-        Ok(digest)
+        Ok((plain, digest))
     } else {
         Err(Error::Damaged { name: object.name(&sealer.tag()) })
     }
@@ -197,9 +194,8 @@ mod tests {
         let id = ObjectId { class: Class::DumpPart, writer, epoch: 0, from: 1, to: 1, part: 0 };
         let name = EntryName { primary: "a".into(), secondary: "b".into(), key: "c".into() };
         let entry = Entry { name, content: crate::Content::Value(vec![1, 2, 3]) };
-        let mut seen = 0;
-        let plain = DumpPart::encode(&[entry.clone(), entry], |_, encoded| seen += encoded.len());
-        assert_eq!(plain.len(), 8 + seen);
+        let one = codec::encode(&entry);
+        let plain = [&2_u64.to_le_bytes()[..], &one, &one].concat();
         for (plain, good) in [
             (plain.clone(), true),
             ([plain.as_slice(), &[0]].concat(), false),

@@ -1,18 +1,14 @@
-//! Making a dump: entries into numbered parts on any thread, then the index over all of them.
+//! Making a dump: numbered parts, made on any thread, then the index over all of them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    index::{DumpIndex, KeptDump, StoreCount, keep},
+    part::{Counts, PartMaker, SealedPart, UnsealedPart},
 };
-
-use super::index::{DumpIndex, DumpPart, KeptDump, StoreCount, keep};
 use crate::{
-    Class, Content, Entry, EntryDigest, Link, ObjectHash, ObjectId, ObjectRef, ObjectSealer,
-    Result, Sealed, WriterId,
-    split::{PART_BYTES, Splitter},
+    Class, Entry, EntryDigest, Link, ObjectHash, ObjectId, ObjectRef, ObjectSealer, Result, Sealed,
+    WriterId,
 };
 
 /// Where a dump stands in its writer's chain.
@@ -37,38 +33,8 @@ pub struct DumpWriter {
     digest: EntryDigest,
     parts: BTreeMap<u32, ObjectRef>,
     sealed_bytes: u64,
-    stores: BTreeMap<(String, String), (u64, u64)>,
+    stores: Counts,
     older: Vec<KeptDump>,
-}
-
-/// Gathers entries into parts. Each thread has one of its own; the numbers are shared.
-#[derive(Debug)]
-pub struct PartMaker {
-    sealer: ObjectSealer,
-    writer: WriterId,
-    from: u64,
-    splitter: Splitter,
-    next: Arc<AtomicU32>,
-}
-
-/// A part that only needs to be sealed.
-#[derive(Debug)]
-pub struct UnsealedPart {
-    sealer: ObjectSealer,
-    id: ObjectId,
-    entries: Vec<Entry>,
-}
-
-/// A part ready to go up.
-#[derive(Debug)]
-pub struct SealedPart {
-    /// Its reference.
-    pub object: ObjectRef,
-    /// What goes up.
-    pub sealed: Sealed,
-    /// What its entries fold into.
-    pub digest: EntryDigest,
-    stores: BTreeMap<(String, String), (u64, u64)>,
 }
 
 impl DumpWriter {
@@ -80,13 +46,7 @@ impl DumpWriter {
 
     /// Begins a dump.
     pub fn at(sealer: &ObjectSealer, place: DumpPlace) -> Result<Self> {
-        let maker = PartMaker {
-            sealer: sealer.clone(),
-            writer: place.writer,
-            from: place.from,
-            splitter: Splitter::default(),
-            next: Arc::default(),
-        };
+        let maker = PartMaker::new(sealer.clone(), place.writer, place.from, Arc::default());
         Ok(Self {
             sealer: sealer.clone(),
             place,
@@ -94,7 +54,7 @@ impl DumpWriter {
             digest: EntryDigest::new(sealer)?,
             parts: BTreeMap::new(),
             sealed_bytes: 0,
-            stores: BTreeMap::new(),
+            stores: Counts::new(),
             older: Vec::new(),
         })
     }
@@ -114,12 +74,8 @@ impl DumpWriter {
 
     /// For a thread that makes parts of this dump.
     pub fn maker(&self) -> PartMaker {
-        PartMaker {
-            sealer: self.sealer.clone(),
-            splitter: Splitter::default(),
-            next: Arc::clone(&self.maker.next),
-            ..self.maker
-        }
+        let PartMaker { sealer, writer, from, next, .. } = &self.maker;
+        PartMaker::new(sealer.clone(), *writer, *from, Arc::clone(next))
     }
 
     /// Notes a part that was sealed, in any order.
@@ -135,7 +91,7 @@ impl DumpWriter {
 
     /// Adds entries, on this thread; hands out the parts that are full.
     pub fn add(&mut self, entries: Vec<Entry>) -> Result<Vec<Sealed>> {
-        let parts = self.maker.add(entries);
+        let parts = self.maker.add(entries)?;
         self.seal(parts)
     }
 
@@ -192,72 +148,4 @@ impl DumpWriter {
         }
         Ok(sealed)
     }
-}
-
-impl PartMaker {
-    /// Adds entries; hands out the parts that are full.
-    pub fn add(&mut self, entries: Vec<Entry>) -> Vec<UnsealedPart> {
-        for entry in entries {
-            let large = matches!(&entry.content, Content::Value(value) if value.len() > PART_BYTES);
-            self.splitter.push(entry);
-            if large {
-                // The pieces of a value must stand in consecutive parts, and only parts that are
-                // handed out together get consecutive numbers.
-                self.splitter.close();
-            }
-        }
-        let parts = std::iter::from_fn(|| self.splitter.full()).collect();
-        self.number(parts)
-    }
-
-    /// The last parts.
-    pub fn rest(&mut self) -> Vec<UnsealedPart> {
-        let parts = std::mem::take(&mut self.splitter).finish();
-        self.number(parts)
-    }
-
-    fn number(&self, parts: Vec<Vec<Entry>>) -> Vec<UnsealedPart> {
-        let count = parts.len() as u32;
-        let first = self.next.fetch_add(count, Ordering::Relaxed);
-        let (class, writer, from) = (Class::DumpPart, self.writer, self.from);
-        let part = |(part, entries)| {
-            let id = ObjectId { class, writer, epoch: 0, from, to: from, part };
-            UnsealedPart { sealer: self.sealer.clone(), id, entries }
-        };
-        (first..).zip(parts).map(part).collect()
-    }
-}
-
-impl UnsealedPart {
-    /// Encodes, compresses, seals and folds: the work worth a thread.
-    pub fn seal(self) -> Result<SealedPart> {
-        let mut digest = EntryDigest::new(&self.sealer)?;
-        let mut stores = BTreeMap::new();
-        let plain = DumpPart::encode(&self.entries, |entry, encoded| {
-            digest.add_encoded(encoded, entry.content.counts());
-            count(&mut stores, entry);
-        });
-        drop(self.entries);
-        let (object, sealed) = self.sealer.seal_encoded(self.id, ObjectHash::NONE, &plain)?;
-        Ok(SealedPart { object, sealed, digest, stores })
-    }
-}
-
-fn count(stores: &mut BTreeMap<(String, String), (u64, u64)>, entry: &Entry) {
-    let bytes = match &entry.content {
-        Content::Value(bytes) | Content::Piece { bytes, .. } => bytes.len() as u64,
-        Content::Removed(_) => return,
-    };
-    let whole = u64::from(entry.is_last_piece());
-    let name = &entry.name;
-    // Most neighbours lie in one namespace, so look before a key is made.
-    if let Some(mut last) = stores.last_entry()
-        && (last.key().0 == name.primary && last.key().1 == name.secondary)
-    {
-        let sum: &mut (u64, u64) = last.get_mut();
-        *sum = (sum.0 + whole, sum.1 + bytes);
-        return;
-    }
-    let sum = stores.entry((name.primary.clone(), name.secondary.clone())).or_default();
-    *sum = (sum.0 + whole, sum.1 + bytes);
 }

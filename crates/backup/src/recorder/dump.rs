@@ -5,10 +5,14 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kv_core::{Key, KvStore, Namespace, Result};
+use kv_core::{Error, Key, KvStore, Namespace, Result, Value};
 
 use super::Recorder;
-use crate::{Content, Entry, EntryName, Rule, log, tombstones::Removals};
+use crate::{
+    Content, Entry, EntryName, PartMaker, Rule, UnsealedPart, log,
+    segment::{ContentRef, EntryRef, NameRef},
+    tombstones::Removals,
+};
 
 /// How many keys to list at once.
 const PAGE: usize = 512;
@@ -41,7 +45,9 @@ pub struct DumpReader {
 pub struct DumpChunk {
     recorder: Arc<Recorder>,
     ns: Namespace,
-    keys: VecDeque<Key>,
+    keys: Vec<Key>,
+    /// How many were read.
+    read: usize,
 }
 
 impl Recorder {
@@ -87,20 +93,24 @@ impl Recorder {
     /// are the caller's to know.
     pub fn differing(&self, entries: &[Entry], sequence: u64) -> Result<Vec<EntryName>> {
         let mut differing = Vec::new();
-        let mut last: Option<(EntryName, Option<kv_core::Value>)> = None;
-        for entry in entries {
+        let mut last: Option<(EntryName, Option<Value>)> = None;
+        let mut ahead = ReadAhead::new(self);
+        let mut rest = entries;
+        while let [entry, after @ ..] = rest {
             // All pieces of a value are compared with one look at it.
-            let value = match &last {
-                Some((name, value)) if *name == entry.name => value.clone(),
-                _ => {
+            let value = match (&entry.content, &last) {
+                (Content::Piece { .. }, Some((name, value))) if *name == entry.name => {
+                    value.clone()
+                }
+                (Content::Piece { .. }, _) => {
                     let (ns, key) = entry.name.place()?;
                     let value = self.inner.read(&ns, &key)?;
-                    if matches!(entry.content, Content::Piece { .. }) {
-                        last = Some((entry.name.clone(), value.clone()));
-                    }
+                    last = Some((entry.name.clone(), value.clone()));
                     value
                 }
+                _ => ahead.next(rest)?,
             };
+            rest = after;
             let same = match (&entry.content, &value) {
                 (Content::Value(expected), Some(value)) => **value == **expected,
                 (Content::Piece { offset, total, bytes }, Some(value)) => {
@@ -165,7 +175,7 @@ impl DumpReader {
             }
             if !keys.is_empty() {
                 let recorder = Arc::clone(&self.recorder);
-                return Ok(Some(DumpChunk { recorder, ns, keys: keys.into() }));
+                return Ok(Some(DumpChunk { recorder, ns, keys, read: 0 }));
             }
         }
         Ok(None)
@@ -189,25 +199,102 @@ impl DumpReader {
 impl DumpChunk {
     /// The next entries of these keys, a few MiB at a time; `None` at the end.
     pub fn next_entries(&mut self) -> Result<Option<Vec<Entry>>> {
-        let mut entries = Vec::with_capacity(self.keys.len());
-        let mut bytes = 0;
-        while (bytes < PAGE_BYTES || entries.is_empty())
-            && let Some(key) = self.keys.pop_front()
+        let mut entries = Vec::new();
+        let each = |entry: EntryRef<'_>| {
+            entries.push(entry.to_owned());
+            Ok::<_, Error>(())
+        };
+        self.read_some(each)?;
+        Ok(Some(entries).filter(|entries| !entries.is_empty()))
+    }
+
+    /// Adds the entries of these keys, a few MiB at a time; the parts that are full then, `None` at
+    /// the end.
+    pub fn add_to(&mut self, maker: &mut PartMaker) -> crate::Result<Option<Vec<UnsealedPart>>> {
+        let read = self.read_some(|entry| maker.push(entry))?;
+        Ok(read.then(|| maker.full()))
+    }
+
+    /// Shows the next entries, about [`PAGE_BYTES`]; `false` at the end.
+    fn read_some<E: From<Error>>(
+        &mut self,
+        mut each: impl FnMut(EntryRef<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let (mut any, mut bytes) = (false, 0);
+        while let keys @ [_, ..] = self.keys.get(self.read..).unwrap_or_default()
+            && bytes < PAGE_BYTES
         {
-            // Removed since it was listed: a segment will say so.
-            let Some(value) = self.recorder.inner.read(&self.ns, &key)? else { continue };
-            if Recorder::is_own(&self.ns) {
-                let Removals(removals) = log::read("tombstones", &value)?;
-                for (stamp, names) in removals {
-                    let removed = |name| Entry { name, content: Content::Removed(Some(stamp)) };
-                    entries.extend(names.into_iter().map(removed));
+            let values = self.recorder.read_below(&self.ns, keys, PAGE_BYTES)?;
+            self.read += values.len();
+            for (key, value) in keys.iter().zip(values) {
+                // Removed since it was listed: a segment will say so.
+                let Some(value) = value else { continue };
+                any = true;
+                if Recorder::is_own(&self.ns) {
+                    let Removals(removals) = log::read("tombstones", &value)?;
+                    for (stamp, names) in &removals {
+                        let content = ContentRef::Removed(Some(*stamp));
+                        for name in names {
+                            each(EntryRef { name: NameRef::of(name), content })?;
+                        }
+                    }
+                } else {
+                    bytes += value.len();
+                    let name = NameRef::new(&self.ns, key);
+                    each(EntryRef { name, content: ContentRef::Value(&value) })?;
                 }
-            } else {
-                bytes += value.len();
-                let name = EntryName::new(&self.ns, &key);
-                entries.push(Entry { name, content: Content::Value(value.into_bytes().into()) });
             }
         }
-        Ok(Some(entries).filter(|entries| !entries.is_empty()))
+        Ok(any)
+    }
+}
+
+impl Recorder {
+    /// Values as they lie below, at least one, until they have `enough` bytes.
+    fn read_below(
+        &self,
+        ns: &Namespace,
+        keys: &[Key],
+        enough: usize,
+    ) -> Result<Vec<Option<Value>>> {
+        if let Some(many) = self.inner.capabilities().read_many {
+            return many.read_many(ns, keys, enough);
+        }
+        let first = keys.first().map(|key| self.inner.read(ns, key));
+        first.into_iter().collect()
+    }
+}
+
+/// Reads what lies below under the names of entries, several at once.
+struct ReadAhead<'a> {
+    recorder: &'a Recorder,
+    values: VecDeque<Option<Value>>,
+}
+
+impl<'a> ReadAhead<'a> {
+    fn new(recorder: &'a Recorder) -> Self {
+        Self { recorder, values: VecDeque::new() }
+    }
+
+    /// The value under the name of the first of these entries; what was not taken yet belongs to
+    /// those that follow.
+    fn next(&mut self, entries: &[Entry]) -> Result<Option<Value>> {
+        if self.values.is_empty()
+            && let Some(first) = entries.first()
+        {
+            let (ns, key) = first.name.place()?;
+            let mut keys = vec![key];
+            let alike = entries.iter().skip(1).take(PAGE - 1).take_while(|entry| {
+                let name = &entry.name;
+                name.primary == first.name.primary
+                    && name.secondary == first.name.secondary
+                    && !matches!(entry.content, Content::Piece { .. })
+            });
+            for entry in alike {
+                keys.push(entry.name.checked_key()?);
+            }
+            self.values = self.recorder.read_below(&ns, &keys, PAGE_BYTES)?.into();
+        }
+        Ok(self.values.pop_front().flatten())
     }
 }

@@ -44,8 +44,9 @@ impl KvStore for Recorder {
 
     fn capabilities(&self) -> Capabilities<'_> {
         let mut capabilities = self.inner.capabilities();
-        // We prepare below ourselves, once values are in their frames.
-        capabilities.prepare = None;
+        // We prepare below ourselves, once values are in their frames; and what is read below is
+        // in its frame, too.
+        (capabilities.prepare, capabilities.read_many) = (None, None);
         if capabilities.creation_order.is_some() {
             capabilities.creation_order = Some(self);
         }

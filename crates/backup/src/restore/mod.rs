@@ -137,7 +137,7 @@ impl Restorer {
 
     /// Applies entries of the present layer; of one name the last counts.
     pub fn apply(&mut self, entries: Vec<Entry>) -> Result<()> {
-        let applied = self.worker.apply(entries)?;
+        let applied = self.worker.apply(entries.into())?;
         self.applied(applied)
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::EntryName;
+use crate::{EntryName, segment::NameRef};
 
 /// Names by half of their SHA-256: two that collide cost 2^64 tries, and whoever could place them
 /// may write the wallet anyway.
@@ -19,13 +19,13 @@ pub struct NameSet(HashSet<NameHash, BuildHasherDefault<Taken>>);
 pub(crate) struct NameHash(u128);
 
 impl NameHash {
-    pub(crate) fn of(name: &EntryName) -> Self {
+    pub(crate) fn of(name: NameRef<'_>) -> Self {
         let mut hash = Sha256::new();
-        for part in [&name.primary, &name.secondary] {
+        for part in [name.primary, name.secondary] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        hash.update(&name.key);
+        hash.update(name.key);
         let hash: [u8; 32] = hash.finalize().into();
         let (half, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
         Self(u128::from_le_bytes(*half))
@@ -35,12 +35,16 @@ impl NameHash {
 impl NameSet {
     /// Whether the name was inserted.
     pub fn contains(&self, name: &EntryName) -> bool {
+        self.contains_ref(NameRef::of(name))
+    }
+
+    pub(crate) fn contains_ref(&self, name: NameRef<'_>) -> bool {
         !self.0.is_empty() && self.0.contains(&NameHash::of(name))
     }
 
     /// Adds a name; `false` if it was there.
     pub fn insert(&mut self, name: &EntryName) -> bool {
-        self.0.insert(NameHash::of(name))
+        self.0.insert(NameHash::of(NameRef::of(name)))
     }
 
     /// Adds all names of `other`.

@@ -1,8 +1,11 @@
 //! Large values that several threads come upon: taken out of their runs, put together in order.
 
+use kv_core::Value;
+
 use crate::{
-    Content, Entry, Result,
+    Entry, EntryName, Result,
     pieces::{Pieces, Whole},
+    segment::{ContentRef, EntryRef},
 };
 
 /// What a run of entries holds of large values, in order; `None` stands for other entries between.
@@ -10,18 +13,18 @@ use crate::{
 pub(super) struct PieceRun(Vec<Option<Entry>>);
 
 impl PieceRun {
-    /// Takes the entry if it is a piece; else gives it back, and notes that it stood here.
-    pub(super) fn sort(&mut self, entry: Entry) -> Option<Entry> {
+    /// Takes the entry if it is a piece; else notes that another one stood here.
+    pub(super) fn takes(&mut self, entry: EntryRef<'_>) -> bool {
         match entry.content {
-            Content::Piece { .. } => {
-                self.0.push(Some(entry));
-                None
+            ContentRef::Piece { .. } => {
+                self.0.push(Some(entry.to_owned()));
+                true
             }
-            Content::Value(_) | Content::Removed(_) => {
+            ContentRef::Value(_) | ContentRef::Removed(_) => {
                 if !matches!(self.0.last(), Some(None)) {
                     self.0.push(None);
                 }
-                Some(entry)
+                false
             }
         }
     }
@@ -33,13 +36,13 @@ pub(super) struct Assembler(Pieces);
 
 impl Assembler {
     /// Takes the next run; the values that became whole.
-    pub(super) fn take(&mut self, run: PieceRun) -> Result<Vec<Entry>> {
+    pub(super) fn take(&mut self, run: PieceRun) -> Result<Vec<(EntryName, Value)>> {
         let mut whole = Vec::new();
         for item in run.0 {
             match item {
                 Some(piece) => {
                     if let Some((name, Whole::Value(value))) = self.0.push(piece)? {
-                        whole.push(Entry { name, content: Content::Value(value) });
+                        whole.push((name, value.into()));
                     }
                 }
                 None => self.finish()?,

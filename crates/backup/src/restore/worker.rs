@@ -5,12 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use kv_core::{Batch, Change, Commit, Key, KvStore, Namespace, Value};
+use kv_core::{Batch, Change, Commit, InvalidName, Key, KvStore, Namespace, Value};
 
 use super::{names::NameHash, names::NameSet, pieces::PieceRun};
 use crate::{
-    Content, Entry, EntryName, Error, Result, Rule, Rules, Stamp, frame,
+    EntryName, Error, Result, Rule, Rules, Run, Stamp, frame,
     log::{self, Places},
+    segment::{ContentRef, NameRef},
     tombstones::Removals,
 };
 
@@ -59,6 +60,13 @@ pub struct Applied {
     pub(super) last_stamp: (u64, u32),
 }
 
+/// What becomes of a name.
+#[derive(Debug)]
+enum What {
+    Value(Value),
+    Removed(Option<Stamp>),
+}
+
 /// A batch that grows until it is worth writing.
 #[derive(Debug, Default)]
 struct Growing {
@@ -70,71 +78,87 @@ struct Growing {
 
 impl Growing {
     /// The validated place of an entry.
-    fn place(&mut self, name: &EntryName) -> kv_core::Result<(Namespace, Key)> {
-        let (primary, secondary) = (name.primary.as_str(), name.secondary.as_str());
+    fn place(&mut self, name: NameRef<'_>) -> Result<(Namespace, Key), InvalidName> {
+        let NameRef { primary, secondary, key } = name;
         let same = |ns: &&Namespace| ns.primary() == primary && ns.secondary() == secondary;
-        let Some(ns) = self.ns.as_ref().filter(same) else {
-            let place = name.place()?;
-            self.ns = Some(place.0.clone());
-            return Ok(place);
+        let ns = match self.ns.as_ref().filter(same) {
+            Some(ns) => ns.clone(),
+            None => self.ns.insert(Namespace::any(primary, secondary)?).clone(),
         };
-        Ok((ns.clone(), name.checked_key()?))
+        Ok((ns, Key::new(key)?))
     }
 }
 
 impl RestoreWorker {
     /// Submits what newer layers have not decided; values in pieces are handed on.
-    pub fn apply(&self, entries: Vec<Entry>) -> Result<Applied> {
+    pub fn apply(&self, run: Run) -> Result<Applied> {
         let mut applied = Applied::default();
         let mut growing = Growing::default();
-        for entry in entries {
+        run.for_each(|entry, keep| {
             // Whether it counts or not: only whole values may be skipped.
-            if let Some(entry) = applied.pieces.sort(entry) {
-                self.add(entry, &mut growing, &mut applied)?;
+            if applied.pieces.takes(entry) {
+                return Ok(());
             }
-        }
+            let what = match entry.content {
+                ContentRef::Value(value) => What::Value(keep(value).into()),
+                ContentRef::Removed(stamp) => What::Removed(stamp),
+                ContentRef::Piece { .. } => {
+                    return Err(Error::BrokenChain { what: "a piece is taken for a value" });
+                }
+            };
+            self.add(entry.name, what, &mut growing, &mut applied)
+        })?;
         self.submit(&mut growing, &mut applied);
         Ok(applied)
     }
 
-    /// As [`RestoreWorker::apply`], for values that were put together.
-    pub(super) fn apply_whole(&self, entries: Vec<Entry>, applied: &mut Applied) -> Result<()> {
+    /// The same, for values that were put together.
+    pub(super) fn apply_whole(
+        &self,
+        values: Vec<(EntryName, Value)>,
+        applied: &mut Applied,
+    ) -> Result<()> {
         let mut growing = Growing::default();
-        for entry in entries {
-            self.add(entry, &mut growing, applied)?;
+        for (name, value) in values {
+            self.add(NameRef::of(&name), What::Value(value), &mut growing, applied)?;
         }
         self.submit(&mut growing, applied);
         Ok(())
     }
 
-    fn add(&self, entry: Entry, growing: &mut Growing, applied: &mut Applied) -> Result<()> {
+    fn add(
+        &self,
+        name: NameRef<'_>,
+        what: What,
+        growing: &mut Growing,
+        applied: &mut Applied,
+    ) -> Result<()> {
         let Target { rules, places, tombstones, resumed, .. } = &*self.target;
-        let place = growing.place(&entry.name).ok().filter(|(ns, _)| ns.primary() != log::PRIMARY);
+        let place = growing.place(name).ok().filter(|(ns, _)| ns.primary() != log::PRIMARY);
         let (ns, key) = place
             .ok_or(Error::BrokenChain { what: "an entry has a name that is never backed up" })?;
-        if self.newer.contains(&entry.name) {
+        if self.newer.contains_ref(name) {
             return Ok(());
         }
         if self.layer == Layer::Upper {
-            applied.names.push(NameHash::of(&entry.name));
+            applied.names.push(NameHash::of(name));
         }
         applied.changes += 1;
-        match entry.content {
-            Content::Value(value) => {
+        match what {
+            What::Value(value) => {
                 applied.bytes += value.len() as u64;
                 growing.bytes += value.len();
-                let value = Value::from(value);
                 if rules.of(&ns) == Rule::Mergeable {
-                    let (stamp, _) = frame::unwrap(value.clone())?;
-                    applied.saw(&stamp);
+                    applied.saw(&frame::stamp(&value)?);
                 }
                 growing.batch.insert(ns, key, Change::Put(value));
             }
-            Content::Removed(stamp) => {
+            What::Removed(stamp) => {
                 if let Some(stamp) = stamp {
                     applied.saw(&stamp);
                     let number = tombstones.fetch_add(1, Ordering::Relaxed) + 1;
-                    let tombstone = log::write(&Removals(vec![(stamp, vec![entry.name])]));
+                    let removed = vec![name.to_owned()];
+                    let tombstone = log::write(&Removals(vec![(stamp, removed)]));
                     let (ns, key) = (places.tombstones.clone(), Key::number(number));
                     growing.batch.insert(ns, key, Change::Put(tombstone));
                 }
@@ -143,9 +167,6 @@ impl RestoreWorker {
                 if self.layer == Layer::Upper && *resumed {
                     growing.batch.insert(ns, key, Change::Remove);
                 }
-            }
-            Content::Piece { .. } => {
-                return Err(Error::BrokenChain { what: "a piece is taken for a value" });
             }
         }
         if growing.batch.len() >= BATCH_ENTRIES || growing.bytes >= BATCH_BYTES {

@@ -72,7 +72,10 @@ impl KvStore for Hooked {
     }
 
     fn capabilities(&self) -> Capabilities<'_> {
-        self.inner.capabilities()
+        let mut capabilities = self.inner.capabilities();
+        // Each read is called for.
+        capabilities.read_many = None;
+        capabilities
     }
 
     fn close(&self) -> Result<()> {

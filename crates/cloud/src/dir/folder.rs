@@ -43,7 +43,7 @@ impl Folder {
         Ok(folder)
     }
 
-    pub(super) fn put(&self, name: &ObjectName, bytes: &[u8], how: &PutMode) -> Result<Tag> {
+    pub(super) fn put(&self, name: &ObjectName, bytes: &Bytes, how: &PutMode) -> Result<Tag> {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         let put = self.try_put(name, bytes, how, &mut durable);
         if put.is_err() {
@@ -60,8 +60,8 @@ impl Folder {
     pub(super) fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
         let get = || match files::read(&layout::path(&self.root, name))? {
             Some(bytes) => {
-                let tag = Tag::of(&bytes);
-                Ok(Some((bytes.into(), tag)))
+                let bytes = Bytes::from(bytes);
+                Ok(Some((bytes.clone(), Tag::of(bytes))))
             }
             None => self.check_present().map(|()| None),
         };
@@ -132,7 +132,7 @@ impl Folder {
     fn try_put(
         &self,
         name: &ObjectName,
-        bytes: &[u8],
+        bytes: &Bytes,
         how: &PutMode,
         durable: &mut HashSet<PathBuf>,
     ) -> FileResult<Option<Tag>> {
@@ -142,7 +142,7 @@ impl Folder {
             PutMode::Overwrite => true,
             PutMode::CreateOnly => !path.is_file(),
             PutMode::Replace(expected) => {
-                files::read(&path)?.is_some_and(|old| Tag::of(&old) == *expected)
+                files::read(&path)?.is_some_and(|old| Tag::of(old.into()) == *expected)
             }
         };
         if !allowed {
@@ -163,7 +163,7 @@ impl Folder {
             return Err(e);
         }
         self.make_durable(&path, durable)?;
-        Ok(Some(Tag::of(bytes)))
+        Ok(Some(Tag::of(bytes.clone())))
     }
 
     /// Makes the folders of a file, each durable in its parent.

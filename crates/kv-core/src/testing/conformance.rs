@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 pub use basics::{
     close_is_final_and_idempotent, history_is_linearizable, last_change_per_key_wins,
-    listing_pages_in_order, model_agrees, own_names_are_free, pointers_forward,
-    values_of_all_sizes, verify_is_clean_when_nothing_is_wrong,
+    listing_pages_in_order, many_reads_answer_as_single_ones, model_agrees, own_names_are_free,
+    pointers_forward, values_of_all_sizes, verify_is_clean_when_nothing_is_wrong,
 };
 pub use laws_1_to_3::{law_1_atomic, law_2_ordered, law_3_durable_once_resolved};
 pub use laws_4_to_6::{
@@ -40,7 +40,7 @@ macro_rules! conformance {
             law_5_reads_see_what_is_durable law_6_an_error_means_unknown_until_reopened
             law_6_refusals_are_decided_at_submit law_7_loud_about_damage law_8_one_owner
             law_9_preconditions_hold last_change_per_key_wins listing_pages_in_order
-            values_of_all_sizes own_names_are_free close_is_final_and_idempotent pointers_forward
+            values_of_all_sizes many_reads_answer_as_single_ones own_names_are_free close_is_final_and_idempotent pointers_forward
             verify_is_clean_when_nothing_is_wrong history_is_linearizable model_agrees
         );
     };

@@ -129,7 +129,10 @@ impl KvStore for FaultyStore {
     }
 
     fn capabilities(&self) -> Capabilities<'_> {
-        self.inner.capabilities()
+        let mut capabilities = self.inner.capabilities();
+        // Every read may fail.
+        capabilities.read_many = None;
+        capabilities
     }
 
     fn close(&self) -> Result<()> {

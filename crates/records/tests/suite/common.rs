@@ -256,7 +256,9 @@ impl KvStore for SpoiltStore {
     }
 
     fn capabilities(&self) -> Capabilities<'_> {
-        self.inner.capabilities()
+        let mut capabilities = self.inner.capabilities();
+        capabilities.read_many = None;
+        capabilities
     }
 
     fn close(&self) -> Result<()> {

@@ -63,7 +63,16 @@ impl NameTable {
         } else {
             2 + ns.primary().len() + ns.secondary().len()
         };
-        namespace + 4 + 1 + key.as_str().len()
+        namespace + Self::least_cost_of(key)
+    }
+
+    /// How many bytes a name adds at least.
+    pub(crate) fn least_cost((_, key): &Name) -> usize {
+        Self::least_cost_of(key)
+    }
+
+    fn least_cost_of(key: &Key) -> usize {
+        4 + 1 + key.as_str().len()
     }
 
     /// The names, ascending.
@@ -128,6 +137,8 @@ impl Entry {
 }
 
 impl PageRecord {
+    /// The most bytes a page takes on disk, envelope included.
+    pub(crate) const FULL: usize = 64 * 1024;
     /// The bytes of a page without names and tombs, envelope included.
     pub(crate) const EMPTY: usize = crate::ENVELOPE_OVERHEAD + 8 + 8 + 4 + 4 + 4;
     /// The bytes of one tomb.

@@ -6,11 +6,11 @@ use std::{
     ops::RangeInclusive,
 };
 
-use kv_core::{Batch, Change, Error, Key, Value};
+use kv_core::{Batch, Change, Error, Key, Namespace, Value};
 
 use super::{
     Home, Name, NameChange, Names,
-    format::{ENTRIES, Entry, PAGES, PageRecord, namespace_of, seal_entry, seal_page},
+    format::{ENTRIES, Entry, NameTable, PAGES, PageRecord, namespace_of, seal_entry, seal_page},
     page::{Page, fill},
 };
 use crate::{EnvelopeError, Keys, sealed_store::STORE};
@@ -42,6 +42,15 @@ pub(crate) struct Journal {
     fold_at: usize,
 }
 
+/// What a batch adds to the directory on disk, not taken by the store below yet.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    /// To go into the same batch.
+    pub(crate) puts: Vec<(Namespace, Key, Value)>,
+    /// The pages among them; none: it is a small entry.
+    pages: Vec<(NonZeroU64, PageRecord)>,
+}
+
 /// A fold that has been written out but not taken by the store below yet.
 #[derive(Debug)]
 pub(crate) struct Fold {
@@ -66,12 +75,22 @@ impl Default for Journal {
 }
 
 impl Journal {
-    /// The small entry for these changes, to go into the same batch.
-    pub(crate) fn entry(
-        &self,
-        keys: &Keys,
-        changes: &[NameChange],
-    ) -> Result<(Key, Value), EnvelopeError> {
+    /// Whether these changes fill pages by themselves: many names, nothing removed.
+    pub(crate) fn are_bulk(changes: &[NameChange]) -> bool {
+        changes.len() >= FOLD_AT
+            && changes.iter().all(|change| change.added)
+            && changes.iter().map(|change| NameTable::least_cost(&change.name)).sum::<usize>()
+                > PageRecord::FULL / 2
+    }
+
+    /// What notes these changes, to go into the same batch: a small entry, or pages at once if they
+    /// are bulk and nothing is left to be folded.
+    pub(crate) fn note(&self, keys: &Keys, changes: &[NameChange]) -> Result<Noted, EnvelopeError> {
+        let folded = self.through == self.newest;
+        if folded && Self::are_bulk(changes) {
+            let names = changes.iter().map(|change| &change.name);
+            return self.pages_of(keys, names, &[], self.pages.len());
+        }
         let mut entry = Entry::default();
         for NameChange { name, added, .. } in changes {
             if *added {
@@ -81,11 +100,26 @@ impl Journal {
             }
         }
         let number = self.newest + 1;
-        Ok((Key::number(number), seal_entry(keys, number, &entry)?))
+        let sealed = seal_entry(keys, number, &entry)?;
+        let puts = vec![(namespace_of(ENTRIES), Key::number(number), sealed)];
+        Ok(Noted { puts, pages: Vec::new() })
     }
 
-    /// The store below has taken a batch with the small entry for these changes.
-    pub(crate) fn accept(&mut self, changes: &[NameChange], names: &mut Names) {
+    /// The store below has taken a batch with what notes these changes.
+    pub(crate) fn accept(&mut self, noted: Noted, changes: &mut [NameChange], names: &mut Names) {
+        if !noted.pages.is_empty() {
+            // Both ascend by name.
+            let mut changes = changes.iter_mut();
+            for (number, record) in noted.pages {
+                let slots = 0..record.names.names.len() as u32;
+                for (slot, change) in slots.zip(changes.by_ref()) {
+                    change.home = Some(Home { page: number, slot });
+                }
+                self.newest_page = number.get();
+                self.pages.insert(number, Page::new(record));
+            }
+            return;
+        }
         self.newest += 1;
         self.pending += changes.len();
         for NameChange { name, added, .. } in changes {
@@ -100,10 +134,35 @@ impl Journal {
         }
     }
 
+    /// Pages with these names, numbered and sealed, beside `others` that stay.
+    fn pages_of<'a>(
+        &self,
+        keys: &Keys,
+        names: impl Iterator<Item = &'a Name>,
+        tombs: &[Home],
+        others: usize,
+    ) -> Result<Noted, EnvelopeError> {
+        let mut pages = fill(names, tombs);
+        let count = others + pages.len();
+        for page in &mut pages {
+            (page.through, page.pages) = (self.newest, count as u64);
+        }
+        let numbers = (self.newest_page..u64::MAX).filter_map(|n| NonZeroU64::new(n + 1));
+        let pages: Vec<_> = numbers.zip(pages).collect();
+        let ns = namespace_of(PAGES);
+        let seal = |(number, page): &(NonZeroU64, PageRecord)| {
+            Ok((ns.clone(), Key::number(number.get()), seal_page(keys, *number, page)?))
+        };
+        let puts = pages.iter().map(seal).collect::<Result<_, EnvelopeError>>()?;
+        Ok(Noted { puts, pages })
+    }
+
     /// A batch that replaces all small entries, and the pages that are due, by new pages; `None` if
-    /// it is not time for that.
-    pub(crate) fn fold(&self, keys: &Keys) -> Result<Option<Fold>, EnvelopeError> {
-        if self.pending < self.fold_at {
+    /// it is not time for that. Before `bulk` it is time if there is anything to fold.
+    pub(crate) fn fold(&self, keys: &Keys, bulk: bool) -> Result<Option<Fold>, EnvelopeError> {
+        // Unless the last fold was refused.
+        let at = if bulk && self.fold_at == FOLD_AT { 1 } else { self.fold_at };
+        if self.pending < at {
             return Ok(None);
         }
         let due = self.pages.iter().filter(|(_, page)| page.is_due());
@@ -117,19 +176,12 @@ impl Journal {
         tombs.retain(|tomb| !merged.contains(&tomb.page));
         names.sort_unstable();
 
-        let mut pages = fill(&names, &tombs);
-        let count = self.pages.len() - merged.len() + pages.len();
-        for page in &mut pages {
-            (page.through, page.pages) = (self.newest, count as u64);
-        }
-        let numbers = (self.newest_page..u64::MAX).filter_map(|n| NonZeroU64::new(n + 1));
-        let pages: Vec<_> = numbers.zip(pages).collect();
-
+        let others = self.pages.len() - merged.len();
+        let Noted { puts, pages } = self.pages_of(keys, names.iter(), &tombs, others)?;
         let mut batch = Batch::new().lazy();
         let (entries_ns, pages_ns) = (namespace_of(ENTRIES), namespace_of(PAGES));
-        for (number, page) in &pages {
-            let sealed = Change::Put(seal_page(keys, *number, page)?);
-            batch.insert(pages_ns.clone(), Key::number(number.get()), sealed);
+        for (ns, key, page) in puts {
+            batch.insert(ns, key, Change::Put(page));
         }
         for number in &merged {
             batch.insert(pages_ns.clone(), Key::number(number.get()), Change::Remove);

@@ -19,7 +19,7 @@ pub(crate) use format::decode_directory;
 pub(crate) use format::{ENTRIES, PAGES, namespace_of, open_entry, open_page};
 pub(crate) use journal::Journal;
 pub(crate) use load::load;
-pub(crate) use names::{NameChange, Names};
+pub(crate) use names::{NameChange, Names, Touched};
 
 /// A true name.
 pub(crate) type Name = (Namespace, Key);

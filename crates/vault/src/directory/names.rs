@@ -5,7 +5,7 @@ use std::{
     ops::Bound,
 };
 
-use kv_core::{Key, Namespace, Receipt, Unsettled};
+use kv_core::{Key, Namespace, Receipt, SortKey, Unsettled};
 
 use super::{Home, Name};
 
@@ -24,11 +24,28 @@ pub(crate) struct NameChange {
     /// The key below.
     pub(crate) hidden: Key,
     pub(crate) added: bool,
+    /// Where it lies in the pages from now on, if it goes there at once.
+    pub(crate) home: Option<Home>,
+}
+
+/// A name that a batch writes or removes, whether it was there before or not.
+#[derive(Debug)]
+pub(crate) struct Touched {
+    pub(crate) name: Name,
+    /// The key below.
+    pub(crate) hidden: Key,
+    pub(crate) put: bool,
+}
+
+impl From<Touched> for NameChange {
+    fn from(Touched { name, hidden, put }: Touched) -> Self {
+        Self { name, hidden, added: put, home: None }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Folder {
-    entries: BTreeMap<Key, Entry>,
+    entries: BTreeMap<SortKey, Entry>,
     visible: usize,
     /// From the key below to the true one; made when creation order is first asked for.
     by_hidden: Option<HashMap<Key, Key>>,
@@ -72,9 +89,17 @@ impl Names {
         self.failed = true;
     }
 
-    /// Whether the name is there once everything submitted has taken effect.
-    pub(crate) fn is_submitted(&self, (ns, key): &Name) -> bool {
-        self.entry(ns, key).is_some_and(|entry| entry.submitted)
+    /// Whether a batch that comes next adds or removes the name. Names that ascend are answered best.
+    pub(crate) fn is_changed(&self) -> impl FnMut(&Touched) -> bool {
+        let mut last: Option<(Namespace, Option<&Folder>)> = None;
+        move |Touched { name: (ns, key), put, .. }| {
+            let folder = match &last {
+                Some((known, folder)) if known == ns => *folder,
+                _ => last.insert((ns.clone(), self.folders.get(ns))).1,
+            };
+            let entry = folder.and_then(|folder| folder.entries.get(&SortKey::from(key)));
+            entry.is_some_and(|entry| entry.submitted) != *put
+        }
     }
 
     /// Whether the name is there and nobody is changing that.
@@ -87,10 +112,10 @@ impl Names {
         let Some(folder) = self.folders.get(ns) else {
             return Vec::new();
         };
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let entries = folder.entries.range::<Key, _>((start, Bound::Unbounded));
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(SortKey::from(after)));
+        let entries = folder.entries.range((start, Bound::Unbounded));
         let visible = entries.filter(|(_, entry)| entry.visible);
-        visible.take(limit).map(|(key, _)| key.clone()).collect()
+        visible.take(limit).map(|(key, _)| key.key().clone()).collect()
     }
 
     /// Namespaces with a visible key, ascending.
@@ -104,7 +129,9 @@ impl Names {
     pub(crate) fn all(&self) -> Vec<Name> {
         let names = self.folders.iter();
         names
-            .flat_map(|(ns, folder)| folder.entries.keys().map(|key| (ns.clone(), key.clone())))
+            .flat_map(|(ns, folder)| {
+                folder.entries.keys().map(|key| (ns.clone(), key.key().clone()))
+            })
             .collect()
     }
 
@@ -122,7 +149,7 @@ impl Names {
         let entries = &folder.entries;
         let by_hidden = folder.by_hidden.get_or_insert_with(|| {
             let visible = entries.iter().filter(|(_, entry)| entry.visible);
-            visible.map(|(key, _)| (hide(key), key.clone())).collect()
+            visible.map(|(key, _)| (hide(key.key()), key.key().clone())).collect()
         });
         let keys = hidden.iter().filter_map(|key| by_hidden.get(key));
         keys.cloned().collect()
@@ -130,12 +157,21 @@ impl Names {
 
     /// Notes a batch that the store below has taken.
     pub(crate) fn accept(&mut self, changes: Vec<NameChange>, receipt: Receipt) {
-        for NameChange { name, added, .. } in &changes {
-            let entry = self.entry_mut(name);
-            entry.submitted = *added;
-            entry.in_flight += 1;
+        // Decided already, and nothing waits before it: then each name is looked up once.
+        let done = self.in_flight.is_empty() && matches!(receipt.outcome(), Some(Ok(())));
+        for run in changes.chunk_by(|a, b| a.name.0 == b.name.0) {
+            let Some(NameChange { name: (ns, _), .. }) = run.first() else { continue };
+            let folder = self.folders.entry(ns.clone()).or_default();
+            for change in run {
+                folder.accept(change, done);
+            }
+            if folder.entries.is_empty() {
+                self.folders.remove(ns);
+            }
         }
-        self.in_flight.push(receipt, changes);
+        if !done {
+            self.in_flight.push(receipt, changes);
+        }
     }
 
     /// A name that is on disk at unlock; `false` if it was there already.
@@ -152,7 +188,7 @@ impl Names {
     /// A name that is removed on disk at unlock, and its home; `None` if it was not there.
     pub(crate) fn unload(&mut self, (ns, key): &Name) -> Option<Option<Home>> {
         let folder = self.folders.get_mut(ns)?;
-        let entry = folder.entries.remove(key)?;
+        let entry = folder.entries.remove(&SortKey::from(key))?;
         folder.visible -= 1;
         if folder.entries.is_empty() {
             self.folders.remove(ns);
@@ -171,38 +207,73 @@ impl Names {
     }
 
     fn entry(&self, ns: &Namespace, key: &Key) -> Option<&Entry> {
-        self.folders.get(ns)?.entries.get(key)
+        self.folders.get(ns)?.entries.get(&SortKey::from(key))
     }
 
     fn entry_mut(&mut self, (ns, key): &Name) -> &mut Entry {
         let folder = self.folders.entry(ns.clone()).or_default();
-        folder.entries.entry(key.clone()).or_default()
+        folder.entries.entry(key.into()).or_default()
     }
 
     /// A change has become durable.
     fn apply(&mut self, change: NameChange) {
-        let (ns, key) = change.name;
-        let Some(folder) = self.folders.get_mut(&ns) else {
+        let (ns, key) = &change.name;
+        let Some(folder) = self.folders.get_mut(ns) else {
             return;
         };
-        let Some(entry) = folder.entries.get_mut(&key) else {
+        let Some(entry) = folder.entries.get_mut(&SortKey::from(key)) else {
             return;
         };
         entry.in_flight = entry.in_flight.saturating_sub(1);
-        folder.visible -= usize::from(entry.visible);
-        folder.visible += usize::from(change.added);
-        entry.visible = change.added;
-        let gone = !entry.visible && !entry.submitted && entry.in_flight == 0;
-        if gone {
-            folder.entries.remove(&key);
+        folder.visible = entry.show(change.added, folder.visible);
+        if entry.is_gone() {
+            folder.entries.remove(&SortKey::from(key));
         }
-        match (&mut folder.by_hidden, change.added) {
-            (Some(by_hidden), true) => drop(by_hidden.insert(change.hidden, key)),
-            (Some(by_hidden), false) => drop(by_hidden.remove(&change.hidden)),
+        folder.tell(&change);
+        if folder.entries.is_empty() {
+            self.folders.remove(ns);
+        }
+    }
+}
+
+impl Folder {
+    /// Notes a change, which is durable if it is `done`.
+    fn accept(&mut self, change: &NameChange, done: bool) {
+        let entry = self.entries.entry((&change.name.1).into()).or_default();
+        entry.submitted = change.added;
+        if change.home.is_some() {
+            entry.home = change.home;
+        }
+        if !done {
+            entry.in_flight += 1;
+            return;
+        }
+        self.visible = entry.show(change.added, self.visible);
+        if entry.is_gone() {
+            self.entries.remove(&SortKey::from(&change.name.1));
+        }
+        self.tell(change);
+    }
+
+    /// Readers of the creation order see the change.
+    fn tell(&mut self, NameChange { name: (_, key), hidden, added, .. }: &NameChange) {
+        match (&mut self.by_hidden, added) {
+            (Some(by_hidden), true) => drop(by_hidden.insert(hidden.clone(), key.clone())),
+            (Some(by_hidden), false) => drop(by_hidden.remove(hidden)),
             (None, _) => {}
         }
-        if folder.entries.is_empty() {
-            self.folders.remove(&ns);
-        }
+    }
+}
+
+impl Entry {
+    /// Makes it visible or not; of so many that were visible, how many are now.
+    fn show(&mut self, visible: bool, of: usize) -> usize {
+        let others = of - usize::from(self.visible);
+        self.visible = visible;
+        others + usize::from(visible)
+    }
+
+    fn is_gone(&self) -> bool {
+        !self.visible && !self.submitted && self.in_flight == 0
     }
 }

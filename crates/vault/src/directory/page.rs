@@ -7,8 +7,7 @@ use super::{
     format::{NameTable, PageRecord},
 };
 
-/// The most bytes a page takes on disk, envelope included.
-const FULL: usize = 64 * 1024;
+const FULL: usize = PageRecord::FULL;
 
 /// What memory knows of a page.
 #[derive(Debug)]
@@ -75,7 +74,7 @@ impl Page {
 }
 
 /// Fills as few pages as hold everything, at least one. `names` ascend.
-pub(crate) fn fill(names: &[Name], tombs: &[Home]) -> Vec<PageRecord> {
+pub(crate) fn fill<'a>(names: impl Iterator<Item = &'a Name>, tombs: &[Home]) -> Vec<PageRecord> {
     let mut full = Vec::new();
     let mut page = PageRecord::default();
     let mut size = PageRecord::EMPTY;

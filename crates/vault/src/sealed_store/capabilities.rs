@@ -1,7 +1,9 @@
-//! Creation order and footprint: the abilities of the store below, in true names. And sealing ahead.
+//! Creation order and footprint: the abilities of the store below, in true names. And sealing ahead,
+//! and reading many values.
 
 use kv_core::{
-    Batch, CreationOrder, CreationPage, Cursor, Error, Footprint, Namespace, Prepare, Result, Size,
+    Batch, CreationOrder, CreationPage, Cursor, Error, Footprint, Key, Namespace, Prepare,
+    ReadMany, Result, Size, Value,
 };
 
 use super::{STORE, SealedStore};
@@ -46,5 +48,11 @@ impl Prepare for SealedStore {
             self.with(|unlocked| Ok(unprepared.take().map(|batch| unlocked.prepare(batch))));
         // Locked or closed, which the submit will say.
         prepared.ok().flatten().or(unprepared).unwrap_or_default()
+    }
+}
+
+impl ReadMany for SealedStore {
+    fn read_many(&self, ns: &Namespace, keys: &[Key], enough: usize) -> Result<Vec<Option<Value>>> {
+        self.with(|unlocked| unlocked.read_many(&*self.inner, ns, keys, enough))
     }
 }

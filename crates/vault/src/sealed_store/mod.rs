@@ -2,6 +2,8 @@
 
 mod capabilities;
 mod passphrase;
+mod read;
+mod sealing;
 mod unlocked;
 mod verify;
 
@@ -143,6 +145,7 @@ impl KvStore for SealedStore {
         capabilities.footprint = below.footprint.and(Some(self));
         capabilities.verify = Some(self);
         capabilities.prepare = Some(self);
+        capabilities.read_many = Some(self);
         capabilities.replicated = below.replicated;
         capabilities
     }

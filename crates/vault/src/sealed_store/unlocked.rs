@@ -1,17 +1,17 @@
-//! The unlocked part of a sealed store: keys, names, and the two calls that need both.
+//! The unlocked part of a sealed store: keys, names, listings and submits.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kv_core::{Batch, Change, Commit, Error, Key, KvStore, Namespace, Prepared, Result, Value};
 
-use super::{STORE, invalid};
+use super::{STORE, invalid, sealing::Sealing};
 use crate::{
-    Aad, EnvelopeError, Keys,
+    Aad, Keys,
     directory::{
-        ENTRIES, Journal, Name, NameChange, Names, PAGES, namespace_of, open_entry, open_page,
+        ENTRIES, Journal, Name, NameChange, Names, PAGES, Touched, namespace_of, open_entry,
+        open_page,
     },
-    hidden::{self, Place},
-    open, seal,
+    hidden,
 };
 
 /// What `lock` drops.
@@ -28,8 +28,8 @@ pub(super) struct Unlocked {
 /// A batch in the names and values of the store below, and the hidden names it touches.
 struct Translated {
     batch: Batch,
-    /// The true name, the key below, and whether it is put.
-    touched: Vec<(Name, Key, bool)>,
+    /// Ascending by name.
+    touched: Vec<Touched>,
 }
 
 /// What [`Unlocked::prepare`] has done.
@@ -83,48 +83,6 @@ impl Unlocked {
 
     pub(super) fn keys(&self) -> &Keys {
         &self.keys
-    }
-
-    /// The store below knows what is durable, so it is asked first; the directory only tells
-    /// whether an absent value is missing.
-    pub(super) fn read(
-        &self,
-        inner: &dyn KvStore,
-        ns: &Namespace,
-        key: &Key,
-    ) -> Result<Option<Value>> {
-        let Ok(place) = hidden::place(&self.keys, ns, key) else {
-            return Ok(None); // Nothing can be there.
-        };
-        match inner.read(&place.ns, &place.key)? {
-            Some(sealed) => self.open_value(ns, key, &sealed).map(Some),
-            None if place.hidden => self.confirm_absent(inner, ns, key, &place),
-            None => Ok(None),
-        }
-    }
-
-    /// Nothing below: right, unless the directory says otherwise and goes on saying so while nobody
-    /// can change it.
-    fn confirm_absent(
-        &self,
-        inner: &dyn KvStore,
-        ns: &Namespace,
-        key: &Key,
-        place: &Place,
-    ) -> Result<Option<Value>> {
-        if !self.names().is_settled(ns, key) {
-            return Ok(None);
-        }
-        // It was put between the two looks, or it is missing. Only here is the ordering lock held
-        // across a read.
-        let _order = self.order();
-        if !self.names().is_settled(ns, key) {
-            return Ok(None);
-        }
-        match inner.read(&place.ns, &place.key)? {
-            Some(sealed) => self.open_value(ns, key, &sealed).map(Some),
-            None => Err(Error::corrupt(STORE, "a value is missing")),
-        }
     }
 
     // Listings take the ordering lock for a moment: between the submit below and its note in
@@ -188,21 +146,23 @@ impl Unlocked {
         let translated = self.translate(batch).map_err(|e| self.give_up(e))?;
         let Translated { mut batch, touched } = translated;
         let shared = self.shared_order();
-        if self.changes(&touched)?.is_empty() {
+        if !touched.iter().any(self.working_names()?.is_changed()) {
             return Ok(inner.submit(batch));
         }
         drop(shared);
         let mut journal = self.order();
         // Looked at again: between the two locks others may have added or removed the same names.
-        let changes = self.changes(&touched)?;
+        let mut changes = self.changes(touched)?;
         if changes.is_empty() {
             return Ok(inner.submit(batch));
         }
-        self.fold(inner, &mut journal)?;
-        let (number, entry) = journal
-            .entry(&self.keys, &changes)
+        self.fold(inner, &mut journal, Journal::are_bulk(&changes))?;
+        let mut noted = journal
+            .note(&self.keys, &changes)
             .map_err(|e| self.give_up(e.into_store_error(STORE)))?;
-        batch.insert(namespace_of(ENTRIES), number, Change::Put(entry));
+        for (ns, key, put) in std::mem::take(&mut noted.puts) {
+            batch.insert(ns, key, Change::Put(put));
+        }
 
         let commit = inner.submit(batch);
         let receipt = commit.receipt();
@@ -212,29 +172,27 @@ impl Unlocked {
             return Ok(commit);
         }
         let mut names = self.names();
-        journal.accept(&changes, &mut names);
+        journal.accept(noted, &mut changes, &mut names);
         names.accept(changes, receipt);
         Ok(commit)
     }
 
     /// What of the touched names is added and removed by a batch that comes next.
-    fn changes(&self, touched: &[(Name, Key, bool)]) -> Result<Vec<NameChange>> {
+    fn changes(&self, touched: Vec<Touched>) -> Result<Vec<NameChange>> {
+        let names = self.working_names()?;
+        let changed = touched.into_iter().filter(names.is_changed());
+        Ok(changed.map(NameChange::from).collect())
+    }
+
+    /// The names, unless no further change is to be taken.
+    fn working_names(&self) -> Result<MutexGuard<'_, Names>> {
         let names = self.names();
-        if names.has_failed() {
-            return Err(Error::Poisoned { store: STORE });
-        }
-        let changed = touched.iter().filter(|(name, _, put)| names.is_submitted(name) != *put);
-        let change = |(name, hidden, added): &(Name, Key, bool)| NameChange {
-            name: name.clone(),
-            hidden: hidden.clone(),
-            added: *added,
-        };
-        Ok(changed.map(change).collect())
+        if names.has_failed() { Err(Error::Poisoned { store: STORE }) } else { Ok(names) }
     }
 
     /// Folds the directory if it is time, as a lazy batch before the one that is about to come.
-    fn fold(&self, inner: &dyn KvStore, journal: &mut Journal) -> Result<()> {
-        let fold = journal.fold(&self.keys);
+    fn fold(&self, inner: &dyn KvStore, journal: &mut Journal, bulk: bool) -> Result<()> {
+        let fold = journal.fold(&self.keys, bulk);
         let Some(mut fold) = fold.map_err(|e| self.give_up(e.into_store_error(STORE)))? else {
             return Ok(());
         };
@@ -253,8 +211,9 @@ impl Unlocked {
     /// fails again at the submit, and is answered there.
     pub(super) fn prepare(&self, mut batch: Batch) -> Batch {
         let (mut changes, mut below) = (Vec::with_capacity(batch.len()), Batch::new());
+        let mut sealing = Sealing::of(self, batch.len());
         for (ns, key, change) in batch.changes() {
-            let Ok((place, sealed)) = self.translate_change(ns, key, change) else { break };
+            let Ok((place, sealed)) = sealing.translate(ns, key, change) else { break };
             let plain = match change {
                 Change::Put(value) => Some(value.clone()),
                 Change::Remove => None,
@@ -278,6 +237,7 @@ impl Unlocked {
             below.insert_require_absent(place.ns, place.key);
         }
         let mut touched = Vec::with_capacity(batch.len());
+        let mut sealing = Sealing::of(self, batch.len().saturating_sub(ready.len()));
         // Both ascend by name.
         let mut ready = ready.into_iter().peekable();
         for (ns, key, change) in batch.into_changes() {
@@ -286,48 +246,21 @@ impl Unlocked {
             let hidden = match ready.next_if(same) {
                 Some(ready) => ready.hidden,
                 None => {
-                    let (place, change) = self.translate_change(&ns, &key, &change)?;
+                    let (place, change) = sealing.translate(&ns, &key, &change)?;
                     let hidden = place.hidden.then(|| place.key.clone());
                     below.insert(place.ns, place.key, change);
                     hidden
                 }
             };
             if let Some(hidden) = hidden {
-                touched.push(((ns, key), hidden, put));
+                touched.push(Touched { name: (ns, key), hidden, put });
             }
         }
         Ok(Translated { batch: below, touched })
     }
 
-    /// Where a change goes below, and what it is there.
-    fn translate_change(
-        &self,
-        ns: &Namespace,
-        key: &Key,
-        change: &Change,
-    ) -> Result<(Place, Change)> {
-        let place = hidden::place(&self.keys, ns, key).map_err(invalid)?;
-        let change = match change {
-            Change::Put(value) => {
-                let sealed = self.seal_value(ns, key, value);
-                Change::Put(sealed.map_err(|e| e.into_store_error(STORE))?)
-            }
-            Change::Remove => Change::Remove,
-        };
-        Ok((place, change))
-    }
-
-    fn seal_value(&self, ns: &Namespace, key: &Key, value: &[u8]) -> Result<Value, EnvelopeError> {
-        Ok(seal(self.keys.at_rest_content(), &self.aad(ns, key), value)?.into())
-    }
-
-    fn open_value(&self, ns: &Namespace, key: &Key, sealed: &[u8]) -> Result<Value> {
-        let value = open(self.keys.at_rest_content(), &self.aad(ns, key), sealed);
-        Ok(value.map_err(|e| e.into_store_error(STORE))?.into())
-    }
-
     /// Binds a value to its true name.
-    fn aad(&self, ns: &Namespace, key: &Key) -> Aad {
+    pub(super) fn aad(&self, ns: &Namespace, key: &Key) -> Aad {
         Aad::new("value")
             .bytes(&self.keys.wallet_id())
             .text(ns.primary())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backup::{
-    ChainWalk, DumpIndex, DumpPart, Entry, EntryDigest, Link, ObjectHash, ObjectRef, WriterId,
+    ChainWalk, DumpIndex, DumpPart, EntryDigest, Link, ObjectHash, ObjectRef, Run, WriterId,
 };
 
 use super::source::{Segments, Source};
@@ -47,7 +47,7 @@ pub(crate) trait Sink: Send + Sized + 'static {
 }
 
 /// The work on a run of entries.
-pub(crate) type Worker<T> = Arc<dyn Fn(Vec<Entry>) -> Result<T> + Send + Sync>;
+pub(crate) type Worker<T> = Arc<dyn Fn(Run) -> Result<T> + Send + Sync>;
 
 /// How deep to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(crate) async fn read<S: Sink>(
         let worker = sink.worker();
         sink = source
             .work(move || {
-                sink.take(worker(entries)?)?;
+                sink.take(worker(entries.into())?)?;
                 drop(worker);
                 sink.end_layer()?;
                 Ok(sink)
@@ -206,10 +206,10 @@ async fn work_on<T: Send + 'static>(
     let sealer = source.sealer.clone();
     source
         .work(move || {
-            let (opened, digest) = DumpPart::open(&sealer, &part, &sealed)?;
+            let (run, digest) = DumpPart::open_run(&sealer, &part, &sealed)?;
             let bytes = sealed.len() as u64;
             drop(sealed);
-            Ok(Part { done: worker(opened.entries)?, digest, bytes })
+            Ok(Part { done: worker(run)?, digest, bytes })
         })
         .await
 }

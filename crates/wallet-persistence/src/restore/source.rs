@@ -29,7 +29,8 @@ impl Source {
         clouds: impl IntoIterator<Item = Arc<dyn CloudBackend>>,
         at_once: usize,
     ) -> Self {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        // One more than there are cores: in a restore they wait for each other now and then.
+        let threads = std::thread::available_parallelism().map_or(2, usize::from) + 1;
         Self {
             sealer,
             clouds: clouds.into_iter().collect(),

@@ -38,7 +38,7 @@ impl Sink for Store {
 
     fn worker(&self) -> Worker<Applied> {
         let worker = self.restorer.worker();
-        Arc::new(move |entries| Ok(worker.apply(entries)?))
+        Arc::new(move |run| Ok(worker.apply(run)?))
     }
 
     fn take(&mut self, applied: Applied) -> Result<()> {

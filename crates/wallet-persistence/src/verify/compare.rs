@@ -134,7 +134,8 @@ impl Sink for Compare {
     fn worker(&self) -> Worker<Compared> {
         let (newer, recorder, sequence) =
             (self.newer.clone(), self.recorder.clone(), self.sequence);
-        Arc::new(move |mut entries: Vec<Entry>| {
+        Arc::new(move |run| {
+            let mut entries = run.into_entries()?;
             entries.retain(|entry| !newer.contains(&entry.name));
             let is_removed = |entry: &Entry| matches!(entry.content, Content::Removed(_));
             let (removed, kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_removed);

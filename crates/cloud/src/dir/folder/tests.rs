@@ -27,7 +27,8 @@ fn name(name: &str) -> ObjectName {
 #[test]
 fn a_put_is_durable_before_it_is_answered() {
     let (_temp, folder) = open();
-    let put = |n: &str, how: PutMode| folder.put(&name(n), b"x", &how).map(drop);
+    let put =
+        |n: &str, how: PutMode| folder.put(&name(n), &Bytes::from_static(b"x"), &how).map(drop);
     let first = steps(&folder, || put("a/b/c", PutMode::CreateOnly).unwrap());
     let expected =
         ["sync .strongroom", "make a", "sync", "make a/b", "sync a", "rename to a/b/c", "sync a/b"];
@@ -40,11 +41,11 @@ fn a_put_is_durable_before_it_is_answered() {
 #[test]
 fn what_a_conflict_is_about_is_durable() {
     let (_temp, folder) = open();
-    folder.put(&name("a/b"), b"x", &PutMode::CreateOnly).unwrap();
+    folder.put(&name("a/b"), &Bytes::from_static(b"x"), &PutMode::CreateOnly).unwrap();
     // As after a crash: nobody knows what was synced.
     let folder = Folder::open(&folder.root).unwrap();
     let again = steps(&folder, || {
-        let put = folder.put(&name("a/b"), b"x", &PutMode::CreateOnly);
+        let put = folder.put(&name("a/b"), &Bytes::from_static(b"x"), &PutMode::CreateOnly);
         assert!(matches!(put, Err(CloudError::Conflict { .. })), "{put:?}");
     });
     assert_eq!(again, ["sync", "sync a"]);
@@ -53,7 +54,7 @@ fn what_a_conflict_is_about_is_durable() {
 #[test]
 fn after_a_failed_put_folders_are_made_anew() {
     let (_temp, folder) = open();
-    let put = || folder.put(&name("a/b"), b"x", &PutMode::Overwrite);
+    let put = || folder.put(&name("a/b"), &Bytes::from_static(b"x"), &PutMode::Overwrite);
     put().unwrap();
     fs::remove_dir_all(folder.root.join("a")).unwrap();
     assert!(put().unwrap_err().is_transient());
@@ -65,7 +66,7 @@ fn after_a_failed_put_folders_are_made_anew() {
 #[test]
 fn a_deletion_is_durable_before_it_is_answered() {
     let (_temp, folder) = open();
-    folder.put(&name("a/b"), b"x", &PutMode::Overwrite).unwrap();
+    folder.put(&name("a/b"), &Bytes::from_static(b"x"), &PutMode::Overwrite).unwrap();
     let steps = steps(&folder, || folder.delete(&name("a/b")).unwrap());
     assert_eq!(steps, ["remove a/b", "sync a"]);
 }

@@ -118,7 +118,7 @@ impl WebDav {
     /// The ETag of a file that has this hash; `None` if it has another, or is not there.
     async fn etag_if(&self, path: &[String], tag: &Tag) -> Result<Option<Option<String>>, Failure> {
         let found = self.client.get(path).await?;
-        Ok(found.filter(|found| Tag::of(&found.bytes) == *tag).map(|found| found.etag))
+        Ok(found.filter(|found| Tag::of(found.bytes.clone()) == *tag).map(|found| found.etag))
     }
 
     /// Makes a folder and those it lies in.
@@ -198,7 +198,7 @@ impl CloudBackend for WebDav {
             PutMode::Replace(tag) => self.replace(name, &bytes, tag).await,
         };
         match stored {
-            Ok(true) => Ok(Tag::of(&bytes)),
+            Ok(true) => Ok(Tag::of(bytes)),
             Ok(false) if how == PutMode::Overwrite => {
                 let source = boxed("it refuses to replace a file");
                 Err(CloudError::TooOld { source })
@@ -211,7 +211,7 @@ impl CloudBackend for WebDav {
     async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
         match self.client.get(&self.path(name)).await.map_err(|e| e.about(name))? {
             Some(found) => {
-                let tag = Tag::of(&found.bytes);
+                let tag = Tag::of(found.bytes.clone());
                 Ok(Some((found.bytes, tag)))
             }
             None => self.check_present().await.map(|()| None),

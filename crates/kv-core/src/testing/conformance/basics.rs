@@ -77,6 +77,34 @@ pub fn values_of_all_sizes<B: Testbed>(make: &impl Fn() -> B) {
     }
 }
 
+/// Several reads at once answer what single ones do, and stop once that is enough.
+pub fn many_reads_answer_as_single_ones<B: Testbed>(make: &impl Fn() -> B) {
+    let bed = make();
+    let store = open(&bed);
+    let ns = ns("many");
+    let mut batch = Batch::new();
+    for n in (0..50).step_by(2) {
+        batch = batch.put(&ns, &numbered(n), vec![n as u8; 100 * (n + 1)]);
+    }
+    store.submit(batch).wait().unwrap();
+    let Some(many) = store.capabilities().read_many else { return };
+    // Present and absent, in no order, one of them twice.
+    let keys: Vec<Key> = (0..50).rev().chain([7, 8]).map(numbered).collect();
+    let values = many.read_many(&ns, &keys, usize::MAX).unwrap();
+    let single: Vec<_> = keys.iter().map(|key| store.read(&ns, key).unwrap()).collect();
+    assert_eq!(values, single);
+    for (enough, expected) in [(0, 1), (1, 2), (4900, 2), (4901, 4), (9600, 4), (9601, 6)] {
+        let some = many.read_many(&ns, &keys, enough).unwrap();
+        assert!(some.len() <= expected, "{} values for {enough} bytes", some.len());
+        let bytes: usize = some.iter().flatten().map(|value| value.len()).sum();
+        assert!(bytes >= enough.min(1) || some.len() == keys.len());
+        assert!(!some.is_empty() && single.starts_with(&some));
+    }
+    let nowhere = Namespace::new("nowhere", "").unwrap();
+    assert_eq!(many.read_many(&nowhere, &[numbered(1), numbered(2)], 10).unwrap(), [None, None]);
+    assert_eq!(many.read_many(&ns, &[], 10).unwrap(), []);
+}
+
 /// Names of the layers (a leading `~`) work as any other and are kept apart from a user's.
 pub fn own_names_are_free<B: Testbed>(make: &impl Fn() -> B) {
     let bed = make();

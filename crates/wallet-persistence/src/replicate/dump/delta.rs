@@ -92,7 +92,8 @@ impl Sink for Fold {
     fn worker(&self) -> Worker<Folded> {
         let (newer, recorder, sequence) =
             (self.newer.clone(), self.recorder.clone(), self.sequence);
-        Arc::new(move |mut entries: Vec<Entry>| {
+        Arc::new(move |run| {
+            let mut entries = run.into_entries()?;
             entries.retain(|entry| !newer.contains(&entry.name));
             let differing = recorder.differing(&entries, sequence)?;
             Ok(Folded { entries, differing })
@@ -104,7 +105,7 @@ impl Sink for Fold {
             self.layer.insert(&entry.name);
         }
         self.differing.extend(folded.differing);
-        let parts = self.maker.add(folded.entries);
+        let parts = self.maker.add(folded.entries)?;
         self.send(parts)
     }
 

@@ -68,8 +68,8 @@ fn make_parts(
             if reader.is_bulk() == bulk { reader.next_chunk()? } else { None }
         };
         let Some(mut chunk) = chunk else { break };
-        while let Some(entries) = chunk.next_entries()? {
-            for part in maker.add(entries) {
+        while let Some(full) = chunk.add_to(&mut maker)? {
+            for part in full {
                 if parts.blocking_send(part.seal()?).is_err() {
                     return Ok(());
                 }
