@@ -12,6 +12,7 @@ mod crash;
 mod kernels;
 mod kill_loop;
 mod metadata;
+mod money;
 mod reader;
 mod run;
 mod servers;
@@ -43,6 +44,10 @@ The checks of this repository, the same at home and in CI.
   cargo xtask simulate [--schedules N] [--seed S]
                                    two devices and two clouds that crash, fail and lie, by N schedules
                                    (20,000); with a seed alone that one, and all that happens in it
+  cargo xtask money [--runs N] [--payments N] [--seed S]
+                                   a Lightning node that pays while its cloud fails, its process is
+                                   killed and its disk is lost, N times (500) N payments (100); with a
+                                   seed alone that one life
   cargo xtask ceramic-node         installs the Ceramic node that tests run against into target/;
                                    test-all does it, too
   cargo xtask reader               reads a backup with the script written from the format pages
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
         ["crash", options @ ..] => report(crash::run(options)),
         ["simulate", options @ ..] => report(simulate::run(options)),
+        ["money", options @ ..] => report(money::run(options)),
         ["servers", options @ ..] => report(servers::with(options)),
         ["kernels", options @ ..] => report(kernels::with(options)),
         [kernels::INSIDE, program, rounds, seed] => report(kernels::inside(program, rounds, seed)),

@@ -16,9 +16,9 @@ use crate::{
     tools::Tool,
 };
 
-/// All crates but those with peers, which nobody should compile without asking for them.
-pub(crate) const OURS: [&str; 5] =
-    ["--workspace", "--exclude", "kv-bench", "--exclude", "kv-fs-compat"];
+/// All crates but those with peers and with LDK, which nobody should compile without asking for them.
+pub(crate) const OURS: [&str; 7] =
+    ["--workspace", "--exclude", "kv-bench", "--exclude", "kv-fs-compat", "--exclude", "kv-ldk"];
 
 /// What the sections share.
 struct Context {
@@ -30,7 +30,7 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 17] = [
+const SECTIONS: [(&str, bool, Section); 18] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
@@ -41,6 +41,7 @@ const SECTIONS: [(&str, bool, Section); 17] = [
     ("beside LDK", true, suites::run_beside_ldk),
     ("beside bdk", true, suites::run_beside_bdk),
     ("servers", true, on_servers),
+    ("on LDK", true, suites::run_on_ldk),
     ("kernels", true, on_kernels),
     ("each crate alone", true, |_| alone::run()),
     ("other systems", true, |_| targets::run()),

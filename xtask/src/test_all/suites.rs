@@ -46,6 +46,16 @@ pub(super) fn run_beside_ldk(context: &mut Context) -> Result<(), Stop> {
     run_cargo_test(context, &["test", "--package", "kv-fs-compat", "--tests", "--no-fail-fast"])
 }
 
+/// All of kv-ldk, for both versions of LDK: one set of features, so that LDK compiles once for them.
+pub(super) fn run_on_ldk(context: &mut Context) -> Result<(), Stop> {
+    let common = ["--package", "kv-ldk", "--all-features"];
+    let clippy = [&["clippy"], common.as_slice(), &["--all-targets", "--", "-D", "warnings"]];
+    Step::cargo(&clippy.concat()).run()?;
+    let docs = [&["doc"], common.as_slice(), &["--no-deps"]];
+    Step::cargo(&docs.concat()).env("RUSTDOCFLAGS", "-D warnings").run()?;
+    run_cargo_test(context, &[&["test"], common.as_slice(), &["--no-fail-fast"]].concat())
+}
+
 /// The tests of kv-bdk that need bdk's own SQLite persister, in a workspace of their own.
 pub(super) fn run_beside_bdk(context: &mut Context) -> Result<(), Stop> {
     let place = ["--manifest-path", "crates/kv-bdk/peer/Cargo.toml", "--locked"];

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
         "wallet-persistence",
         &["kv-core", "kv-mem", "kv-fs", "kv-sqlite", "vault", "backup", "cloud", "records"],
     ),
+    ("kv-ldk", &["kv-core", "backup"]),
     ("strongroom", &["wallet-persistence"]),
     ("bench-report", &["kv-core"]),
     ("kv-bench", &["kv-core", "kv-fs", "kv-sqlite", "vault", "backup", "bench-report"]),

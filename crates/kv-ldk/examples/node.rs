@@ -1,0 +1,255 @@
+//! A Lightning node on LDK that does not lose its channels with its device: the wiring of the guide.
+//!
+//! `cargo run -p kv-ldk --example node` makes one in memory, ends it, and starts it again.
+
+#![expect(clippy::print_stdout, reason = "an example for people at a terminal")]
+
+use std::{
+    error::Error,
+    fmt::Display,
+    sync::{Arc, RwLock},
+};
+
+use cloud::MemCloud;
+use kv_ldk::{ReplicatedPersister, StrongroomStore};
+use lightning::{
+    bitcoin::{BlockHash, Network, Transaction},
+    chain::{
+        BestBlock, Filter,
+        chaininterface::{BroadcasterInterface, ConfirmationTarget, FeeEstimator},
+        chainmonitor::ChainMonitor,
+    },
+    events::{Event, EventsProvider, ReplayEvent},
+    io::ErrorKind,
+    ln::channelmanager::{
+        ChainParameters, ChannelManager, ChannelManagerReadArgs, SimpleArcChannelManager,
+    },
+    onion_message::messenger::DefaultMessageRouter,
+    routing::{
+        gossip::NetworkGraph,
+        router::DefaultRouter,
+        scoring::{
+            ProbabilisticScorer, ProbabilisticScoringDecayParameters,
+            ProbabilisticScoringFeeParameters,
+        },
+    },
+    sign::{InMemorySigner, KeysManager, NodeSigner},
+    util::{
+        config::UserConfig,
+        logger::{Logger, Record},
+        persist::{KVStore, KVStoreSync},
+        ser::{ReadableArgs, Writeable},
+    },
+};
+use wallet_persistence::{Clock, RootSecret, Session, SystemClock, WalletPersistence};
+
+type Failure = Box<dyn Error>;
+
+/// LDK's errors are none of the standard library's.
+fn failed(error: impl Display) -> Failure {
+    error.to_string().into()
+}
+
+/// The connection to the Bitcoin network: yours. Here nothing is sent and nothing is said.
+struct Chain;
+
+impl BroadcasterInterface for Chain {
+    fn broadcast_transactions(&self, _: &[&Transaction]) {}
+}
+
+impl FeeEstimator for Chain {
+    fn get_est_sat_per_1000_weight(&self, _: ConfirmationTarget) -> u32 {
+        253
+    }
+}
+
+impl Logger for Chain {
+    fn log(&self, _: Record) {}
+}
+
+// ANCHOR: wiring
+type Graph = NetworkGraph<Arc<Chain>>;
+type Scorer = ProbabilisticScorer<Arc<Graph>, Arc<Chain>>;
+type Source = Arc<dyn Filter + Send + Sync>;
+type Chains = Arc<Chain>;
+type Persister = Arc<ReplicatedPersister>;
+type Monitors =
+    ChainMonitor<InMemorySigner, Source, Chains, Chains, Chains, Persister, Arc<KeysManager>>;
+type Manager = SimpleArcChannelManager<Monitors, Chain, Chain, Chain>;
+
+/// The node with what the wallet holds, or a new one.
+async fn start(session: &Session, chain: &Arc<Chain>) -> Result<Node, Failure> {
+    // Here a node without Strongroom makes its `FilesystemStore`.
+    let store = StrongroomStore::new(session.kv()?);
+    // Waits for the cloud, if it lacks something that this device had when it was switched off.
+    let (replicated, left) = (session.kv_replicated()?, session.not_yet_replicated()?);
+    let persister = Arc::new(ReplicatedPersister::open_when_replicated(replicated, left).await?);
+
+    // The words alone bring these keys back.
+    let (seed, now) = (session.app_key("ldk-seed")?, SystemClock.now().0);
+    let keys = Arc::new(KeysManager::new(seed.as_bytes(), now / 1000, now as u32, true));
+    let c = || chain.clone();
+    let k = || keys.clone();
+
+    let graph = Arc::new(match stored(&store, "network_graph")? {
+        Some(bytes) => Graph::read(&mut &bytes[..], c()).map_err(failed)?,
+        None => Graph::new(Network::Testnet, c()),
+    });
+    let decay = ProbabilisticScoringDecayParameters::default();
+    let scorer = Arc::new(RwLock::new(match stored(&store, "scorer")? {
+        Some(bytes) => {
+            Scorer::read(&mut &bytes[..], (decay, graph.clone(), c())).map_err(failed)?
+        }
+        None => Scorer::new(decay, graph.clone(), c()),
+    }));
+    let fees = ProbabilisticScoringFeeParameters::default();
+    let router = Arc::new(DefaultRouter::new(graph.clone(), c(), k(), scorer.clone(), fees));
+    let messages = Arc::new(DefaultMessageRouter::new(graph.clone(), k()));
+
+    let inbox = keys.get_peer_storage_key();
+    let monitors = ChainMonitor::new(None, c(), c(), c(), persister.clone(), k(), inbox);
+    let monitors: Arc<Monitors> = Arc::new(monitors);
+    let (config, m) = (UserConfig::default(), monitors.clone());
+    let read = persister.read_channel_monitors(&*keys, &*keys).map_err(failed)?;
+    let manager: Manager = match stored(&store, "manager")? {
+        Some(bytes) => {
+            let of_monitors = read.iter().map(|(_, monitor)| monitor).collect();
+            let args = ChannelManagerReadArgs::new(
+                k(),
+                k(),
+                k(),
+                c(),
+                m,
+                c(),
+                router,
+                messages,
+                c(),
+                config,
+                of_monitors,
+            );
+            let read = <(BlockHash, Manager)>::read(&mut &bytes[..], args);
+            read.map_err(failed)?.1
+        }
+        None => {
+            let (network, best_block) =
+                (Network::Testnet, BestBlock::from_network(Network::Testnet));
+            let params = ChainParameters { network, best_block };
+            let seconds = (now / 1000) as u32;
+            ChannelManager::new(
+                c(),
+                m,
+                c(),
+                router,
+                messages,
+                c(),
+                k(),
+                k(),
+                k(),
+                config,
+                params,
+                seconds,
+            )
+        }
+    };
+    for (_, monitor) in read {
+        let channel = monitor.channel_id();
+        monitors
+            .load_existing_monitor(channel, monitor)
+            .map_err(|()| "a monitor is there twice")?;
+    }
+    Ok(Node { store, persister, monitors, manager: Arc::new(manager), graph, scorer })
+}
+// ANCHOR_END: wiring
+
+struct Node {
+    store: StrongroomStore,
+    persister: Arc<ReplicatedPersister>,
+    monitors: Arc<Monitors>,
+    manager: Arc<Manager>,
+    graph: Arc<Graph>,
+    scorer: Arc<RwLock<Scorer>>,
+}
+
+/// What lies under one of LDK's names, if something does.
+fn stored(store: &StrongroomStore, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+    match KVStoreSync::read(store, "", "", key) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+impl Node {
+    // ANCHOR: run
+    /// Tells LDK what the cloud has. Ends when the store has failed: then end the node.
+    async fn pass_on(&self) -> Result<(), Failure> {
+        loop {
+            let (channel, update) = self.persister.next_completed().await?;
+            // Nothing waits for a channel whose monitor was archived meanwhile.
+            _ = self.monitors.channel_monitor_updated(channel, update);
+        }
+    }
+
+    /// Acts upon what happens, and stores the manager when it has changed. Ends with an error.
+    async fn run(&self) -> Result<(), Failure> {
+        loop {
+            self.manager.get_event_or_persistence_needed_future().await;
+            self.step().await?;
+        }
+    }
+
+    async fn step(&self) -> Result<(), Failure> {
+        // Yours: fund channels, claim payments.
+        let handle = |_: Event| Ok::<(), ReplayEvent>(());
+        self.manager.process_pending_events(&handle);
+        self.monitors.process_pending_events(&handle);
+        self.manager.process_pending_htlc_forwards();
+        if self.manager.get_and_clear_needs_persistence() {
+            KVStore::write(&self.store, "", "", "manager", self.manager.encode())
+                .await
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Now and then, and before the end: routes are found without them, only worse.
+    async fn store_graph_and_scorer(&self) -> Result<(), Failure> {
+        KVStore::write(&self.store, "", "", "network_graph", self.graph.encode())
+            .await
+            .map_err(failed)?;
+        let scorer = self.scorer.read().map_err(|_| "the scorer was left half changed")?.encode();
+        KVStore::write(&self.store, "", "", "scorer", scorer).await.map_err(failed)
+    }
+    // ANCHOR_END: run
+}
+
+/// A node is made, ends, and starts again with what it was.
+pub(crate) async fn live() -> Result<(), Failure> {
+    let wallet = WalletPersistence::in_memory().cloud(Arc::new(MemCloud::new())).build();
+    let session = wallet.create(&RootSecret::from_bytes([7; 32])).await?;
+    let chain = Arc::new(Chain);
+    let node = start(&session, &chain).await?;
+    let before = node.manager.get_our_node_id();
+    node.step().await?;
+    KVStore::write(&node.store, "", "", "manager", node.manager.encode()).await.map_err(failed)?;
+    node.store_graph_and_scorer().await?;
+    // For as long as the node lives.
+    tokio::select! {
+        ended = node.run() => ended?,
+        ended = node.pass_on() => ended?,
+        report = session.post_backup() => println!("{} changes backed up", report?.sequence),
+    }
+    drop(node);
+    let node = start(&session, &chain).await?;
+    let after = node.manager.get_our_node_id();
+    println!("node {before}, and after its end {after}");
+    if before != after {
+        return Err("another node".into());
+    }
+    Ok(session.lock().await?)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    live().await
+}

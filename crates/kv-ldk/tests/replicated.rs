@@ -1,0 +1,269 @@
+//! Replicated monitors: no channel goes on before the cloud has what it goes on from.
+
+mod common;
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use backup::{Policies, Policy, Recorder, Replicated};
+use common::{cloud_takes_everything, recorder};
+use kv_core::{
+    Error, KvStore,
+    testing::{Fault, FaultyStore, Landing, block_on},
+};
+use kv_ldk::{OpenError, ReplicatedPersister, StrongroomStore};
+use kv_mem::{Medium, MemStore};
+use lightning::{
+    chain::{
+        ChannelMonitorUpdateStatus,
+        chainmonitor::Persist,
+        channelmonitor::{ChannelMonitor, ChannelMonitorUpdate},
+    },
+    check_added_monitors, get_route_and_payment_hash,
+    ln::{
+        channelmanager::{PaymentId, RecipientOnionFields},
+        functional_test_utils::{
+            TEST_FINAL_CLTV, create_announced_chan_between_nodes, create_chanmon_cfgs,
+            create_network, create_node_cfgs, create_node_chanmgrs,
+        },
+        msgs::BaseMessageHandler,
+        types::ChannelId,
+    },
+    util::{
+        persist::{KVStoreSync, MonitorName},
+        ser::Writeable,
+        test_channel_signer::TestChannelSigner,
+        test_utils::TestChainMonitor,
+    },
+};
+
+fn replicated(recorder: &Arc<Recorder>, most: usize) -> Arc<dyn KvStore> {
+    Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), most)
+}
+
+fn next(persister: &ReplicatedPersister) -> Poll<Result<(ChannelId, u64), Error>> {
+    pin!(persister.next_completed()).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The kit opens channels with a persister that is done at once, so it is used until then.
+struct Switch {
+    replicated: ReplicatedPersister,
+    local: StrongroomStore,
+    on: AtomicBool,
+}
+
+impl Switch {
+    fn persister(&self) -> &dyn Persist<TestChannelSigner> {
+        if self.on.load(Ordering::SeqCst) { &self.replicated } else { &self.local }
+    }
+}
+
+impl Persist<TestChannelSigner> for Switch {
+    fn persist_new_channel(
+        &self,
+        name: MonitorName,
+        monitor: &ChannelMonitor<TestChannelSigner>,
+    ) -> ChannelMonitorUpdateStatus {
+        self.persister().persist_new_channel(name, monitor)
+    }
+
+    fn update_persisted_channel(
+        &self,
+        name: MonitorName,
+        update: Option<&ChannelMonitorUpdate>,
+        monitor: &ChannelMonitor<TestChannelSigner>,
+    ) -> ChannelMonitorUpdateStatus {
+        self.persister().update_persisted_channel(name, update, monitor)
+    }
+
+    fn archive_persisted_channel(&self, name: MonitorName) {
+        self.persister().archive_persisted_channel(name);
+    }
+}
+
+/// Two nodes with a channel, the first one's monitors replicated from then on; `then` gets the
+/// first node, the second one, the switch and the channel.
+macro_rules! with_channel {
+    ($store:expr, $recorder:expr, |$nodes:ident, $switch:ident, $channel:ident| $then:block) => {
+        let $switch = Switch {
+            replicated: ReplicatedPersister::open($store, None).unwrap(),
+            local: StrongroomStore::new($recorder.clone()),
+            on: AtomicBool::new(false),
+        };
+        let configs = create_chanmon_cfgs(2);
+        let mut node_configs = create_node_cfgs(2, &configs);
+        node_configs[0].chain_monitor = TestChainMonitor::new(
+            Some(&configs[0].chain_source),
+            &configs[0].tx_broadcaster,
+            &configs[0].logger,
+            &configs[0].fee_estimator,
+            &$switch,
+            node_configs[0].keys_manager,
+        );
+        let managers = create_node_chanmgrs(2, &node_configs, &[None, None]);
+        let $nodes = create_network(2, &node_configs, &managers);
+        let $channel = create_announced_chan_between_nodes(&$nodes, 0, 1).2;
+        cloud_takes_everything(&$recorder);
+        $switch.on.store(true, Ordering::SeqCst);
+        $then
+    };
+}
+
+/// The first node offers a payment.
+macro_rules! pay {
+    ($nodes:ident) => {{
+        let (route, hash, _, secret) = get_route_and_payment_hash!($nodes[0], $nodes[1], 1_000_000);
+        let onion = RecipientOnionFields::secret_only(secret);
+        let sent = $nodes[0].node.send_payment_with_route(route, hash, onion, PaymentId(hash.0));
+        sent.unwrap();
+        check_added_monitors!($nodes[0], 1);
+    }};
+}
+
+#[test]
+fn nothing_leaves_the_node_before_the_cloud_has_the_monitor() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    with_channel!(replicated(&recorder, 100), recorder, |nodes, switch, channel| {
+        pay!(nodes);
+        let monitor = &nodes[0].chain_monitor.chain_monitor;
+        let latest = monitor.get_monitor(channel).unwrap().get_latest_update_id();
+        assert_eq!(switch.replicated.waiting(), 1);
+        // It is durable here, and nothing was said to the peer.
+        let keys = nodes[0].keys_manager;
+        let stored = switch.replicated.read_channel_monitors(keys, keys).unwrap();
+        assert_eq!(stored[0].1.get_latest_update_id(), latest);
+        assert!(next(&switch.replicated).is_pending());
+        assert!(nodes[0].node.get_and_clear_pending_msg_events().is_empty());
+        assert_eq!(monitor.list_pending_monitor_updates()[&channel], [latest]);
+        cloud_takes_everything(&recorder);
+        // Told once, and then the peer hears of it.
+        assert_eq!(block_on(switch.replicated.next_completed()).unwrap(), (channel, latest));
+        assert!(next(&switch.replicated).is_pending());
+        monitor.channel_monitor_updated(channel, latest).unwrap();
+        check_added_monitors!(nodes[0], 0);
+        assert_eq!(nodes[0].node.get_and_clear_pending_msg_events().len(), 1);
+        assert_eq!(switch.replicated.waiting(), 0);
+    });
+}
+
+#[test]
+fn who_waits_is_woken_by_the_next_monitor() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    with_channel!(replicated(&recorder, 100), recorder, |nodes, switch, channel| {
+        std::thread::scope(|scope| {
+            // It waits while nothing is under way, then for the cloud.
+            let waits = scope.spawn(|| block_on(switch.replicated.next_completed()).unwrap().0);
+            pay!(nodes);
+            cloud_takes_everything(&recorder);
+            assert_eq!(waits.join().unwrap(), channel);
+        });
+        nodes[0].node.get_and_clear_pending_msg_events();
+    });
+}
+
+#[test]
+fn a_killed_node_does_not_start_before_the_cloud_has_what_it_left() {
+    let medium = Medium::default();
+    let recorder = recorder(Arc::new(MemStore::open(medium.clone()).unwrap()));
+    with_channel!(replicated(&recorder, 100), recorder, |nodes, switch, channel| {
+        pay!(nodes);
+        // Killed after the local commit, with the cloud away.
+        assert!(nodes[0].node.get_and_clear_pending_msg_events().is_empty());
+        let monitor = &nodes[0].chain_monitor.chain_monitor;
+        let latest = monitor.get_monitor(channel).unwrap().get_latest_update_id();
+        medium.crash();
+        let again = common::recorder(Arc::new(MemStore::open(medium.clone()).unwrap()));
+        // Started again, still offline: it gets no monitors, so it cannot revoke anything.
+        let outcome =
+            ReplicatedPersister::open(replicated(&again, 100), again.not_yet_replicated());
+        let Err(OpenError::NotYetReplicated { lag }) = outcome else { panic!("{outcome:?}") };
+        assert!(lag.records > 0);
+        let left = again.not_yet_replicated();
+        let mut opening =
+            Box::pin(ReplicatedPersister::open_when_replicated(replicated(&again, 100), left));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(opening.as_mut().poll(&mut cx).is_pending());
+        // The cloud is back.
+        cloud_takes_everything(&again);
+        let persister = block_on(opening).unwrap();
+        let keys = nodes[0].keys_manager;
+        let stored = persister.read_channel_monitors(keys, keys).unwrap();
+        assert_eq!(stored[0].1.get_latest_update_id(), latest);
+        let opened = ReplicatedPersister::open(replicated(&again, 100), again.not_yet_replicated());
+        assert!(opened.is_ok());
+    });
+}
+
+#[test]
+fn after_a_failure_no_update_is_completed() {
+    let fault = Arc::new(Fault::default());
+    let faulty = Arc::new(FaultyStore::new(Arc::new(MemStore::new()), fault.clone()));
+    let recorder = recorder(faulty);
+    with_channel!(replicated(&recorder, 100), recorder, |nodes, switch, channel| {
+        fault.fail_nth(1, Landing::Landed);
+        pay!(nodes);
+        assert!(fault.fired());
+        for _ in 0..2 {
+            let outcome = block_on(switch.replicated.next_completed());
+            assert!(matches!(outcome, Err(Error::Io { .. })), "{outcome:?}");
+        }
+        let pending = nodes[0].chain_monitor.chain_monitor.list_pending_monitor_updates();
+        assert_eq!(pending[&channel].len(), 1);
+        assert!(nodes[0].node.get_and_clear_pending_msg_events().is_empty());
+    });
+}
+
+#[test]
+fn a_full_queue_stops_the_node_and_writes_nothing() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    with_channel!(replicated(&recorder, 0), recorder, |nodes, switch, channel| {
+        let before = recorder.sequence();
+        pay!(nodes);
+        assert_eq!(recorder.sequence(), before);
+        let outcome = block_on(switch.replicated.next_completed());
+        assert!(matches!(outcome, Err(Error::Backlog { .. })), "{outcome:?}");
+        let pending = nodes[0].chain_monitor.chain_monitor.list_pending_monitor_updates();
+        assert_eq!(pending[&channel].len(), 1);
+        assert!(nodes[0].node.get_and_clear_pending_msg_events().is_empty());
+    });
+}
+
+#[test]
+fn an_archived_monitor_moves_in_one_batch() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    with_channel!(replicated(&recorder, 100), recorder, |nodes, switch, channel| {
+        pay!(nodes);
+        let (name, encoded) = {
+            let monitor = nodes[0].chain_monitor.chain_monitor.get_monitor(channel).unwrap();
+            (monitor.persistence_key(), monitor.encode())
+        };
+        let before = recorder.sequence();
+        for _ in 0..2 {
+            // The second time it is there already.
+            Persist::<TestChannelSigner>::archive_persisted_channel(&switch.replicated, name);
+        }
+        assert_eq!(recorder.sequence(), before + 1);
+        let keys = nodes[0].keys_manager;
+        assert!(switch.replicated.read_channel_monitors(keys, keys).unwrap().is_empty());
+        let local = StrongroomStore::new(recorder.clone());
+        let archived = KVStoreSync::read(&local, "archived_monitors", "", &name.to_string());
+        assert_eq!(archived.unwrap(), encoded);
+        nodes[0].node.get_and_clear_pending_msg_events();
+    });
+}
+
+#[test]
+fn a_store_that_does_not_wait_for_the_cloud_is_refused() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    let outcome = ReplicatedPersister::open(recorder.clone(), None);
+    assert!(matches!(outcome, Err(OpenError::NotReplicated)), "{outcome:?}");
+    let mixed = Policies::default().with("monitors", Policy::Replicated);
+    let outcome = ReplicatedPersister::open(Replicated::new(recorder, mixed, 10), None);
+    assert!(matches!(outcome, Err(OpenError::NotReplicated)), "{outcome:?}");
+}

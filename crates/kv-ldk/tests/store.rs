@@ -1,0 +1,271 @@
+//! What LDK asks of a store, by the traits of each version, on stores of each kind.
+
+mod common;
+
+/// The same tests for one version of LDK; the traits differ in name and in how futures are written.
+macro_rules! of_ldk {
+    ($version:ident, $ldk:ident, $migratable:ident) => {
+        mod $version {
+            use std::sync::Arc;
+
+            use backup::{Policies, Policy, Replicated};
+            use kv_core::{KvStoreExt, testing::block_on};
+            use kv_ldk::StrongroomStore;
+            use $ldk::{
+                io::ErrorKind,
+                util::persist::{
+                    KVSTORE_NAMESPACE_KEY_ALPHABET, KVSTORE_NAMESPACE_KEY_MAX_LEN, KVStore,
+                    KVStoreSync, migrate_kv_store_data, $migratable,
+                },
+            };
+
+            use crate::common::{cloud_takes_everything, recorder, stores};
+
+            fn each(test: impl Fn(&str, &StrongroomStore)) {
+                for made in stores() {
+                    test(made.name, &StrongroomStore::new(made.store.clone()));
+                }
+            }
+
+            fn read(store: &StrongroomStore, at: (&str, &str, &str)) -> Option<Vec<u8>> {
+                match KVStoreSync::read(store, at.0, at.1, at.2) {
+                    Ok(value) => Some(value),
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::NotFound);
+                        None
+                    }
+                }
+            }
+
+            #[test]
+            fn values_are_written_read_listed_and_removed() {
+                each(|name, store| {
+                    let longest = "A".repeat(KVSTORE_NAMESPACE_KEY_MAX_LEN);
+                    let places = [
+                        ("", "", "manager"),
+                        ("monitors", "", "m"),
+                        ("monitors", "sub", "m"),
+                        (&longest, &longest, &longest),
+                        (KVSTORE_NAMESPACE_KEY_ALPHABET, "", KVSTORE_NAMESPACE_KEY_ALPHABET),
+                    ];
+                    for at in places {
+                        assert_eq!(read(store, at), None, "{name}");
+                        assert!(KVStoreSync::list(store, at.0, at.1).unwrap().is_empty());
+                        KVStoreSync::remove(store, at.0, at.1, at.2, false).unwrap();
+                        KVStoreSync::write(store, at.0, at.1, at.2, vec![1; 32]).unwrap();
+                        KVStoreSync::write(store, at.0, at.1, at.2, vec![2; 32]).unwrap();
+                        assert_eq!(read(store, at), Some(vec![2; 32]), "{name}");
+                        assert_eq!(KVStoreSync::list(store, at.0, at.1).unwrap(), [at.2]);
+                    }
+                    for at in places {
+                        KVStoreSync::remove(store, at.0, at.1, at.2, false).unwrap();
+                        assert_eq!(read(store, at), None, "{name}");
+                        assert!(KVStoreSync::list(store, at.0, at.1).unwrap().is_empty());
+                    }
+                });
+            }
+
+            #[test]
+            fn names_that_break_ldks_rules_are_refused() {
+                each(|name, store| {
+                    let long = "A".repeat(KVSTORE_NAMESPACE_KEY_MAX_LEN + 1);
+                    let bad = [
+                        ("", "sub", "key"),
+                        ("a", "b", ""),
+                        (&long, "", "key"),
+                        ("a", &long, "key"),
+                        ("a", "", &long),
+                        ("a/b", "", "key"),
+                        ("~vault", "", "key"),
+                        ("a", "", "k.tmp"),
+                    ];
+                    for at in bad {
+                        let outcomes = [
+                            KVStoreSync::write(store, at.0, at.1, at.2, vec![1]),
+                            KVStoreSync::remove(store, at.0, at.1, at.2, true),
+                            KVStoreSync::read(store, at.0, at.1, at.2).map(drop),
+                            block_on(KVStore::write(store, at.0, at.1, at.2, vec![1])),
+                            block_on(KVStore::read(store, at.0, at.1, at.2)).map(drop),
+                        ];
+                        for outcome in outcomes {
+                            let error = outcome.unwrap_err();
+                            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name} {at:?}");
+                        }
+                    }
+                    let listed = KVStoreSync::list(store, "", "sub").unwrap_err();
+                    assert_eq!(listed.kind(), ErrorKind::InvalidInput);
+                    assert!($migratable::list_all_keys(store).unwrap().is_empty());
+                });
+            }
+
+            #[test]
+            fn the_order_of_calls_counts_and_not_that_of_awaiting() {
+                each(|name, store| {
+                    let at = ("testspace", "testsubspace", "testkey");
+                    let first = KVStore::write(store, at.0, at.1, at.2, vec![42; 32]);
+                    let second = KVStore::remove(store, at.0, at.1, at.2, false);
+                    let third = KVStore::write(store, at.0, at.1, at.2, vec![43; 32]);
+                    block_on(third).unwrap();
+                    assert_eq!(read(store, at), Some(vec![43; 32]), "{name}");
+                    block_on(second).unwrap();
+                    block_on(first).unwrap();
+                    assert_eq!(block_on(KVStore::read(store, at.0, at.1, at.2)).unwrap(), [43; 32]);
+                    assert_eq!(block_on(KVStore::list(store, at.0, at.1)).unwrap(), [at.2]);
+                    block_on(KVStore::remove(store, at.0, at.1, at.2, false)).unwrap();
+                    assert!(block_on(KVStore::list(store, at.0, at.1)).unwrap().is_empty());
+                    // A future that nobody awaits has been carried out all the same.
+                    drop(KVStore::write(store, at.0, at.1, at.2, vec![44]));
+                    KVStoreSync::write(store, "other", "", "key", vec![1]).unwrap();
+                    assert_eq!(read(store, at), Some(vec![44]), "{name}");
+                });
+            }
+
+            #[test]
+            fn a_lazy_removal_comes_with_the_next_change() {
+                each(|name, store| {
+                    for key in ["a", "b"] {
+                        KVStoreSync::write(store, "updates", "m", key, vec![1]).unwrap();
+                        KVStoreSync::remove(store, "updates", "m", key, true).unwrap();
+                    }
+                    // A later write takes the removal back.
+                    KVStoreSync::write(store, "updates", "m", "b", vec![2]).unwrap();
+                    assert_eq!(read(store, ("updates", "m", "a")), None, "{name}");
+                    assert_eq!(read(store, ("updates", "m", "b")), Some(vec![2]), "{name}");
+                    block_on(KVStore::remove(store, "updates", "m", "b", true)).unwrap();
+                    store.inner().flush().unwrap();
+                    assert!(KVStoreSync::list(store, "updates", "m").unwrap().is_empty());
+                });
+            }
+
+            #[test]
+            fn all_data_migrates_between_any_two_stores() {
+                let mut expected = Vec::new();
+                for (primary, secondary) in [("", ""), ("a", ""), ("a", "x"), ("B", "y")] {
+                    for key in ["z", "m", "a"] {
+                        expected.push((primary.to_owned(), secondary.to_owned(), key.to_owned()));
+                    }
+                }
+                for from in stores() {
+                    let mut from = StrongroomStore::new(from.store.clone());
+                    for (n, (primary, secondary, key)) in expected.iter().enumerate() {
+                        let value = vec![n as u8; 9];
+                        KVStoreSync::write(&from, primary, secondary, key, value).unwrap();
+                    }
+                    for made in stores() {
+                        let mut to = StrongroomStore::new(made.store.clone());
+                        migrate_kv_store_data(&mut from, &mut to).unwrap();
+                        let mut all = $migratable::list_all_keys(&to).unwrap();
+                        // Of each namespace in the order of creation.
+                        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+                        let mut sorted = expected.clone();
+                        sorted.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+                        assert_eq!(all, sorted, "{}", made.name);
+                        for (n, (primary, secondary, key)) in expected.iter().enumerate() {
+                            let value = read(&to, (primary, secondary, key));
+                            assert_eq!(value, Some(vec![n as u8; 9]));
+                        }
+                    }
+                }
+            }
+
+            #[test]
+            fn a_store_that_waits_for_the_cloud_is_refused_to_who_would_block() {
+                let recorder = recorder(Arc::new(kv_mem::MemStore::new()));
+                let policies = Policies::all(Policy::Replicated);
+                let replicated = Replicated::new(recorder.clone(), policies, 10);
+                let store = StrongroomStore::new(replicated);
+                let refused = [
+                    KVStoreSync::write(&store, "monitors", "", "m", vec![1]),
+                    KVStoreSync::remove(&store, "monitors", "", "m", false),
+                ];
+                for outcome in refused {
+                    let error = outcome.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Other);
+                    assert!(error.to_string().contains("ReplicatedPersister"), "{error}");
+                }
+                assert_eq!(recorder.sequence(), 0, "nothing was written");
+                // Who awaits may use it, and reading blocks nobody.
+                let write = KVStore::write(&store, "monitors", "", "m", vec![1]);
+                cloud_takes_everything(&recorder);
+                block_on(write).unwrap();
+                assert_eq!(read(&store, ("monitors", "", "m")), Some(vec![1]));
+            }
+        }
+    };
+}
+
+of_ldk!(ldk_0_2, lightning, MigratableKVStore);
+#[cfg(feature = "ldk-0-3")]
+of_ldk!(ldk_0_3, lightning_0_3, MigratableKVStoreSync);
+
+#[cfg(feature = "ldk-0-3")]
+mod pages {
+    use kv_core::testing::block_on;
+    use kv_ldk::StrongroomStore;
+    use lightning_0_3::{
+        io::ErrorKind,
+        util::persist::{
+            KVStoreSync, MigratableKVStore, MigratableKVStoreSync, PageToken, PaginatedKVStore,
+            PaginatedKVStoreSync, migrate_kv_store_data_async,
+        },
+    };
+
+    use crate::common::stores;
+
+    #[test]
+    fn pages_come_newest_first_and_bear_changes() {
+        for made in stores() {
+            let store = StrongroomStore::new(made.store.clone());
+            let name = |n: usize| format!("key{:04}", (n * 37) % 101);
+            for n in 0..101 {
+                KVStoreSync::write(&store, "ns", "sub", &name(n), vec![1]).unwrap();
+            }
+            // An update keeps the place.
+            KVStoreSync::write(&store, "ns", "sub", &name(0), vec![2]).unwrap();
+            let expected: Vec<_> = (0..101).rev().map(name).collect();
+            let first = PaginatedKVStoreSync::list_paginated(&store, "ns", "sub", None).unwrap();
+            assert_eq!(first.keys, expected[..50], "{}", made.name);
+            // What comes and goes meanwhile changes nothing behind the page.
+            KVStoreSync::remove(&store, "ns", "sub", &first.keys[49], false).unwrap();
+            KVStoreSync::write(&store, "ns", "sub", "newest", vec![1]).unwrap();
+            let token = first.next_page_token;
+            let second = block_on(PaginatedKVStore::list_paginated(&store, "ns", "sub", token));
+            let second = second.unwrap();
+            assert_eq!(second.keys, expected[50..100], "{}", made.name);
+            let token = second.next_page_token;
+            let third = PaginatedKVStoreSync::list_paginated(&store, "ns", "sub", token).unwrap();
+            assert_eq!((third.keys.as_slice(), third.next_page_token), (&expected[100..], None));
+            let none = PaginatedKVStoreSync::list_paginated(&store, "none", "", None).unwrap();
+            assert!(none.keys.is_empty() && none.next_page_token.is_none());
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_store_is_refused() {
+        for made in stores() {
+            let store = StrongroomStore::new(made.store.clone());
+            for token in ["", "0001706500000000:key", "99999999999999999999999", "-1"] {
+                let token = Some(PageToken::new(token.to_owned()));
+                let outcome = PaginatedKVStoreSync::list_paginated(&store, "ns", "", token);
+                assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidInput);
+            }
+        }
+    }
+
+    #[test]
+    fn data_migrates_by_the_awaited_traits() {
+        let mut all = stores().into_iter();
+        let from = all.next().unwrap();
+        let from = StrongroomStore::new(from.store.clone());
+        for key in ["b", "a"] {
+            KVStoreSync::write(&from, "ns", "", key, key.into()).unwrap();
+        }
+        for made in all {
+            let to = StrongroomStore::new(made.store.clone());
+            block_on(migrate_kv_store_data_async(&from, &to)).unwrap();
+            let names = block_on(MigratableKVStore::list_all_keys(&to)).unwrap();
+            assert_eq!(names, MigratableKVStoreSync::list_all_keys(&from).unwrap());
+            assert_eq!(KVStoreSync::read(&to, "ns", "", "a").unwrap(), b"a");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! LDK's `MonitorUpdatingPersister`, waiting and awaited, over stores of each kind.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
+
+mod common;
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use backup::{Policies, Policy, Replicated};
+use common::{
+    cloud_takes_everything, recorder,
+    small::{Fees, Manager, Parts, Quiet, Sent, Small, connect, open_channel, run},
+    stores,
+};
+use kv_core::testing::block_on;
+use kv_ldk::{ReadArgs, StrongroomStore, verify_channels};
+use kv_mem::MemStore;
+use lightning::{
+    chain::{
+        ChannelMonitorUpdateStatus, Filter,
+        chainmonitor::{AsyncPersister, ChainMonitor},
+    },
+    sign::{InMemorySigner, KeysManager, NodeSigner},
+    util::{
+        native_async::FutureSpawner,
+        persist::{KVStore, KVStoreSync, MonitorUpdatingPersister, MonitorUpdatingPersisterAsync},
+        ser::Writeable,
+    },
+};
+
+/// Every so many updates the whole monitor is stored again.
+const WHOLE: u64 = 7;
+
+type Waiting = MonitorUpdatingPersister<
+    Arc<StrongroomStore>,
+    Arc<Quiet>,
+    Arc<KeysManager>,
+    Arc<KeysManager>,
+    Arc<Sent>,
+    Arc<Fees>,
+>;
+type Awaited = MonitorUpdatingPersisterAsync<
+    Arc<StrongroomStore>,
+    Later,
+    Arc<Quiet>,
+    Arc<KeysManager>,
+    Arc<KeysManager>,
+    Arc<Sent>,
+    Arc<Fees>,
+>;
+type AsyncMonitors = ChainMonitor<
+    InMemorySigner,
+    Arc<dyn Filter + Send + Sync>,
+    Arc<Sent>,
+    Arc<Fees>,
+    Arc<Quiet>,
+    AsyncPersister<
+        Arc<StrongroomStore>,
+        Later,
+        Arc<Quiet>,
+        Arc<KeysManager>,
+        Arc<KeysManager>,
+        Arc<Sent>,
+        Arc<Fees>,
+    >,
+    Arc<KeysManager>,
+>;
+
+type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Keeps futures until somebody wants them done.
+#[derive(Clone, Default)]
+struct Later(Arc<Mutex<VecDeque<Job>>>);
+
+impl FutureSpawner for Later {
+    fn spawn<T: Future<Output = ()> + Send + 'static>(&self, future: T) {
+        self.0.lock().unwrap().push_back(Box::pin(future));
+    }
+}
+
+impl Later {
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// The last first: what counts is the order in which they were made.
+    fn finish(&self) -> bool {
+        let mut any = false;
+        loop {
+            let next = self.0.lock().unwrap().pop_back();
+            let Some(future) = next else { return any };
+            block_on(future);
+            any = true;
+        }
+    }
+}
+
+fn waiting(parts: &Parts, store: &Arc<StrongroomStore>) -> Waiting {
+    MonitorUpdatingPersister::new(
+        store.clone(),
+        parts.quiet.clone(),
+        WHOLE,
+        parts.keys.clone(),
+        parts.keys.clone(),
+        parts.sent.clone(),
+        parts.fees.clone(),
+    )
+}
+
+fn awaited(parts: &Parts, store: &Arc<StrongroomStore>, later: &Later) -> Awaited {
+    MonitorUpdatingPersisterAsync::new(
+        store.clone(),
+        later.clone(),
+        parts.quiet.clone(),
+        WHOLE,
+        parts.keys.clone(),
+        parts.keys.clone(),
+        parts.sent.clone(),
+        parts.fees.clone(),
+    )
+}
+
+fn async_monitors(
+    parts: &Parts,
+    store: &Arc<StrongroomStore>,
+    later: &Later,
+) -> Arc<AsyncMonitors> {
+    Arc::new(ChainMonitor::new_async_beta(
+        None,
+        parts.sent.clone(),
+        parts.quiet.clone(),
+        parts.fees.clone(),
+        awaited(parts, store, later),
+        parts.keys.clone(),
+        parts.keys.get_peer_storage_key(),
+    ))
+}
+
+/// The other node, on a store of its own.
+fn peer() -> Small {
+    let store = StrongroomStore::new(Arc::new(MemStore::new()));
+    Small::new(Parts::new(&[2; 32]), Arc::new(store))
+}
+
+fn everything_is_done() -> bool {
+    false
+}
+
+/// The store has one monitor and its later updates, and what LDK says of them is good.
+fn check(name: &str, parts: &Parts, store: &StrongroomStore, updates: u64) {
+    let monitors = KVStoreSync::list(store, "monitors", "").unwrap();
+    assert_eq!(monitors.len(), 1, "{name}");
+    let mut ids: Vec<u64> = KVStoreSync::list(store, "monitor_updates", &monitors[0])
+        .unwrap()
+        .iter()
+        .map(|id| id.parse().unwrap())
+        .collect();
+    ids.sort_unstable();
+    let since: Vec<u64> = (updates / WHOLE * WHOLE + 1..=updates).collect();
+    assert_eq!(ids, since, "{name}: the whole monitor replaces its updates");
+    let args = ReadArgs {
+        entropy_source: parts.keys.clone(),
+        node_signer: parts.keys.clone(),
+        signer_provider: parts.keys.clone(),
+        fee_estimator: parts.fees.clone(),
+        router: parts.router.clone(),
+        message_router: parts.message_router.clone(),
+        config: parts.config.clone(),
+    };
+    let report = verify_channels(store, args).unwrap();
+    assert!(report.is_fine(), "{name}: {report:?}");
+}
+
+fn store_manager<M: lightning::chain::Watch<InMemorySigner>>(
+    store: &StrongroomStore,
+    manager: &Manager<M>,
+) {
+    block_on(KVStore::write(store, "", "", "manager", manager.encode())).unwrap();
+}
+
+#[test]
+fn updates_are_stored_one_by_one_and_read_again() {
+    for made in stores() {
+        let store = Arc::new(StrongroomStore::new(made.store.clone()));
+        let (parts, peer) = (Parts::new(&[1; 32]), peer());
+        let node = Small::new(parts.clone(), Arc::new(waiting(&parts, &store)));
+        open_channel(&node, &peer, everything_is_done);
+        for _ in 0..3 {
+            node.pay(&peer, 1_000_000);
+            run(&node, &peer, everything_is_done);
+        }
+        assert_eq!(node.paid(), 3, "{}", made.name);
+        store_manager(&store, &node.manager);
+        let channel = node.manager.list_channels()[0].channel_id;
+        let updates = node.monitors.get_monitor(channel).unwrap().get_latest_update_id();
+        made.store.submit(kv_core::Batch::new()).wait().unwrap();
+        check(made.name, &parts, &store, updates);
+
+        // It ends, and goes on from the store.
+        drop(node);
+        let persister = waiting(&parts, &store);
+        let read = persister.read_all_channel_monitors_with_updates().unwrap();
+        assert_eq!(read[0].1.get_latest_update_id(), updates, "{}", made.name);
+        let manager = KVStoreSync::read(&*store, "", "", "manager").unwrap();
+        let node = Small::load(parts.clone(), Arc::new(persister), &manager, read).unwrap();
+        connect(&node, &peer);
+        run(&node, &peer, everything_is_done);
+        peer.pay(&node, 2_000_000);
+        run(&node, &peer, everything_is_done);
+        assert_eq!(peer.paid(), 1, "{}", made.name);
+    }
+}
+
+#[test]
+fn awaited_updates_count_in_the_order_in_which_they_were_made() {
+    for made in stores() {
+        let store = Arc::new(StrongroomStore::new(made.store.clone()));
+        let (parts, peer, later) = (Parts::new(&[1; 32]), peer(), Later::default());
+        let node = Small::over(parts.clone(), async_monitors(&parts, &store, &later));
+        open_channel(&node, &peer, || later.finish());
+        for _ in 0..3 {
+            node.pay(&peer, 1_000_000);
+            run(&node, &peer, || later.finish());
+        }
+        assert_eq!(node.paid(), 3, "{}", made.name);
+        store_manager(&store, &node.manager);
+        let channel = node.manager.list_channels()[0].channel_id;
+        let updates = node.monitors.get_monitor(channel).unwrap().get_latest_update_id();
+        made.store.submit(kv_core::Batch::new()).wait().unwrap();
+        check(made.name, &parts, &store, updates);
+
+        drop(node);
+        let reader = awaited(&parts, &store, &later);
+        let read = block_on(reader.read_all_channel_monitors_with_updates()).unwrap();
+        assert_eq!(read[0].1.get_latest_update_id(), updates, "{}", made.name);
+        let monitors = async_monitors(&parts, &store, &later);
+        let bytes = block_on(KVStore::read(&*store, "", "", "manager")).unwrap();
+        let manager = parts.read_manager(&bytes, monitors.clone(), &read).unwrap();
+        for (_, monitor) in read {
+            let loaded = monitors.load_existing_monitor(monitor.channel_id(), monitor);
+            assert_eq!(loaded, Ok(ChannelMonitorUpdateStatus::Completed));
+        }
+        let node = Small::with(parts.clone(), monitors, manager);
+        connect(&node, &peer);
+        run(&node, &peer, || later.finish());
+        peer.pay(&node, 2_000_000);
+        run(&node, &peer, || later.finish());
+        assert_eq!(peer.paid(), 1, "{}", made.name);
+    }
+}
+
+#[test]
+fn awaited_updates_wait_for_the_cloud_where_the_store_does() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    let replicated = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
+    let store = Arc::new(StrongroomStore::new(replicated));
+    let (parts, peer, later) = (Parts::new(&[1; 32]), peer(), Later::default());
+    let node = Small::over(parts.clone(), async_monitors(&parts, &store, &later));
+    let cloud = || {
+        cloud_takes_everything(&recorder);
+        later.finish()
+    };
+    open_channel(&node, &peer, cloud);
+    node.pay(&peer, 1_000_000);
+    // The cloud is away: the update is under way, and nothing leaves the node.
+    node.handle_events();
+    assert_eq!(later.len(), 1);
+    assert!(!node.deliver(&peer, |_| ()));
+    run(&node, &peer, cloud);
+    assert_eq!(node.paid(), 1);
+}
