@@ -99,7 +99,7 @@ impl CloudBackend for Drive {
                 }
             }
         }
-        Ok(Tag::of(&bytes))
+        Ok(Tag::of(bytes))
     }
 
     async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
@@ -107,7 +107,7 @@ impl CloudBackend for Drive {
         for _ in 0..3 {
             let Some(file) = self.find(name).await?.into_iter().next() else { return Ok(None) };
             if let Some(bytes) = self.client.download(&file.id).await? {
-                let tag = Tag::of(&bytes);
+                let tag = Tag::of(bytes.clone());
                 return Ok(Some((bytes, tag)));
             }
         }

@@ -112,14 +112,14 @@ impl CloudBackend for Ipfs {
             }
             return Err(conflict());
         }
-        Ok(Tag::of(&bytes))
+        Ok(Tag::of(bytes))
     }
 
     async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
         let found = self.client.find(&self.path(name)).await?;
         let Some(found) = found.filter(|found| found.is_file()) else { return Ok(None) };
         let bytes = self.client.read(&found).await?;
-        let tag = Tag::of(&bytes);
+        let tag = Tag::of(bytes.clone());
         Ok(Some((bytes, tag)))
     }
 

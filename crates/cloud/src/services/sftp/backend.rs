@@ -131,7 +131,7 @@ impl Sftp {
     async fn replace(&self, name: &ObjectName, bytes: &Bytes, tag: &Tag) -> Result<bool, Failure> {
         let on = self.client.session().await?;
         let found = on.read(&self.path(name)).await?;
-        if found.is_none_or(|found| Tag::of(&found) != *tag) {
+        if found.is_none_or(|found| Tag::of(found) != *tag) {
             return Ok(false);
         }
         self.put_as(name, bytes, true).await
@@ -219,7 +219,7 @@ impl CloudBackend for Sftp {
             PutMode::Replace(tag) => self.replace(name, &bytes, tag).await,
         };
         match stored {
-            Ok(true) => Ok(Tag::of(&bytes)),
+            Ok(true) => Ok(Tag::of(bytes)),
             Ok(false) if how == PutMode::Overwrite => {
                 Err(CloudError::TooOld { source: boxed("it refuses to replace a file") })
             }
@@ -232,7 +232,7 @@ impl CloudBackend for Sftp {
         let on = self.client.session().await.map_err(Failure::about_cloud)?;
         match on.read(&self.path(name)).await.map_err(|failure| failure.about(name))? {
             Some(bytes) => {
-                let tag = Tag::of(&bytes);
+                let tag = Tag::of(bytes.clone());
                 Ok(Some((bytes, tag)))
             }
             None => self.check_present(&on).await.map(|()| None),
