@@ -37,7 +37,9 @@ impl<R: Record> ObjectStore<R> {
         let order = || table.order.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let _order = order(); // nobody is between submitting a change and remembering it
-            table.lock()?.touched = Some(BTreeSet::new());
+            let mut state = table.lock()?;
+            // What is in flight comes after the changes below, and may land while these are read.
+            state.touched = Some(state.undecided.primaries().cloned().collect());
         }
         let read = self.read_below(changes, &mut report);
         let _order = order();
@@ -49,7 +51,7 @@ impl<R: Record> ObjectStore<R> {
         }
         let skipped = report.skipped.iter().map(|skipped| (&skipped.name, &skipped.why));
         state.unusable.extend(skipped.map(|(name, why)| (name.clone(), why.clone())));
-        rows.retain(|primary, _| !touched.contains(primary) && !state.is_undecided(primary));
+        rows.retain(|primary, _| !touched.contains(primary));
         for (primary, keyed) in &rows {
             state.set(primary, keyed.clone());
             if let Some(keyed) = keyed.as_ref().filter(|_| R::NUMBERED.is_some()) {

@@ -138,8 +138,7 @@ impl<R: Record> Stage<R> {
 
     fn delete_range(&mut self, state: &State<R>, range: &KeyRange) -> Result<()> {
         let mut primaries: BTreeSet<EncodedKey> = state.rows.primaries(range).collect();
-        let undecided = state.undecided.all_latest().map(|(primary, _)| primary);
-        let others = undecided.chain(self.records.keys());
+        let others = state.undecided.primaries().chain(self.records.keys());
         primaries.extend(others.filter(|primary| range.contains_encoded(primary)).cloned());
         primaries.retain(|primary| self.latest(state, primary).is_some());
         for primary in primaries {

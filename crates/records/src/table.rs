@@ -38,7 +38,8 @@ pub(crate) struct State<R> {
     /// only that version knows; a damaged one is replaced.
     pub(crate) unusable: BTreeMap<Key, Error>,
     pub(crate) numbers: Numbers,
-    /// While changes from below are followed: the records that were submitted here meanwhile.
+    /// While changes from below are followed: the records that were in flight when that began, or
+    /// were submitted here meanwhile.
     pub(crate) touched: Option<BTreeSet<EncodedKey>>,
     closed: bool,
 }

@@ -7,11 +7,12 @@
 
 use std::{cmp::Ordering, mem, sync::Arc};
 
-/// The most entries of a leaf and children of an inner node.
-const FAN: usize = 64;
+/// The most entries of a leaf and children of an inner node. Few in the tests of this module, so
+/// that small trees are deep.
+const FAN: usize = if cfg!(test) { 8 } else { 64 };
 
 /// How many of them when a tree is made in one go: room for what comes.
-const FILL: usize = 56;
+const FILL: usize = FAN / 8 * 7;
 
 /// A leaf grows by so many, and not to twice its size: most leaves stay as they are for long.
 const GROWTH: usize = 8;

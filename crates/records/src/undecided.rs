@@ -57,12 +57,9 @@ impl<R: Record> Undecided<R> {
         Some(latest.as_ref().map(|keyed| &keyed.row))
     }
 
-    /// The records with undecided states, and what the last of these is.
-    pub(crate) fn all_latest(&self) -> impl Iterator<Item = (&EncodedKey, Option<&Arc<Row<R>>>)> {
-        self.states.iter().map(|(primary, states)| {
-            let latest = states.back().and_then(Option::as_ref);
-            (primary, latest.map(|keyed| &keyed.row))
-        })
+    /// The records with undecided states.
+    pub(crate) fn primaries(&self) -> impl Iterator<Item = &EncodedKey> {
+        self.states.keys()
     }
 
     /// The records of which some undecided state has this key in a unique index.

@@ -180,7 +180,7 @@ fn what_grows_at_one_end_leaves_full_leaves_behind() {
                 }
             }
         }
-        assert!(leaves <= 10_000 / FILL + 2, "{leaves}");
+        assert!(leaves <= 10_000 / FILL + 2, "{leaves} leaves");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, Condvar, Mutex},
     task::{Context, Poll, Waker},
 };
@@ -154,6 +155,59 @@ impl KvStore for HeldStore {
         let decision = Arc::new(Decision::default());
         self.held.lock().unwrap().push_back((batch, Arc::clone(&decision)));
         Commit::pending(decision)
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        self.inner.capabilities()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A store that lets something happen right after the next read.
+pub(crate) struct HookStore {
+    inner: Arc<dyn KvStore>,
+    after_read: Mutex<Option<Hook>>,
+}
+
+impl HookStore {
+    pub(crate) fn new(inner: Arc<dyn KvStore>) -> Self {
+        Self { inner, after_read: Mutex::default() }
+    }
+
+    pub(crate) fn after_read(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.after_read.lock().unwrap() = Some(Box::new(hook));
+    }
+}
+
+impl fmt::Debug for HookStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookStore").finish_non_exhaustive()
+    }
+}
+
+impl KvStore for HookStore {
+    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        let value = self.inner.read(ns, key);
+        let hook = self.after_read.lock().unwrap().take();
+        hook.into_iter().for_each(|hook| hook());
+        value
+    }
+
+    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.inner.list(ns, after, limit)
+    }
+
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        self.inner.namespaces()
+    }
+
+    fn submit(&self, batch: Batch) -> Commit {
+        self.inner.submit(batch)
     }
 
     fn capabilities(&self) -> Capabilities<'_> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::common::{Tx, hashes, labelled, mem, open};
+use crate::common::{HeldStore, HookStore, Tx, hashes, labelled, mem, open};
 use kv_core::{Batch, Key, KvStore, KvStoreExt, Namespace, Value};
 use records::{Below, Error, ObjectStore, Query, Record};
 
@@ -62,6 +62,35 @@ fn what_is_written_meanwhile_stays() {
     assert_eq!(by_label(&store), ["a"]);
     let found: Vec<_> = store.query(&Query::index("label")).unwrap().collect();
     assert_eq!(found, [labelled("a", "food")]);
+}
+
+/// The change below was read, and then a later one of ours lands: ours stays.
+#[test]
+fn what_lands_while_changes_are_read_stays() {
+    for in_flight_before in [true, false] {
+        let held = HeldStore::new();
+        let kv = Arc::new(HookStore::new(held.clone()));
+        let store = open::<Tx>(&(kv.clone() as Arc<dyn KvStore>));
+        let (ns, name, value) = stored(&labelled("a", "rent"));
+        drop(held.submit(Batch::new().put(&ns, &name, value)));
+        held.land();
+        let write = {
+            let store = store.clone();
+            move || drop(store.put(&labelled("a", "food")).unwrap())
+        };
+        if in_flight_before {
+            write();
+            kv.after_read(move || held.land());
+        } else {
+            kv.after_read(move || {
+                write();
+                held.land();
+            });
+        }
+        store.follow(&[Below { name, before: None }]).unwrap();
+        let found = store.query(&Query::index("label")).unwrap();
+        assert_eq!(found.collect::<Vec<_>>(), [labelled("a", "food")], "{in_flight_before}");
+    }
 }
 
 #[test]

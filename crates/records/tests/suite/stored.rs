@@ -113,6 +113,8 @@ fn a_damaged_record_is_reported_by_name_and_skipped() {
         assert!(matches!(store.put_new(&tx("a", 1)), Err(Error::Exists { .. })), "{case}");
         store.put(&labelled("a", "rent")).unwrap().wait().unwrap();
         assert_eq!(open::<Tx>(&kv).get_all().unwrap().len(), 2, "{case}");
+        store.delete((1u64, "a")).unwrap().wait().unwrap();
+        assert!(store.get((1u64, "a")).unwrap().is_none(), "{case}: it was healed");
     }
 }
 
@@ -270,6 +272,29 @@ fn an_old_version_is_upgraded_step_by_step_as_it_is_read() {
     store.put(&visit("a.org/1", 6000)).unwrap().wait().unwrap();
     assert!(kv.read_required(&ns, &names[0]).unwrap().starts_with(br#"{"v":3"#));
     assert_eq!(store.old().unwrap(), 1);
+}
+
+#[test]
+fn the_version_counts_although_the_text_would_fit() {
+    let kv = mem();
+    let ns = Namespace::reserved("~records", "visits").unwrap();
+    open::<Visit>(&kv).put(&visit("a.org/1", 1)).unwrap().wait().unwrap();
+    let name = kv.list_all(&ns).unwrap().remove(0);
+    let text = |version: &str| {
+        format!(r#"{{"v":{version},"r":{{"url":"a.org/1","millis":5,"origin":"before"}}}}"#)
+    };
+    kv.write(&ns, &name, text("2")).unwrap();
+    let (store, report) = ObjectStore::<Visit>::open(Arc::clone(&kv)).unwrap();
+    assert_eq!((report.old, store.get_all().unwrap()[0].origin.as_str()), (1, "a.org"));
+    kv.write(&ns, &name, text("3")).unwrap();
+    let (store, report) = ObjectStore::<Visit>::open(Arc::clone(&kv)).unwrap();
+    assert_eq!((report.old, store.get_all().unwrap()[0].origin.as_str()), (0, "before"));
+    for (version, is_too_new) in [("4", true), ("33", true), ("03", false), ("3.0", false)] {
+        kv.write(&ns, &name, text(version)).unwrap();
+        let (_, report) = ObjectStore::<Visit>::open(Arc::clone(&kv)).unwrap();
+        assert_eq!(report.skipped.len(), 1, "{version}");
+        assert_eq!(report.skipped[0].is_too_new(), is_too_new, "{version}");
+    }
 }
 
 #[test]
