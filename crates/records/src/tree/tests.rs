@@ -194,3 +194,19 @@ fn a_change_copies_the_way_to_it_and_nothing_else() {
     let shared = old.iter().zip(new).filter(|(a, b)| Arc::ptr_eq(&a.node, &b.node)).count();
     assert_eq!(shared, old.len() - 1);
 }
+
+/// The first child of a node may hold less than it says; joined to the node before, it is the first
+/// no longer.
+#[test]
+fn a_joined_node_is_found_from_its_very_first_key() {
+    let leaf = FILL as u16;
+    let node = leaf * leaf;
+    let mut run = Run::default();
+    (0..leaf * node).for_each(|n| run.insert(10 * n));
+    run.step(Op::Rebuild);
+    (node..node + leaf).for_each(|n| run.remove(10 * n));
+    run.insert(10 * node + 1);
+    (leaf..node).for_each(|n| run.remove(10 * n));
+    assert_same(&run.tree, &run.model);
+    assert!(run.tree.find(&key(10 * node + 1), &Bytes).is_some());
+}
