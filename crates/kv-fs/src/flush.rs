@@ -12,8 +12,9 @@ use crate::{
 };
 
 /// How long a synced batch may lie while nobody waits for it, so that one who submits and then
-/// waits can lead the flush without a change of threads.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(5);
+/// waits can lead the flush without a change of threads, and that a steady load that waits for
+/// nothing is not mostly flushing.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 
 impl Shared {
     /// Returns once the batch is decided; leads the flush if no one else does.

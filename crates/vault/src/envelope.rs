@@ -4,13 +4,15 @@
 
 use std::{fmt, io, vec};
 
-use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305,
-    aead::{AeadInOut, Tag},
-};
 use subtle::ConstantTimeEq;
 
-use crate::{Aad, NoRandomness, kdf, mac::MacKey, random};
+use crate::{
+    Aad, NoRandomness,
+    cipher::{Cipher, NONCE, TAG},
+    kdf,
+    mac::MacKey,
+    random,
+};
 
 const MAGIC: [u8; 4] = *b"SRen";
 /// The newest version of the envelope that is read, and the one that is written.
@@ -19,9 +21,7 @@ const VERSION: u8 = 1;
 const CIPHERS: u8 = 1;
 /// Version and suite, as they come first in the associated data of every class.
 pub(crate) const SUITE: [u8; 2] = [VERSION, CIPHERS];
-const NONCE: usize = 24;
 const COMMITMENT: usize = 32;
-const TAG: usize = 16;
 /// Magic, version, suite, nonce, commitment; then four bytes of CRC-32C over all of them.
 const CHECKED: usize = 4 + 1 + 1 + NONCE + COMMITMENT;
 
@@ -30,7 +30,7 @@ pub const ENVELOPE_OVERHEAD: usize = CHECKED + 4 + TAG;
 
 /// A key that seals and opens envelopes. Wiped when dropped.
 pub struct ContentKey {
-    cipher: XChaCha20Poly1305,
+    cipher: Cipher,
     /// Extracted, so that each commitment takes the second half of HKDF only.
     commitment: MacKey,
 }
@@ -113,12 +113,7 @@ pub fn open(key: &ContentKey, aad: &Aad, sealed: &[u8]) -> Result<Vec<u8>, Envel
     }
     let mut plaintext = parts.ciphertext.to_vec();
     key.cipher
-        .decrypt_inout_detached(
-            &parts.nonce.into(),
-            aad.bound(),
-            plaintext.as_mut_slice().into(),
-            &Tag::<XChaCha20Poly1305>::from(parts.tag),
-        )
+        .open(&parts.nonce, aad.bound(), &mut plaintext, parts.tag)
         .map_err(|_| EnvelopeError::Damaged)?;
     Ok(plaintext)
 }
@@ -127,7 +122,7 @@ impl ContentKey {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
         let encryption = kdf::derive::<32>(key, kdf::ENVELOPE_ENCRYPTION);
         Self {
-            cipher: XChaCha20Poly1305::new((&*encryption).into()),
+            cipher: Cipher::new(&encryption),
             commitment: MacKey::new(&kdf::extract(
                 kdf::derive::<32>(key, kdf::ENVELOPE_COMMITMENT).as_slice(),
             )),
@@ -138,10 +133,13 @@ impl ContentKey {
     /// of SHA-256. It differs from message to message, so it links none.
     pub(crate) fn commit(&self, nonce: &[u8; NONCE]) -> [u8; COMMITMENT] {
         // The first and only step of HKDF's expansion: the label, the nonce, the number of the step.
-        let label = kdf::ENVELOPE_COMMITMENT.as_bytes();
-        let mut info = [0; kdf::ENVELOPE_COMMITMENT.len() + NONCE + 1];
-        let parts = label.iter().chain(nonce).chain(&[1]);
-        info.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+        const LABEL: &[u8] = kdf::ENVELOPE_COMMITMENT.as_bytes();
+        let mut info = [1; LABEL.len() + NONCE + 1];
+        let (label, rest) = info.split_at_mut(LABEL.len());
+        label.copy_from_slice(LABEL);
+        if let Some(place) = rest.first_chunk_mut() {
+            *place = *nonce;
+        }
         self.commitment.mac(&info)
     }
 }
@@ -187,10 +185,7 @@ fn seal_with(
     out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
     out.extend_from_slice(plaintext);
     let (_, body) = out.split_at_mut(CHECKED + 4);
-    let tag = key
-        .cipher
-        .encrypt_inout_detached(&nonce.into(), aad.bound(), body.into())
-        .map_err(|_| EnvelopeError::TooLarge)?;
+    let tag = key.cipher.seal(&nonce, aad.bound(), body).map_err(|_| EnvelopeError::TooLarge)?;
     out.extend_from_slice(&tag);
     Ok(out)
 }

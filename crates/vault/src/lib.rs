@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod aad;
+mod cipher;
 mod codec;
 mod directory;
 mod envelope;

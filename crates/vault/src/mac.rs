@@ -64,8 +64,9 @@ fn finish(begun: &[u32; 8], message: &[u8]) -> [u8; 32] {
     // A one bit, zeros, and the length in bits (FIPS 180-4, section 5.1.1).
     let bits = 8 * (BLOCK + message.len()) as u64;
     let mut last = [[0; BLOCK]; 2];
-    let end = rest.iter().chain(&[0x80]);
-    last.as_flattened_mut().iter_mut().zip(end).for_each(|(to, from)| *to = *from);
+    let (text, padding) = last.as_flattened_mut().split_at_mut(rest.len());
+    text.copy_from_slice(rest);
+    padding.iter_mut().take(1).for_each(|byte| *byte = 0x80);
     let used = if rest.len() < BLOCK - 8 { 1 } else { 2 };
     let (last, _) = last.split_at_mut(used);
     if let Some(length) = last.as_flattened_mut().last_chunk_mut() {
