@@ -11,6 +11,7 @@ use crate::{Entry, Result, codec, segment::EntryRef};
 pub(crate) type DigestSum = ([u8; 32], u64, u64);
 
 /// Folds entries, in any order, into 32 bytes.
+#[derive(Clone)]
 pub struct EntryDigest {
     keys: Keys,
     sum: [u8; 32],

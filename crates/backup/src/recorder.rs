@@ -77,6 +77,8 @@ struct Order {
     state: BackupState,
     /// Although the log was dropped, changes are noted again: a dump has begun that will hold all before.
     resumed: bool,
+    /// See [`Recorder::log_drops`].
+    drops: u64,
     others: Others,
     tombstones: Tombstones,
     /// While a merge is under way: the mergeable keys that were changed here meanwhile.
@@ -103,9 +105,26 @@ impl Recorder {
         Place { sequence: order.next - 1, single_writer: order.single_writer }
     }
 
+    /// Whether changes are noted: not after the log was dropped because it had grown too large, until
+    /// a dump begins that will hold everything.
+    pub fn is_noting(&self) -> bool {
+        self.order().is_tracking()
+    }
+
+    /// How often the log was dropped since the opening. What was sealed, and what dump had begun,
+    /// before the last time lacks something that is noted nowhere.
+    pub fn log_drops(&self) -> u64 {
+        self.order().drops
+    }
+
     /// The time to put into a head: that of the clock, but never before a stamp or head made or seen.
     pub fn head_time(&self) -> u64 {
         self.order().stamps.next(&*self.clock).time
+    }
+
+    /// A head of that time was seen: the next one of ours has a later one, whatever the clock says.
+    pub fn saw_head_time(&self, time: u64) {
+        self.order().stamps.saw_time(time);
     }
 
     fn order(&self) -> MutexGuard<'_, Order> {

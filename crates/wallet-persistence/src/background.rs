@@ -1,5 +1,5 @@
-//! Background work, owned by the session: one task backs up what has changed, and one looks what
-//! other devices have put.
+//! Background work: one task that backs up what has changed, and one that looks what other devices
+//! have put. The session owns both.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -9,14 +9,20 @@ use std::{
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
+    time::Instant,
 };
 
-use crate::{Error, Event, PollReport, Result, error::chain, replicate, session::Inner};
+use crate::{
+    Error, Event, PollReport, Result,
+    error::chain,
+    replicate::{self, Wish},
+    session::Inner,
+};
 
 /// After a failure the next try comes later and later, but never later than this.
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 
-/// The task and what is known of it.
+/// The tasks and what is known of them.
 #[derive(Debug)]
 pub(crate) struct Background {
     stop: watch::Sender<bool>,
@@ -27,7 +33,7 @@ pub(crate) struct Background {
 /// Backups that fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failing {
-    /// How many tries in a row.
+    /// How many tries in a row in which not even one cloud went on.
     pub(crate) tries: u32,
     /// Why the last one failed.
     pub(crate) reason: String,
@@ -39,16 +45,22 @@ impl Background {
         Self { stop, tasks: Mutex::default(), failing: Arc::default() }
     }
 
-    /// Starts the task. It wakes after each interval, and at once when the recorder urges it on:
-    /// somebody waits for the cloud, or enough for a segment has gathered.
+    /// Starts the tasks. Backups come after each interval `every`, and at once when the recorder
+    /// urges it on: somebody waits for the cloud, or enough for a segment has gathered.
     pub(crate) fn start(&self, inner: &Arc<Inner>, every: Duration, poll_every: Option<Duration>) {
         let urged = Arc::new(Notify::new());
         let urge = Arc::clone(&urged);
         inner.tower.recorder.on_urge(move || urge.notify_one());
-        let (session, stopped) = (Arc::downgrade(inner), self.stop.subscribe());
-        let run = run(session, stopped, urged, every, Arc::clone(&self.failing));
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.spawn(run);
+        let backups = Backups {
+            session: Arc::downgrade(inner),
+            stopped: self.stop.subscribe(),
+            urged,
+            lines: inner.lines.changes(),
+            every,
+            failing: Arc::clone(&self.failing),
+        };
+        tasks.spawn(backups.run());
         if let Some(poll_every) = poll_every {
             tasks.spawn(poll(Arc::downgrade(inner), self.stop.subscribe(), every, poll_every));
         }
@@ -71,47 +83,89 @@ impl Background {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes how a backup went.
-    pub(crate) fn note<T>(&self, outcome: &Result<T>) {
+    /// Notes how a backup went, and whether some cloud has everything nevertheless.
+    pub(crate) fn note<T>(&self, outcome: &Result<T>, goes_on: bool) {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = failing.as_ref().map_or(0, |failing| failing.tries);
         *failing = outcome.as_ref().err().map(|error| Failing {
-            tries: failing.as_ref().map_or(1, |failing| failing.tries.saturating_add(1)),
+            tries: if goes_on { 0 } else { before.saturating_add(1) },
             reason: chain(error),
         });
     }
 }
 
-/// Backs up whenever something is not yet in the cloud. Ends when told, or with its session.
-async fn run(
+/// The task that backs up whenever something is not yet in the clouds. Ends when told, or with its
+/// session.
+struct Backups {
     session: Weak<Inner>,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
     urged: Arc<Notify>,
+    /// A cloud has taken something, or failed.
+    lines: watch::Receiver<()>,
     every: Duration,
     failing: Arc<Mutex<Option<Failing>>>,
-) {
-    loop {
-        let tries =
-            failing.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|f| f.tries);
-        let pause = pause(every, tries.unwrap_or(0));
-        tokio::select! {
-            _ = stopped.changed() => return,
-            () = tokio::time::sleep(pause) => {}
-            // Who waits cannot make a cloud come back.
-            () = urged.notified(), if tries.is_none() => {}
-        }
-        let Some(inner) = session.upgrade() else { return };
-        inner.keep_up_in_background();
-        if !inner.backup_is_due() {
-            continue;
-        }
-        tokio::select! {
-            _ = stopped.changed() => return,
-            outcome = inner.post() => {
-                if let Err(error) = outcome {
-                    tracing::warn!(error = chain(&error), "backup failed, trying again");
+}
+
+impl Backups {
+    async fn run(mut self) {
+        let mut next = Instant::now() + self.every;
+        loop {
+            let tries = self.tries();
+            tokio::select! {
+                _ = self.stopped.changed() => return,
+                () = tokio::time::sleep_until(next) => {}
+                // Who waits cannot make a cloud come back.
+                () = self.urged.notified(), if tries == 0 => {}
+                Ok(()) = self.lines.changed() => {
+                    // A cloud that was late has something now: somebody may wait for that.
+                    let Some(inner) = self.session.upgrade() else { return };
+                    if !inner.can_acknowledge() {
+                        continue;
+                    }
                 }
             }
+            let Some(inner) = self.session.upgrade() else { return };
+            inner.keep_up_in_background();
+            if inner.backup_is_due() {
+                tokio::select! {
+                    _ = self.stopped.changed() => return,
+                    outcome = inner.post(Wish::Due) => {
+                        if let Err(error) = outcome {
+                            tracing::debug!(error = chain(&error), "not every cloud has it");
+                        }
+                    }
+                }
+            }
+            next = Instant::now() + pause(self.every, self.tries());
         }
+    }
+
+    fn tries(&self) -> u32 {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.as_ref().map_or(0, |failing| failing.tries)
+    }
+}
+
+impl Inner {
+    /// Whether there is something to seal, to put or to acknowledge.
+    fn backup_is_due(&self) -> bool {
+        let recorder = &self.tower.recorder;
+        let is_changed = match self.lines.sealed() {
+            Some(sealed) => recorder.sequence() > sealed,
+            None => recorder.lag().records > 0,
+        };
+        let is_told = !recorder.retirement_is_untold();
+        is_changed
+            || self.lines.is_due()
+            || self.can_acknowledge()
+            || !is_told
+            || self.head_is_due()
+            || self.fence_waits()
+    }
+
+    /// Whether enough clouds have something that is not acknowledged.
+    fn can_acknowledge(&self) -> bool {
+        self.lines.has_news(|clouds| self.acknowledged_by(clouds) as usize)
     }
 }
 

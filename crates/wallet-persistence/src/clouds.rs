@@ -9,9 +9,10 @@ use vault::{RootSecret, Secret};
 
 use crate::{
     Error, Result, Session, UnlockError, WalletPersistence,
+    backends::{access, open_clouds},
     in_order::InOrder,
     restore::Source,
-    session::{Inner, access, open_clouds},
+    session::Inner,
     wallet::blocking,
 };
 

@@ -7,6 +7,7 @@
 struct RepositoryReadme;
 
 mod account;
+mod backends;
 mod background;
 mod builder;
 mod chain_data;
@@ -32,6 +33,7 @@ mod status;
 mod store_kind;
 mod succession;
 mod tower;
+mod upkeep;
 mod verified;
 mod verify;
 mod wallet;
@@ -58,7 +60,7 @@ pub use replicate::{
 pub use restore::{RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;
 pub use settings::Settings;
-pub use status::Status;
+pub use status::{CloudStatus, Status};
 pub use store_kind::{BadMoveTarget, MoveTarget, StoreKind};
 pub use verified::{VerifiedBy, VerifiedRestore};
 pub use verify::{CloudReport, VerifyReport};

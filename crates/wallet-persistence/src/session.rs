@@ -1,24 +1,21 @@
 //! The unlocked wallet: everything an application does with it.
 
 use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
+    Arc, Mutex, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
 use backup::{NotYetReplicated, ObjectRef};
-use cloud::{Access, CloudBackend, CloudIdentity, CloudUrl, RetrySettings, Retrying};
+use cloud::{CloudBackend, CloudUrl};
 use kv_core::{KvStore, Timestamp};
 use records::{Found, KeyRange, Query};
-use tokio::{
-    sync::{OnceCell, broadcast},
-    task::JoinHandle,
-};
+use tokio::sync::{OnceCell, broadcast};
 
 use crate::{
     Account, AccountId, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
     EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, RestorePoint, Result, Status,
-    VerifyReport, background::Background, chain_data, digest, error::chain, replicate, succession,
-    tower::Tower, verified, verify, wallet::blocking,
+    VerifyReport, background::Background, chain_data, digest, replicate, replicate::Wish,
+    succession, tower::Tower, upkeep::Upkeep, verified, verify, wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
@@ -32,9 +29,9 @@ pub struct Session {
 pub(crate) struct Inner {
     pub(crate) tower: Tower,
     /// Clouds given as components.
-    given: Vec<Arc<dyn CloudBackend>>,
+    pub(crate) given: Vec<Arc<dyn CloudBackend>>,
     /// Those and the ones opened by address, at first use: unlocking never touches the network.
-    clouds: OnceCell<Vec<Arc<dyn CloudBackend>>>,
+    pub(crate) clouds: OnceCell<Vec<Arc<dyn CloudBackend>>>,
     /// One backup at a time.
     pub(crate) posting: tokio::sync::Mutex<()>,
     /// One poll at a time.
@@ -43,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) dumping: tokio::sync::Mutex<()>,
     /// Who compares the store with an older moment.
     pub(crate) watches: replicate::Watches,
+    /// What is on its way to each cloud.
+    pub(crate) lines: replicate::Lines,
     /// Heads of this process that will be replaced.
     pub(crate) old_heads: replicate::OldHeads,
     /// The newest heads of other writers.
@@ -52,17 +51,10 @@ pub(crate) struct Inner {
     /// What the clouds are called, in their order.
     pub(crate) cloud_names: OnceLock<Vec<String>>,
     events: broadcast::Sender<Event>,
-    locked: AtomicBool,
-    background: Background,
+    pub(crate) locked: AtomicBool,
+    pub(crate) background: Background,
     /// The dump or sweep that goes on behind the backups.
-    upkeep: Mutex<Upkeep>,
-}
-
-#[derive(Debug, Default)]
-struct Upkeep {
-    task: Option<JoinHandle<()>>,
-    /// After a failure it is not tried again before this time.
-    not_before: u64,
+    pub(crate) upkeep: Mutex<Upkeep>,
 }
 
 /// How many events a slow listener may miss before it is told that it did.
@@ -70,8 +62,7 @@ const EVENTS: usize = 256;
 
 impl Session {
     pub(crate) fn start(tower: Tower, given: Vec<Arc<dyn CloudBackend>>) -> Self {
-        let every = tower.settings.replicate_every;
-        let poll_every = tower.settings.poll_every;
+        let (every, poll_every) = (tower.settings.replicate_every, tower.settings.poll_every);
         let seen = Mutex::new(tower.recorder.state().seen);
         let fences = replicate::Fences::new(&tower.recorder.fence_state());
         let inner = Arc::new(Inner {
@@ -82,6 +73,7 @@ impl Session {
             polling: tokio::sync::Mutex::new(()),
             dumping: tokio::sync::Mutex::new(()),
             watches: replicate::Watches::default(),
+            lines: replicate::Lines::default(),
             old_heads: replicate::OldHeads::default(),
             seen,
             fences: Mutex::new(fences),
@@ -249,6 +241,7 @@ impl Session {
             dump_needed: false,
             waiting: tower.waiting() as u64,
             failing: self.inner.background.failing().map(|failing| failing.reason),
+            replicas: self.inner.replicas()?,
             single_writer: Status::gate_name(&fence.gate),
             epoch: fence.epoch,
             fenced_to: fence.acknowledged.map(|at| at.sequence),
@@ -261,12 +254,14 @@ impl Session {
         Ok(status)
     }
 
-    /// Puts everything that is not yet in the clouds there. Where a dump is due it is made, too, and
-    /// what no restore point needs any more is deleted.
+    /// Puts everything that is not yet in the clouds there, into each at its own pace, and resolves
+    /// when as many of them have it as [`Settings::acknowledged_by`](crate::Settings::acknowledged_by)
+    /// says. An error says why one of them has not; the others go on. Where a dump is due it is made,
+    /// too, and what no restore point needs any more is deleted.
     pub async fn post_backup(&self) -> Result<BackupReport> {
         self.tower()?;
-        let mut report = self.inner.post().await?;
-        if let Some(dump) = self.inner.keep_up().await? {
+        let mut report = self.inner.post(Wish::Asked).await?;
+        if let Some(dump) = self.inner.keep_up(Wish::Asked).await?.dump {
             report.dumped = Some(dump.entries);
             report.objects += dump.objects;
             report.bytes += dump.bytes;
@@ -275,11 +270,12 @@ impl Session {
     }
 
     /// Makes a dump now, whether one is due or not: a full one does not need anything that was put
-    /// before it. It is read back from every cloud before it counts.
+    /// before it. It is read back from each cloud before it counts there; one that fails, or is far
+    /// slower than the others, is left out and gets it from those.
     pub async fn dump(&self, kind: DumpKind) -> Result<DumpReport> {
         self.tower()?;
         let clouds = self.inner.clouds().await?;
-        let made = replicate::dump(&self.inner, clouds, Some(kind)).await?;
+        let made = replicate::dump(&self.inner, clouds, Some(kind), Wish::Asked).await?;
         made.ok_or(Error::Task)
     }
 
@@ -342,17 +338,12 @@ impl Session {
             return Ok(());
         }
         let ended = self.inner.background.end().await;
-        let upkeep =
-            std::mem::take(&mut *self.inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Some(task) = upkeep.task {
-            // A dump that does not come to its end leaves nothing that counts.
-            task.abort();
-            let _ = task.await;
-        }
+        self.inner.end_upkeep().await;
         // A backup, a dump or a poll that somebody asked for may still be under way.
         let _last_dump = self.inner.dumping.lock().await;
         let _last = self.inner.posting.lock().await;
         let _last_poll = self.inner.polling.lock().await;
+        self.inner.lines.end().await;
         let inner = self.inner.clone();
         let closed = blocking(move || {
             let flushed = kv_core::KvStoreExt::flush(&*inner.tower.recorder);
@@ -371,166 +362,8 @@ impl Session {
 }
 
 impl Inner {
-    /// Whether there is anywhere to back up to.
-    fn has_cloud(&self) -> bool {
-        !self.given.is_empty() || self.tower.cloud_urls().is_ok_and(|urls| !urls.is_empty())
-    }
-
     pub(crate) fn tell(&self, event: Event) {
         // No listener is no error.
         let _ = self.events.send(event);
     }
-
-    pub(crate) async fn clouds(&self) -> Result<&[Arc<dyn CloudBackend>]> {
-        let clouds = self
-            .clouds
-            .get_or_try_init(|| async {
-                let access = access(&self.tower.sealed.keys()?);
-                let urls = self.tower.cloud_urls()?;
-                let given = (1..=self.given.len()).map(|i| format!("cloud {i}"));
-                let names = given.chain(urls.iter().map(ToString::to_string)).collect();
-                self.cloud_names.get_or_init(|| names);
-                open_clouds(&self.given, &urls, &access).await
-            })
-            .await?;
-        Ok(clouds)
-    }
-
-    /// The clouds, each with what it is called, as far as they open: for a look that one of them must
-    /// not prevent. Creates nothing.
-    pub(crate) async fn each_cloud(&self) -> Result<Vec<(String, Result<Arc<dyn CloudBackend>>)>> {
-        let urls = self.tower.cloud_urls()?;
-        let given = (1..=self.given.len()).map(|i| format!("cloud {i}"));
-        let names: Vec<String> = given.chain(urls.iter().map(ToString::to_string)).collect();
-        if let Some(open) = self.clouds.get() {
-            return Ok(names.into_iter().zip(open.iter().cloned().map(Ok)).collect());
-        }
-        let mut clouds: Vec<_> = self.given.iter().cloned().map(Ok).collect();
-        let access = access(&self.tower.sealed.keys()?);
-        for url in &urls {
-            let opened = cloud::open_existing_cloud_with(url, &access).await;
-            clouds.push(opened.map_err(Error::from));
-        }
-        Ok(names.into_iter().zip(clouds.into_iter().map(|open| open.map(with_retry))).collect())
-    }
-
-    /// Whether there is something to back up.
-    pub(crate) fn backup_is_due(&self) -> bool {
-        self.tower.recorder.lag().records > 0
-            || self.head_is_due()
-            || self.fence_waits()
-            || self.tower.recorder.retirement_is_untold()
-    }
-
-    /// Whether the cloud at this place was opened by its address.
-    pub(crate) fn has_address(&self, i: usize) -> bool {
-        i >= self.given.len()
-    }
-
-    pub(crate) async fn post(&self) -> Result<BackupReport> {
-        let outcome = match self.clouds().await {
-            Ok(clouds) => replicate::post(self, clouds).await,
-            Err(error) => Err(error),
-        };
-        self.background.note(&outcome);
-        match &outcome {
-            Ok(report) if report.objects > 0 => {
-                self.tell(Event::BackedUp { sequence: report.sequence, bytes: report.bytes });
-            }
-            Ok(_) => {}
-            Err(error) => self.tell(Event::BackupFailed { reason: chain(error) }),
-        }
-        outcome
-    }
-}
-
-impl Inner {
-    /// Makes the dump that is due, and deletes what is no longer needed.
-    async fn keep_up(&self) -> Result<Option<DumpReport>> {
-        let clouds = self.clouds().await?;
-        let (state, settings) = (self.tower.recorder.state(), &self.tower.settings);
-        let now = self.tower.clock.now().0;
-        let made = match replicate::due(&state, settings, now) {
-            Some(_) => replicate::dump(self, clouds, None).await?,
-            None => None,
-        };
-        if replicate::sweep_is_due(&state, settings, now) {
-            replicate::sweep(self, clouds).await?;
-        }
-        Ok(made)
-    }
-
-    /// The same behind the backups that go on, if there is something to do.
-    pub(crate) fn keep_up_in_background(self: &Arc<Self>) {
-        let (state, settings) = (self.tower.recorder.state(), &self.tower.settings);
-        let now = self.tower.clock.now().0;
-        let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = upkeep.task.as_ref().is_none_or(JoinHandle::is_finished);
-        let wanted = (state.dump.is_some() && replicate::due(&state, settings, now).is_some())
-            || replicate::sweep_is_due(&state, settings, now);
-        if !idle || !wanted || now < upkeep.not_before || self.locked.load(Ordering::SeqCst) {
-            return;
-        }
-        let inner = self.clone();
-        upkeep.task = Some(tokio::spawn(async move {
-            if let Err(error) = inner.keep_up().await {
-                tracing::warn!(error = chain(&error), "a dump failed, trying again later");
-                inner.tell(Event::DumpFailed { reason: chain(&error) });
-                let mut upkeep = inner.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
-                upkeep.not_before = now.saturating_add(UPKEEP_PATIENCE);
-            }
-        }));
-    }
-}
-
-/// How long to wait after a failed dump, in milliseconds.
-const UPKEEP_PATIENCE: u64 = 10 * 60 * 1000;
-
-/// How a wallet reaches its clouds: with the secrets of the environment, and with its own identity
-/// where that takes the place of an account.
-pub(crate) fn access(keys: &vault::Keys) -> Access {
-    let mut access = Access::default();
-    access.identity = Some(CloudIdentity::new(keys.cloud_identity()));
-    access
-}
-
-/// The given clouds and those at the addresses, each with retries.
-pub(crate) async fn open_clouds(
-    given: &[Arc<dyn CloudBackend>],
-    urls: &[CloudUrl],
-    access: &Access,
-) -> Result<Vec<Arc<dyn CloudBackend>>> {
-    let mut clouds = given.to_vec();
-    for url in urls {
-        clouds.push(cloud::open_cloud_with(url, access).await?);
-    }
-    Ok(with_retries(clouds))
-}
-
-/// The same for a restore: nothing is created, and one cloud that opens is enough.
-pub(crate) async fn open_existing_clouds(
-    given: &[Arc<dyn CloudBackend>],
-    urls: &[CloudUrl],
-    access: &Access,
-) -> Result<Vec<Arc<dyn CloudBackend>>> {
-    let mut clouds = given.to_vec();
-    let mut failure = None;
-    for url in urls {
-        match cloud::open_existing_cloud_with(url, access).await {
-            Ok(cloud) => clouds.push(cloud),
-            Err(error) => failure = Some(error),
-        }
-    }
-    match failure {
-        Some(error) if clouds.is_empty() => Err(error.into()),
-        _ => Ok(with_retries(clouds)),
-    }
-}
-
-fn with_retries(clouds: Vec<Arc<dyn CloudBackend>>) -> Vec<Arc<dyn CloudBackend>> {
-    clouds.into_iter().map(with_retry).collect()
-}
-
-fn with_retry(cloud: Arc<dyn CloudBackend>) -> Arc<dyn CloudBackend> {
-    Arc::new(Retrying::new(cloud, RetrySettings::default()))
 }

@@ -44,8 +44,8 @@ pub struct Settings {
     /// What no restore point needs any more is deleted so long after a verified newer dump: a
     /// restore under way may still be reading it. Default one day.
     pub delete_after: Duration,
-    /// In how many clouds single-writer data must be before it counts as replicated; `None`: in
-    /// all. A takeover then needs n - k + 1 of them.
+    /// In how many clouds a change must be before it counts as backed up and replicated; `None`: in
+    /// all. The others follow at their own pace. A takeover then needs n - k + 1 of them.
     pub acknowledged_by: Option<usize>,
     /// A writer of whom no new head came for so long is reported. Default 30 days: a running one
     /// puts a head every hour, and a shorter time also reports devices that are switched off.

@@ -39,8 +39,11 @@ pub struct Status {
     pub dump_needed: bool,
     /// How many commits wait for the clouds.
     pub waiting: u64,
-    /// Why the last backup failed; `None` if it did not.
+    /// Why the last backup failed; `None` if it did not. The other clouds may have it: see
+    /// [`Status::replicas`].
     pub failing: Option<String>,
+    /// How it is with each cloud, in their order.
+    pub replicas: Vec<CloudStatus>,
     /// Whether data that has a single writer is taken here: `open`, `take-over-first`, `fenced`,
     /// `copied` or `handed-over`.
     pub single_writer: &'static str,
@@ -53,6 +56,28 @@ pub struct Status {
     pub cannot_fence: Vec<String>,
     /// What is suspicious, oldest first.
     pub findings: Vec<Finding>,
+}
+
+/// How far one cloud is, as far as this device knows without asking it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CloudStatus {
+    /// Its address, or `cloud 1` for the first one given as a component.
+    pub name: String,
+    /// The last change of this device that it has acknowledged; `None`: none.
+    pub has: Option<u64>,
+    /// Something that was sealed is not there yet.
+    pub is_behind: bool,
+    /// What it lacks is no longer kept on this device: it is copied from another cloud.
+    pub copies: bool,
+    /// Sealed bytes that are kept for it.
+    pub kept_bytes: u64,
+    /// It takes far longer than another one, and nobody waits for it.
+    pub is_slow: bool,
+    /// How often it has failed in a row.
+    pub tries: u32,
+    /// Why it failed last.
+    pub failing: Option<String>,
 }
 
 impl Status {

@@ -1,12 +1,17 @@
 //! Who writes: takeover and handover, and the looks that find out who else does.
 
-use std::{collections::BTreeSet, sync::PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::PoisonError,
+    time::Duration,
+};
 
 use backup::{FenceState, Gate, ObjectRef};
+use tokio::time::Instant;
 
 use crate::{
     Error, HandoverReport, Result, Session, SingleWriter, TakeoverReport,
-    replicate::{self, TakeOverFrom},
+    replicate::{self, TakeOverFrom, Wish},
     session::Inner,
     wallet::blocking,
 };
@@ -17,6 +22,8 @@ pub(crate) struct Looks {
     has_looked: bool,
     /// The clouds that were looked into.
     looked_into: BTreeSet<usize>,
+    /// Clouds that did not answer, and until when they are left in peace.
+    silent: BTreeMap<usize, Instant>,
     /// A head of this folder that an earlier session put and could not write down.
     adopted: Option<(ObjectRef, u64)>,
 }
@@ -64,7 +71,7 @@ impl Session {
 
     async fn seal(&self, before: &FenceState) -> Result<HandoverReport> {
         let tower = self.tower()?;
-        let report = self.inner.post().await?;
+        let report = self.inner.post(Wish::Asked).await?;
         let stopped =
             matches!(report.single_writer, Some(SingleWriter::Stopped | SingleWriter::Suspended));
         // A device that was restored and never took over has no single-writer data of its own.
@@ -99,12 +106,6 @@ impl Session {
 }
 
 impl Inner {
-    /// What the cloud at this place is called, in findings and errors.
-    pub(crate) fn cloud_name(&self, i: usize) -> String {
-        let name = self.cloud_names.get().and_then(|names| names.get(i)).cloned();
-        name.unwrap_or_else(|| format!("cloud {}", i + 1))
-    }
-
     /// Looks into every cloud for what is suspicious.
     pub(crate) async fn look(&self) -> Result<()> {
         let clouds = self.clouds().await?;
@@ -117,6 +118,17 @@ impl Inner {
     /// Whether this session has not looked into a cloud before; it has now.
     pub(crate) fn is_first_look_into(&self, i: usize) -> bool {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).looked_into.insert(i)
+    }
+
+    /// Whether a cloud did not answer a look a short while ago.
+    pub(crate) fn is_silent(&self, i: usize) -> bool {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.silent.get(&i).is_some_and(|until| Instant::now() < *until)
+    }
+
+    pub(crate) fn is_silent_for(&self, i: usize, how_long: Duration) {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.silent.insert(i, Instant::now() + how_long);
     }
 
     /// `true` the first time.
@@ -137,8 +149,7 @@ impl Inner {
         }
     }
 
-    pub(crate) fn adopted(&self) -> Option<ObjectRef> {
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.adopted.take().map(|(head, _)| head)
+    pub(crate) fn adopted(&self) -> Option<(ObjectRef, u64)> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).adopted.take()
     }
 }

@@ -8,10 +8,7 @@ use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
 use records::{Fields, ObjectStore, OpenReport};
 use vault::{RootSecret, SealedStore, Secret};
 
-use crate::{
-    Account, EvmTransaction, Result, Settings, UnlockError, follow::Follower, registry,
-    replicate::Kept,
-};
+use crate::{Account, EvmTransaction, Result, Settings, UnlockError, follow::Follower, registry};
 
 #[derive(Debug)]
 pub(crate) struct Tower {
@@ -20,7 +17,6 @@ pub(crate) struct Tower {
     /// The recorder with the policies of the settings, and with that of replication for all.
     by_policies: Arc<Replicated>,
     replicated: Arc<Replicated>,
-    pub(crate) kept: Kept,
     pub(crate) sealer: ObjectSealer,
     pub(crate) accounts: ObjectStore<Account>,
     pub(crate) transactions: ObjectStore<EvmTransaction>,
@@ -83,7 +79,6 @@ impl Tower {
             recorder,
             by_policies,
             replicated,
-            kept: Kept::default(),
             sealer,
             accounts,
             transactions,

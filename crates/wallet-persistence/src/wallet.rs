@@ -9,12 +9,12 @@ use vault::{RootSecret, SealedStore, Secret};
 use crate::{
     Builder, Error, MoveTarget, RestoreAt, RestoreProgress, RestoreReport, Session, TakeoverReport,
     UnlockError,
+    backends::{access, open_clouds, open_existing_clouds},
     builder::{Parts, Place},
     folder::{self, NewFolder},
     moved,
     replicate::TakeOverFrom,
     restore,
-    session::{access, open_clouds, open_existing_clouds},
     tower::Tower,
 };
 

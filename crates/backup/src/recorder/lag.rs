@@ -84,6 +84,7 @@ impl Order {
         tracing::warn!(records = lag.records, bytes = lag.bytes, "the cloud lags too far");
         self.state = state;
         self.resumed = false;
+        self.drops += 1;
         self.memory.clear(self.next - 1);
         self.journal.forget_all();
     }

@@ -179,6 +179,7 @@ impl Order {
             journal,
             state,
             resumed: false,
+            drops: 0,
             others,
             tombstones,
             touched: None,

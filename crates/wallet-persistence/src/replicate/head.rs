@@ -2,36 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use backup::{Class, Head, ObjectHash, ObjectId, ObjectRef, WriterId};
+use backup::{ChainWalk, Class, Head, ObjectHash, ObjectId, ObjectRef, WriterId};
 use cloud::CloudBackend;
 
-use super::{fetch, history::SESSION_EXTENSION, post::Post, put::KeptHead};
+use super::{
+    fetch,
+    history::SESSION_EXTENSION,
+    lines::{Batch, Counts, Sent},
+    post::Post,
+};
 use crate::{Result, session::Inner};
 
+/// The extension, without content, of a head before which nothing is needed nor may be missed: some
+/// cloud never got it.
+const ANEW_EXTENSION: u32 = 18;
+
+/// Whether the heads before this one may be missing in some cloud.
+pub(crate) fn begins_anew(head: &Head) -> bool {
+    head.extensions.iter().any(|(id, _)| *id == ANEW_EXTENSION)
+}
+
 impl Post<'_> {
-    /// Puts the head of what went up; it, and its time.
-    pub(super) async fn head(
-        &mut self,
-        inner: &Inner,
-        seen: Vec<ObjectRef>,
-    ) -> Result<(ObjectRef, u64)> {
+    /// Seals the head of what is to go up, and sends all of it on its way.
+    pub(super) fn head(&mut self, inner: &Inner, seen: Vec<ObjectRef>) -> Result<()> {
         let no_dump = backup::Error::BrokenChain { what: "a head needs a dump" };
         let dump = self.state.dump.ok_or(no_dump)?;
         let newest = self.state.newest.clone();
-        let kept = self.tower.kept.head().filter(|k| k.object.id.writer == self.state.writer);
-        if let Some(kept) = kept {
-            let says_all = (kept.head.dump, &kept.head.newest) == (dump, &newest);
-            self.put_head(&kept, seen.clone()).await?;
-            if says_all {
-                return Ok((kept.object, kept.head.time));
-            }
-        }
         let sequence = newest.as_ref().map_or(0, |link| link.range().1).max(dump.id.from);
         // Never behind a head this device has seen, whatever its clock says.
         let time = self.tower.recorder.head_time();
-        let previous = self.state.head;
+        let previous = inner.lines.left_head().or(self.state.head);
         let mut extensions = self.tower.recorder.head_extensions(sequence);
         extensions.push((SESSION_EXTENSION, inner.fence_session().to_vec()));
+        if std::mem::take(&mut self.begins_anew) {
+            extensions.push((ANEW_EXTENSION, Vec::new()));
+        }
         let head = Head {
             time,
             sequence,
@@ -41,6 +46,8 @@ impl Post<'_> {
             seen: self.tower.recorder.seen_at(sequence),
             extensions,
         };
+        // Whatever has happened meanwhile: what no reader could restore is not put.
+        ChainWalk::new(&head)?;
         let id = ObjectId {
             class: Class::Head,
             writer: self.state.writer,
@@ -50,17 +57,15 @@ impl Post<'_> {
             part: 0,
         };
         let (object, sealed) = self.tower.sealer.seal(id, ObjectHash::NONE, &head)?;
-        let kept = KeptHead { object, head, sealed };
-        self.tower.kept.keep_head(kept.clone());
-        self.put_head(&kept, seen).await?;
-        Ok((object, time))
-    }
-
-    async fn put_head(&mut self, head: &KeptHead, seen: Vec<ObjectRef>) -> Result<()> {
-        self.put_all(vec![head.sealed.clone()]).await?;
-        self.state.head = Some(head.object);
-        self.state.last_backup = Some(head.head.time);
+        self.state.head = Some(object);
+        self.state.last_backup = Some(time);
         self.state.seen = seen;
+        let (mut counts, bytes) = (std::mem::take(&mut self.counts), sealed.bytes().len() as u64);
+        let objects = std::mem::take(&mut self.objects);
+        counts.add(&Counts { objects: 1, bytes, ..Counts::default() });
+        let sent = Sent { state: self.state.clone(), head, counts };
+        let batch = Batch { objects, head: sealed, at: (object, time) };
+        inner.lines.push(batch, sent, self.dump.take().as_ref());
         Ok(())
     }
 }

@@ -6,11 +6,12 @@ mod fence;
 mod fetch;
 mod head;
 mod history;
+mod lines;
 mod list;
 mod old_heads;
 mod poll;
 mod post;
-mod put;
+mod race;
 mod rejoin;
 
 pub(crate) use self::{
@@ -18,13 +19,14 @@ pub(crate) use self::{
     dump::{Watch, Watches, due, dump, sweep, sweep_is_due},
     fence::{Fences, TakeOverFrom, fenced_head, random, read as read_fence, take_over},
     fetch::fetch,
-    head::heads,
+    head::{begins_anew, heads},
     history::look,
+    lines::Lines,
     list::{list, points},
     old_heads::OldHeads,
     poll::{merge_writer, poll},
-    post::post,
-    put::Kept,
+    post::{Wish, post},
+    race::{no_answer, patient_race, race},
     rejoin::rejoin,
 };
 pub use self::{

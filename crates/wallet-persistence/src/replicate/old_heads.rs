@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use backup::ObjectRef;
+use backup::{BackupState, ObjectRef};
 
 use super::{post::Post, read_fence};
 use crate::session::Inner;
@@ -39,14 +39,20 @@ impl OldHeads {
 impl Post<'_> {
     /// Deletes heads of this process that are replaced and old. What fails here goes with the next
     /// sweep.
-    pub(super) async fn delete_old_heads(&self, inner: &Inner) {
-        let Some(head) = self.state.head else { return };
+    pub(super) async fn delete_old_heads(
+        &self,
+        inner: &Inner,
+        state: &BackupState,
+        holders: &[usize],
+    ) {
+        let Some(head) = state.head else { return };
         let tag = self.tower.sealer.tag();
         let old = inner.old_heads.put(head, self.tower.clock.now().0);
         if old.is_empty() {
             return;
         }
-        for cloud in self.clouds {
+        // A cloud that lacks the newest head keeps the old ones.
+        for cloud in holders.iter().filter_map(|i| self.clouds.get(*i)) {
             let fence = match read_fence(&**cloud, &self.tower.sealer).await {
                 Ok(found) => found.map(|(fence, _)| fence),
                 Err(error) => {

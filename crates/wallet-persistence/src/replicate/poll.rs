@@ -13,6 +13,7 @@ use super::{
     HeadSummary,
     catch_up::{CatchUp, Counts},
     head::heads,
+    race,
 };
 use crate::{
     Error, Event, Result, error::chain, restore::Source, session::Inner, tower::Tower,
@@ -167,8 +168,13 @@ pub(super) async fn newest(
     let mut newest = Newest::new();
     let mut failure = None;
     let mut answered = 0;
-    for cloud in clouds {
-        let found = match heads(&tower.sealer, &**cloud, false).await {
+    let works = clouds.iter().enumerate().map(|(i, cloud)| {
+        let (sealer, cloud) = (tower.sealer.clone(), cloud.clone());
+        (i, async move { heads(&sealer, &*cloud, false).await })
+    });
+    // One that does not answer must not hide what the others have.
+    for (_, found) in race(works).await {
+        let found = match found {
             Ok(found) => found,
             Err(error) => {
                 report.unreachable.push(chain(&error));

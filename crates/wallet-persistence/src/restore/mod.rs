@@ -5,7 +5,7 @@ mod point;
 mod source;
 mod store;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backup::{Head, ObjectRef, ObjectSealer, Position, Recorder, RecorderSettings, WriterId};
 use cloud::CloudBackend;
@@ -179,14 +179,21 @@ pub(crate) async fn run(
     })
 }
 
+/// A slow cloud may have the newest state, so it is waited for: so much longer than backups wait.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The heads in all clouds that answer. A head that is damaged is an error: whatever is older must
 /// not be taken for the newest silently.
 pub(crate) async fn look(sealer: &ObjectSealer, clouds: &[Arc<dyn CloudBackend>]) -> Result<Offer> {
     let mut found: Vec<(Arc<dyn CloudBackend>, Heads)> = Vec::new();
     let mut failure = None;
-    for cloud in clouds {
-        match replicate::heads(sealer, &**cloud, false).await {
-            Ok(heads) => found.push((cloud.clone(), heads)),
+    let works = clouds.iter().enumerate().map(|(i, cloud)| {
+        let (sealer, cloud) = (sealer.clone(), cloud.clone());
+        (i, async move { Ok((cloud.clone(), replicate::heads(&sealer, &*cloud, false).await?)) })
+    });
+    for (_, heads) in replicate::patient_race(PATIENCE, works).await {
+        match heads {
+            Ok(heads) => found.push(heads),
             Err(error) => failure = Some(error),
         }
     }

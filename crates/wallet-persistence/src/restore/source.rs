@@ -1,6 +1,13 @@
 //! Objects out of the clouds: fetched from whichever has them, opened on threads that may block.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use backup::{
     Body, Class, Link, ObjectHash, ObjectId, ObjectName, ObjectRef, ObjectSealer, SegmentBody,
@@ -8,15 +15,20 @@ use backup::{
 };
 use bytes::Bytes;
 use cloud::{CloudBackend, ObjectMeta};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{Error, Result, in_order::InOrder, replicate, wallet::blocking};
+
+/// How long one of several clouds may take for an object before another one is asked.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where to read from. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) sealer: ObjectSealer,
     clouds: Arc<[Arc<dyn CloudBackend>]>,
+    /// Which of them is asked first: one that does not answer is asked last from then on.
+    first: Arc<AtomicUsize>,
     /// So many threads decrypt and decompress: each holds megabytes.
     threads: Arc<Semaphore>,
     pub(crate) at_once: usize,
@@ -34,6 +46,7 @@ impl Source {
         Self {
             sealer,
             clouds: clouds.into_iter().collect(),
+            first: Arc::default(),
             threads: Arc::new(Semaphore::new(threads)),
             at_once,
         }
@@ -43,8 +56,20 @@ impl Source {
     pub(crate) async fn get(&self, object: &ObjectRef) -> Result<Bytes> {
         let tag = self.sealer.tag();
         let mut failure = Error::NoCloud;
-        for cloud in self.clouds.iter() {
-            match replicate::fetch(&**cloud, &tag, object).await {
+        let (first, last) = (self.first.load(Ordering::Relaxed), self.clouds.len());
+        for i in (0..last).map(|i| (first + i) % last) {
+            let Some(cloud) = self.clouds.get(i) else { continue };
+            let fetching = replicate::fetch(&**cloud, &tag, object);
+            let fetched = match last {
+                1 => fetching.await,
+                _ => timeout(PATIENCE, fetching)
+                    .await
+                    .unwrap_or_else(|_| Err(replicate::no_answer())),
+            };
+            if matches!(&fetched, Err(Error::Cloud(error)) if error.is_transient()) {
+                self.first.store((i + 1) % last, Ordering::Relaxed);
+            }
+            match fetched {
                 // Opening compares the hash, too; so where there is no other cloud it is left to that.
                 Ok(bytes) if self.clouds.len() == 1 || ObjectHash::of(&bytes) == object.hash => {
                     return Ok(bytes);

@@ -283,7 +283,8 @@ impl Scrub {
         // Each writer keeps its newest four.
         let mut next = heads.first().copied();
         for _ in 1..HEADS {
-            let Some(previous) = next.and_then(|(_, head)| head.previous) else { break };
+            let goes_back = next.filter(|(_, head)| !replicate::begins_anew(head));
+            let Some(previous) = goes_back.and_then(|(_, head)| head.previous) else { break };
             if !self.good.contains(&previous) {
                 let name = previous.name(&self.tag);
                 self.damage(format!("a head is missing: {name}; newer ones do not need it"));

@@ -12,7 +12,8 @@ use backup::{Class, DumpPart, ObjectHash, ObjectRef, ObjectSealer};
 use cloud::CloudBackend;
 use vault::Keys;
 use wallet_persistence::{
-    DumpKind, Error, KvStoreExt, RestoreAt, Settings, UnlockError, WalletPersistence,
+    DumpKind, Error, KvStoreExt, RestoreAt, RestoreProgress, Settings, UnlockError,
+    WalletPersistence,
 };
 
 use crate::common::{Answer, Call, Device, Watched, contents, key, ns, restored, root, write};
@@ -87,6 +88,44 @@ fn wallet(folder: &Path, cloud: &Arc<Watched>) -> WalletPersistence {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restore_tells_bytes_and_the_time_left() {
+    let cloud = Watched::new();
+    let device = Device::new(&cloud, 1_000_000);
+    let session = device.create().await;
+    write(&session, "bulk", 0..60_000, 1).await;
+    session.post_backup().await.unwrap();
+    write(&session, "bulk", 5..20, 2).await;
+    let report = session.post_backup().await.unwrap();
+    assert!(report.bytes > 0);
+    let new = Device::with(&cloud, 2_000_000, |settings| settings.fetch_at_once = 1);
+    let (clock, mut told) = (new.clock.clone(), Vec::new());
+    let report = new
+        .wallet
+        .restore(&root(), |now| {
+            // The next object takes as many milliseconds as this one has bytes.
+            let before = told.last().map_or(0, |last: &RestoreProgress| last.bytes_done);
+            clock.advance(now.bytes_done - before);
+            told.push(now);
+        })
+        .await
+        .unwrap();
+    assert!(told.is_sorted_by_key(|now| now.bytes_done) && told.len() > 5, "{told:?}");
+    let last = *told.last().unwrap();
+    assert_eq!((last.bytes_done, last.bytes_total), (report.bytes, report.bytes));
+    assert_eq!(last.left_ms, Some(0));
+    assert_eq!(told[0].left_ms, None, "no time has passed");
+    // The total is known once the dump's index is, and one millisecond a byte is the pace since the
+    // object before.
+    for two in told.windows(2).skip(2) {
+        assert_eq!(two[1].bytes_total, report.bytes, "{told:?}");
+        let elapsed = u128::from(two[0].bytes_done);
+        let left = u128::from(report.bytes - two[1].bytes_done) * elapsed;
+        let left = left / u128::from(two[1].bytes_done);
+        assert_eq!(two[1].left_ms.map(u128::from), Some(left));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_restore_goes_on_where_it_was() {
     let cloud = Watched::new();
     let device = Device::new(&cloud, 1_000_000);
@@ -117,7 +156,9 @@ async fn an_interrupted_restore_goes_on_where_it_was() {
     }
     session.post_backup().await.unwrap();
     let before = cloud.gets.load(Ordering::SeqCst);
-    let report = wallet(&folder, &cloud).restore(&root(), |_| ()).await.unwrap();
+    let mut last = RestoreProgress::default();
+    let report = wallet(&folder, &cloud).restore(&root(), |now| last = now).await.unwrap();
+    assert_eq!((last.bytes_done, last.bytes_total), (report.bytes, report.bytes));
     let parts = cloud.names("/d/").await.len() as u64;
     let fetched = cloud.gets.load(Ordering::SeqCst) - before;
     assert!(parts >= 5 && fetched <= parts + 4, "{fetched} objects for {parts} parts");

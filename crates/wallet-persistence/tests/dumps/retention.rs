@@ -199,6 +199,46 @@ async fn deleting_harms_nothing_wherever_it_is_interrupted() {
     assert!(interrupted > 5, "only {interrupted} deletes");
 }
 
+#[tokio::test(start_paused = true)]
+async fn nothing_is_deleted_in_any_cloud_while_one_of_them_is_away() {
+    let clouds = [Watched::new(), Watched::new()];
+    let device = Device::with_clouds(&[&clouds[0], &clouds[1]], 1_000_000_000, |settings| {
+        settings.keep_restore_points_for = Duration::from_secs(60);
+        settings.acknowledged_by = Some(1);
+    });
+    let session = device.create().await;
+    write(&session, "s", 0..10, 1).await;
+    session.post_backup().await.unwrap();
+    device.clock.advance(DAY / 24);
+    session.dump(DumpKind::Full).await.unwrap();
+    device.clock.advance(DAY / 24);
+    session.dump(DumpKind::Full).await.unwrap();
+    device.clock.advance(2 * DAY);
+    // Whether it fails, or takes everything and does not say what its fencing head is.
+    let rules: [fn(&Call<'_>) -> bool; 2] =
+        [|_| true, |call| matches!(call, Call::Get(name) if name.as_str().ends_with("/f"))];
+    for rule in rules {
+        clouds[1].rule(move |call| if rule(call) { Answer::Fails } else { Answer::AsIs });
+        write(&session, "s", 0..10, 2).await;
+        session.post_backup().await.unwrap();
+        let deletes = |cloud: &Watched| cloud.deletes.load(Ordering::SeqCst);
+        assert_eq!((deletes(&clouds[0]), deletes(&clouds[1])), (0, 0));
+        assert_eq!(restored(&clouds[0], RestoreAt::Newest).await.unwrap().0, contents(&session));
+    }
+    clouds[1].honest();
+    for _ in 0..3 {
+        write(&session, "s", 0..10, 3).await;
+        session.post_backup().await.unwrap();
+        // What is not waited for goes on by itself.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    for cloud in &clouds {
+        assert!(cloud.deletes.load(Ordering::SeqCst) > 0, "it goes once all are there again");
+        assert_eq!(restored(cloud, RestoreAt::Newest).await.unwrap().0, contents(&session));
+    }
+    assert!(!session.verify(true).await.unwrap().is_damaged());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_interrupted_backup_left_goes_and_what_others_reach_stays() {
     let cloud = Watched::new();

@@ -9,10 +9,12 @@
     reason = "a test panics, and says what it did"
 )]
 
+mod backups;
 mod content;
 mod device;
 mod line;
 mod medium;
+mod merging;
 mod oracle;
 mod steps;
 mod tally;

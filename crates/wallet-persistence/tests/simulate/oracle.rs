@@ -1,7 +1,7 @@
 //! What must be true: every batch and change ever submitted, who acknowledged it, and what may
 //! therefore be seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::content::{Content, MERGE_KEYS, MergeKey};
 
@@ -63,6 +63,8 @@ pub(crate) struct Oracle {
     fenced: usize,
     /// Which installation each writer id belongs to.
     pub(crate) writers: BTreeMap<String, usize>,
+    /// Changes that another installation than their own has had: they may come from its chain, too.
+    spread: BTreeSet<usize>,
 }
 
 impl Oracle {
@@ -76,6 +78,7 @@ impl Oracle {
         let mut life = Life::default();
         (life.submitted, life.acknowledged) = (content.batch, content.batch);
         life.known = content.merge.clone();
+        self.spread.extend(content.merge.values());
         self.lives.push(life);
         self.lives.len() - 1
     }
@@ -147,6 +150,13 @@ impl Oracle {
         Ok(())
     }
 
+    /// This batch, and so all that was submitted before it, is in every cloud.
+    pub(crate) fn replicate_batch(&mut self, life: usize, batch: usize) {
+        let life = &mut self.lives[life];
+        life.acknowledged = life.acknowledged.max(batch);
+        life.replicated = life.replicated.max(batch);
+    }
+
     fn raise(&mut self, life: usize, ack: Ack) {
         for change in &mut self.changes {
             if change.life == life && change.ack != Ack::Void {
@@ -204,6 +214,8 @@ impl Oracle {
             }
         }
         self.lives[life].known.extend(content.merge.clone());
+        let others = content.merge.values().filter(|change| self.changes[**change].life != life);
+        self.spread.extend(others);
     }
 
     /// What was restored from the chain of `writer` is one moment of it, and not before what any
@@ -242,7 +254,7 @@ impl Oracle {
         for number in content.merge.values() {
             // And the batch with what this device did after it.
             let change = &self.changes[*number];
-            let one_moment = !self.lives[life].deposed;
+            let one_moment = !self.lives[life].deposed && !self.spread.contains(number);
             if one_moment && change.life == life && !self.descends(content.batch, change.batch) {
                 return Err(format!(
                     "two cuts are mixed: change {number} was made after batch {}, batch {} is there",

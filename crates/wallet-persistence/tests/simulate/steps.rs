@@ -23,7 +23,7 @@ impl World {
         if self.random.below(15) == 0 {
             self.what_is_there_restores().await?;
         }
-        match self.random.below(100) {
+        match self.random.below(112) {
             0..14 => self.write_single(d, false).await,
             14..20 => self.write_single(d, true).await,
             20..40 => self.write_merge(d).await,
@@ -48,10 +48,14 @@ impl World {
                 self.jump(d);
                 Ok(())
             }
-            _ => {
+            96..100 => {
                 self.outage();
                 Ok(())
             }
+            100..103 => self.dump(d).await,
+            103..105 => self.grow_old(d).await,
+            105..109 => self.write_replicated(d).await,
+            _ => self.restore_older().await,
         }
     }
 
@@ -123,10 +127,7 @@ impl World {
         self.all_meet().await?;
         if self.one_is_retired {
             // It learns of it, rejoins, and the others learn of that.
-            for d in [0, 1, 0, 1, 0, 1] {
-                self.write_merge(d).await?;
-                self.meet(d).await?;
-            }
+            self.all_meet().await?;
             self.all_meet().await?;
             self.tally.retired += 1;
         }

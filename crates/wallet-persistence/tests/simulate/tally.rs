@@ -12,6 +12,12 @@ pub(crate) struct Tally {
     pub(crate) fenced: u64,
     pub(crate) stopped: u64,
     pub(crate) takeovers: u64,
+    /// Dumps that were asked for.
+    pub(crate) dumps: u64,
+    /// Commits that waited for the clouds and resolved.
+    pub(crate) replicated: u64,
+    /// Restores of an older moment.
+    pub(crate) older: u64,
     pub(crate) polls: u64,
     /// Keys that polls brought from the other device.
     pub(crate) merged: u64,
@@ -39,6 +45,9 @@ impl AddAssign for Tally {
         self.fenced += other.fenced;
         self.stopped += other.stopped;
         self.takeovers += other.takeovers;
+        self.dumps += other.dumps;
+        self.replicated += other.replicated;
+        self.older += other.older;
         self.merged += other.merged;
         self.polls += other.polls;
         self.restores += other.restores;
@@ -56,14 +65,17 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} schedules: {} changes acknowledged, {} backups ({} fenced, {} stopped), {} takeovers, {} polls, {} keys merged, {} restores, {} on the side, {} crashes, \
+            "{} schedules: {} changes acknowledged, {} of them by the clouds, {} backups ({} fenced, {} stopped), {} takeovers, {} dumps, {} older moments restored, {} polls, {} keys merged, {} restores, {} on the side, {} crashes, \
              {} devices lost, {} lies and faults, {} refusals and reports, {} with a device retired, {} objects searched",
             self.schedules,
             self.changes,
+            self.replicated,
             self.backups,
             self.fenced,
             self.stopped,
             self.takeovers,
+            self.dumps,
+            self.older,
             self.polls,
             self.merged,
             self.restores,

@@ -1,10 +1,10 @@
 //! One schedule: two devices, two clouds, and what the seed does to them.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Duration};
 
 use cloud::testing::{Malice, Temper};
 use kv_core::{KvStore, testing::Random};
-use wallet_persistence::{BackupReport, PollReport, Session, Settings, SingleWriter};
+use wallet_persistence::{BackupReport, Session, Settings, SingleWriter};
 
 use super::{
     content::{self, Content, KEYS, MERGE_KEYS},
@@ -52,7 +52,7 @@ fn tempers(random: &mut Random) -> (Vec<Temper>, bool) {
 
 /// Nothing waits for ever. (The time passes at once when nothing else happens.)
 async fn in_time(work: impl Future<Output = Result<(), Broken>>) -> Result<(), Broken> {
-    let week = std::time::Duration::from_secs(7 * 86_400);
+    let week = Duration::from_secs(7 * 86_400);
     tokio::time::timeout(week, work).await.unwrap_or_else(|_| Err("it hangs".to_owned()))
 }
 
@@ -72,6 +72,8 @@ impl World {
         settings.replicate_every = None;
         settings.memory_budget = if random.below(2) == 0 { 500 } else { 1 << 20 };
         settings.fetch_at_once = 1;
+        settings.keep_restore_points_for = Duration::from_secs(86_400);
+        settings.delete_after = Duration::from_secs(3600);
         let devices = vec![Device::new(1, settings.clone()), Device::new(2, settings)];
         Self {
             random,
@@ -228,7 +230,7 @@ impl World {
     }
 
     /// Whether a device may write single-writer data; one that was restored takes over first.
-    async fn may_write(&mut self, d: usize, session: &Session) -> Result<bool, Broken> {
+    pub(crate) async fn may_write(&mut self, d: usize, session: &Session) -> Result<bool, Broken> {
         let gate = |session: &Session| session.status().map(|status| status.single_writer);
         match gate(session) {
             Ok("open") => return Ok(true),
@@ -305,74 +307,8 @@ impl World {
         if acknowledged && !self.clouds_lie { self.oracle.fence(life) } else { Ok(()) }
     }
 
-    pub(crate) async fn poll(&mut self, d: usize) -> Result<(), Broken> {
-        let Some(session) = self.devices[d].running() else { return Ok(()) };
-        let outcome = session.poll_backups().await;
-        self.tell(format_args!("device {d} polls: {outcome:?}"));
-        match outcome {
-            Ok(report) => {
-                self.tally.polls += 1;
-                self.polled(&report);
-                if report.retired {
-                    self.rejoin(d).await?;
-                }
-                let failed = report.writers.iter().any(|writer| writer.failure.is_some());
-                if failed && self.is_calm() && !self.has_failed(d) {
-                    return Err(format!("device {d} cannot merge from honest clouds: {report:?}"));
-                }
-                if self.has_failed(d) {
-                    return self.crash(d).await;
-                }
-            }
-            Err(error) => self.refused(d, "poll", &error).await?,
-        }
-        let content = self.look(d).await?;
-        self.oracle.merged(self.devices[d].life, &content);
-        Ok(())
-    }
-
-    /// Takes note of what a poll says.
-    pub(crate) fn polled(&mut self, report: &PollReport) {
-        self.tally.merged += report.writers.iter().map(|writer| writer.changes).sum::<u64>();
-        self.one_is_retired |= report.retired;
-        self.one_is_retired |= report.writers.iter().any(|writer| writer.retired);
-    }
-
-    /// The others do not count this device any more: it takes what they have and offers its own
-    /// under a new name.
-    pub(crate) async fn rejoin(&mut self, d: usize) -> Result<(), Broken> {
-        let Some(session) = self.devices[d].running() else { return Ok(()) };
-        let outcome = session.rejoin().await;
-        self.tell(format_args!("device {d} rejoins: {outcome:?}"));
-        match outcome {
-            Ok(_) => {
-                let status = session.status().map_err(|e| format!("status: {e:?}"))?;
-                self.oracle.writers.insert(status.writer, self.devices[d].life);
-                Ok(())
-            }
-            Err(error) => self.refused(d, "rejoin", &error).await,
-        }
-    }
-
-    pub(crate) async fn verify(&mut self, d: usize) -> Result<(), Broken> {
-        let Some(session) = self.devices[d].running() else { return Ok(()) };
-        match session.verify(true).await {
-            Ok(report) if report.local.is_damaged() => Err(format!("local damage: {report:?}")),
-            Ok(report) => {
-                let damaged = report.is_damaged();
-                self.tally.refusals += u64::from(damaged);
-                self.tell(format_args!("device {d} verifies, damaged {damaged}"));
-                if damaged && self.is_calm() {
-                    return Err(format!("device {d} reports damage in honest clouds: {report:?}"));
-                }
-                Ok(())
-            }
-            Err(error) => self.refused(d, "verify", &error).await,
-        }
-    }
-
     /// Something with the clouds failed, which needs a reason.
-    async fn refused(
+    pub(crate) async fn refused(
         &mut self,
         d: usize,
         what: &str,
@@ -389,7 +325,7 @@ impl World {
     }
 
     /// Whether every cloud has always done what it should, and does now.
-    fn is_calm(&self) -> bool {
+    pub(crate) fn is_calm(&self) -> bool {
         self.clouds_are_honest && self.clouds.iter().all(|cloud| !cloud.is_down())
     }
 

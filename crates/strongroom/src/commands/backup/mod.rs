@@ -4,8 +4,8 @@ mod listing;
 
 use serde::Serialize;
 use wallet_persistence::{
-    BackupReport, DumpKind, DumpReport, PollReport, RejoinReport, SingleWriter, Status, VerifiedBy,
-    VerifiedRestore,
+    BackupReport, CloudStatus, DumpKind, DumpReport, PollReport, RejoinReport, SingleWriter,
+    Status, VerifiedBy, VerifiedRestore,
 };
 
 use super::Context;
@@ -158,7 +158,7 @@ fn dumped(report: &DumpReport) -> String {
         row([&"dumped", &kind]),
         row([&"entries", &format_args!("{}, {}", report.entries, bytes(report.value_bytes))]),
         row([&"put", &format_args!("{} objects, {}", report.objects, bytes(report.bytes))]),
-        row([&"read back", &"yes, from every cloud"]),
+        row([&"read back", &"yes, from each cloud that has it"]),
         row([&"up to", &format_args!("change {}", report.sequence)]),
     ])
 }
@@ -193,7 +193,11 @@ fn described(status: &Status) -> String {
     if status.clouds.is_empty() {
         rows.push(row([&"cloud", &"none: nothing is backed up"]));
     }
-    rows.extend(status.clouds.iter().map(|url| row([&"cloud", url])));
+    if status.replicas.len() == 1 {
+        rows.extend(status.clouds.iter().map(|url| row([&"cloud", url])));
+    } else {
+        rows.extend(status.replicas.iter().map(|cloud| row([&"cloud", &replica(cloud)])));
+    }
     let last = status.last_backup.map_or_else(|| "never".to_owned(), time::with_age);
     rows.push(row([&"last backup", &last]));
     let verified = match &status.last_verified {
@@ -215,6 +219,17 @@ fn described(status: &Status) -> String {
         rows.push(row([&"next backup", &"a full dump: the clouds lag too far for anything less"]));
     }
     table(&rows)
+}
+
+/// One of several clouds.
+fn replica(cloud: &CloudStatus) -> String {
+    let state = match (cloud.is_behind, cloud.has) {
+        (true, Some(has)) => format!(" lacks what came after change {has}"),
+        (true, None) => " has nothing of this device yet".to_owned(),
+        (false, _) => String::new(),
+    };
+    let why = cloud.failing.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    format!("{}{state}{why}", cloud.name)
 }
 
 fn described_restore(verified: &VerifiedRestore, status: &Status) -> String {

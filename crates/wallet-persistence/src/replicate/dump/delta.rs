@@ -32,7 +32,7 @@ impl Making<'_> {
         let place = DumpPlace { writer: state.writer, from: sequence, base: Some(base), began };
         let writer = DumpWriter::at(&self.source.sealer, place)?;
         let mut writer = writer.keeping(state.dumps.kept.clone(), self.window());
-        let mut upload = Upload::new(self.clouds, &self.source)?;
+        let mut upload = Upload::new(&self.clouds, &self.source)?;
         let (parts, mut sealed) = mpsc::channel(2);
         let fold = Fold {
             recorder: self.inner.tower.recorder.clone(),

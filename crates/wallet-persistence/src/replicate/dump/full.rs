@@ -25,7 +25,7 @@ impl Making<'_> {
         let from = place.from;
         let writer = DumpWriter::at(&self.source.sealer, place)?;
         let mut writer = writer.keeping(self.state.dumps.kept.clone(), self.window());
-        let mut upload = Upload::new(self.clouds, &self.source)?;
+        let mut upload = Upload::new(&self.clouds, &self.source)?;
         let reader = Arc::new(Mutex::new(reader));
         // Small namespaces first; a restore writes them first, too.
         for bulk in [false, true] {

@@ -1,5 +1,6 @@
 //! Dumps: made while backups go on, read back before they count.
 
+mod begin;
 mod delta;
 mod due;
 mod full;
@@ -9,10 +10,11 @@ mod watch;
 
 use std::sync::Arc;
 
-use backup::{BackupState, DumpIndex, DumpWriter, KeptDump, ObjectRef, Rule, StoreCount};
+use backup::{BackupState, DumpIndex, DumpWriter, KeptDump, ObjectRef};
 use cloud::CloudBackend;
 use serde::Serialize;
 
+pub(super) use self::begin::begin_chain;
 pub use self::due::DumpKind;
 pub(crate) use self::{
     due::due,
@@ -20,8 +22,11 @@ pub(crate) use self::{
     watch::{Watch, Watches},
 };
 use self::{due::millis, upload::Upload};
-use super::post::Post;
-use crate::{Error, Result, registry, restore::Source, session::Inner};
+use super::{
+    lines::NewDump,
+    post::{Post, Wish},
+};
+use crate::{Error, Result, restore::Source, session::Inner};
 
 /// What one dump did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,7 +36,7 @@ pub struct DumpReport {
     pub kind: DumpKind,
     /// It holds everything up to this change.
     pub sequence: u64,
-    /// How many live entries it holds, as read back from every cloud.
+    /// How many live entries it holds, as read back from each cloud that has it.
     pub entries: u64,
     /// Bytes of their values.
     pub value_bytes: u64,
@@ -44,16 +49,20 @@ pub struct DumpReport {
 /// A dump under construction.
 struct Making<'a> {
     inner: &'a Inner,
-    clouds: &'a [Arc<dyn CloudBackend>],
+    /// Into which it goes, with their places: those that do what they are asked.
+    clouds: Vec<(usize, Arc<dyn CloudBackend>)>,
     /// As of its beginning.
     state: BackupState,
     source: Source,
     watch: Watch,
+    drops: u64,
 }
 
-/// A dump that every cloud holds.
+/// A dump that some clouds hold.
 pub(super) struct Made {
     kind: DumpKind,
+    /// Which.
+    holders: Vec<usize>,
     index: ObjectRef,
     opened: DumpIndex,
     older: Vec<KeptDump>,
@@ -62,6 +71,17 @@ pub(super) struct Made {
     /// What of the state it covers.
     segments: (u64, u64),
     began: u64,
+    /// How often the log had been dropped when it began.
+    drops: u64,
+}
+
+impl Made {
+    /// Whether it holds everything that the log does not. If that was dropped meanwhile, only a dump
+    /// that begins later does.
+    fn holds_all(&self, inner: &Inner) -> bool {
+        let recorder = &inner.tower.recorder;
+        recorder.is_noting() && recorder.log_drops() == self.drops
+    }
 }
 
 /// Makes a dump while backups go on, and makes it count. `None` stands for the kind that is due;
@@ -71,16 +91,22 @@ pub(crate) async fn dump(
     inner: &Inner,
     clouds: &[Arc<dyn CloudBackend>],
     wanted: Option<DumpKind>,
+    wish: Wish,
 ) -> Result<Option<DumpReport>> {
     if clouds.is_empty() {
         return Err(Error::NoCloud);
+    }
+    if chain_begins(inner, clouds).await {
+        begin_chain(inner, clouds, wish).await?;
     }
     let _one_at_a_time = inner.dumping.lock().await;
     let (making, kind) = {
         // Up to here everything is in segments, so a delta can stand here.
         let _no_backup = inner.posting.lock().await;
         let mut post = Post::begin(inner, clouds);
-        post.publish(inner).await?;
+        post.wish = wish;
+        // A cloud that lags does not keep the others from a dump.
+        bear_laggards(inner, post.publish(inner).await)?;
         let making = Making::begin(inner, clouds, post.state);
         let now = making.now();
         let due = due(&making.state, &inner.tower.settings, now);
@@ -94,40 +120,41 @@ pub(crate) async fn dump(
     drop(making);
     let _no_backup = inner.posting.lock().await;
     let mut post = Post::begin(inner, clouds);
+    post.wish = wish;
     if post.state.writer != made.index.id.writer {
         // This chain was left meanwhile.
         return Ok(None);
     }
-    if post.state.dump.is_none() {
-        // The log was dropped meanwhile: only a dump that began later holds everything.
-        post.publish(inner).await?;
+    if post.state.dump.is_none() || !made.holds_all(inner) {
         return Ok(None);
     }
     let report = post.adopt(&made);
     // The fence moves on, too: what it names is kept, and must not keep older dumps for ever.
     inner.fence_is_due();
-    post.publish(inner).await?;
+    bear_laggards(inner, post.publish(inner).await)?;
     Ok(Some(report))
 }
 
-impl Post<'_> {
-    /// Begins the chain with a full dump; until it is there, there is nothing to build on.
-    pub(super) async fn first_dump(&mut self, inner: &Inner) -> Result<()> {
-        let making = Making::begin(inner, self.clouds, self.state.clone());
-        let made = making.full().await?;
-        let report = self.adopt(&made);
-        self.report.dumped = Some(report.entries);
-        // The first dump of a chain holds what no segment of it does.
-        let rules = registry::rules();
-        let is_single = |store: &StoreCount| rules.of_primary(&store.primary) == Rule::SingleWriter;
-        self.single_writer |= made.opened.stores.iter().any(is_single);
-        if self.state.newest.is_none() {
-            // The chain begins behind its first dump.
-            self.state.backed_up = made.index.id.from;
-        }
-        Ok(())
+/// That some clouds lack something is no reason to stop as long as one has everything.
+fn bear_laggards(inner: &Inner, published: Result<()>) -> Result<()> {
+    use backup::Error as Backup;
+    match published {
+        Err(
+            Error::Cloud(_)
+            | Error::Backup(
+                Backup::Missing { .. } | Backup::Damaged { .. } | Backup::BrokenChain { .. },
+            ),
+        ) if !inner.lines.is_undelivered() => Ok(()),
+        other => other,
     }
+}
 
+async fn chain_begins(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> bool {
+    let _no_backup = inner.posting.lock().await;
+    Post::begin(inner, clouds).wants_dump(inner)
+}
+
+impl Post<'_> {
     /// What is put from now on builds on this dump.
     fn adopt(&mut self, made: &Made) -> DumpReport {
         let state = &mut self.state;
@@ -143,8 +170,9 @@ impl Post<'_> {
         }
         state.dumps.kept = std::iter::once(kept).chain(made.older.iter().copied()).collect();
         state.dumps.sweeps.push((self.tower.clock.now().0.max(made.began), made.index));
-        self.report.objects += made.objects;
-        self.report.bytes += made.bytes;
+        self.counts.objects += made.objects;
+        self.counts.bytes += made.bytes;
+        self.dump = Some(NewDump { holders: made.holders.clone(), is_beginning: false });
         DumpReport {
             kind: made.kind,
             sequence: made.index.id.from,
@@ -160,8 +188,13 @@ impl<'a> Making<'a> {
     fn begin(inner: &'a Inner, clouds: &'a [Arc<dyn CloudBackend>], state: BackupState) -> Self {
         let tower = &inner.tower;
         let at_once = tower.settings.fetch_at_once;
-        let source = Source::new(tower.sealer.clone(), clouds.iter().cloned(), at_once);
-        Self { inner, clouds, state, source, watch: inner.watches.begin() }
+        let well = inner.lines.well(clouds.len());
+        let clouds = well.into_iter().filter_map(|i| Some((i, clouds.get(i)?.clone())));
+        let clouds: Vec<(usize, Arc<dyn CloudBackend>)> = clouds.collect();
+        let backends = clouds.iter().map(|(_, cloud)| cloud.clone());
+        let source = Source::new(tower.sealer.clone(), backends, at_once);
+        let drops = tower.recorder.log_drops();
+        Self { inner, clouds, state, source, watch: inner.watches.begin(), drops }
     }
 
     /// The index last: then the dump is there.
@@ -180,6 +213,7 @@ impl<'a> Making<'a> {
         let kind = if opened.base.is_some() { DumpKind::Delta } else { DumpKind::Full };
         Ok(Made {
             kind,
+            holders: upload.holders(),
             index,
             began: opened.time.0,
             opened,
@@ -187,6 +221,7 @@ impl<'a> Making<'a> {
             objects: upload.objects,
             bytes: upload.bytes,
             segments: self.state.segments_since_dump,
+            drops: self.drops,
         })
     }
 

@@ -13,7 +13,7 @@ use backup::{
 use cloud::CloudBackend;
 
 use super::{
-    super::{fetch, read_fence},
+    super::{fetch, race, read_fence},
     due::millis,
 };
 use crate::{
@@ -38,37 +38,55 @@ pub(crate) fn due(state: &BackupState, settings: &Settings, now: u64) -> bool {
     count_due(state, settings, now) > 0
 }
 
-/// Sweeps every cloud where that is due. How many objects went.
+/// Sweeps every cloud where that is due. How many objects went; `None`: not now, since a cloud is
+/// behind or cannot be asked what its fencing head names.
 #[tracing::instrument(skip_all)]
 pub(crate) async fn sweep(
     inner: &Inner,
     clouds: &[std::sync::Arc<dyn CloudBackend>],
-) -> Result<u64> {
+) -> Result<Option<u64>> {
     // No dump is under way meanwhile, so what is not reached and older than a dump is garbage.
     let _no_dump = inner.dumping.lock().await;
     let (state, now) = (inner.tower.recorder.state(), inner.tower.clock.now().0);
     let settings = &inner.tower.settings;
     let count = count_due(&state, settings, now);
     // What the last of them keeps, or a later one, whose grace is not over, did keep, stays.
-    let Some(from) = count.checked_sub(1) else { return Ok(0) };
+    let Some(from) = count.checked_sub(1) else { return Ok(Some(0)) };
     let dumps: Vec<ObjectRef> =
         state.dumps.sweeps.iter().skip(from).map(|(_, index)| *index).collect();
-    let fenced = fenced(inner, clouds).await?;
-    let mut swept = 0;
+    if (0..clouds.len()).any(|i| is_behind(inner, i, &state)) {
+        return Ok(None);
+    }
+    let Some(fenced) = fenced(inner, clouds).await? else { return Ok(None) };
+    let (mut swept, mut is_whole) = (0, true);
     for cloud in clouds {
         let source =
             Source::new(inner.tower.sealer.clone(), [cloud.clone()], settings.fetch_at_once);
         let (me, fenced) = (state.writer, fenced.as_slice());
         let sweep = Sweep { inner, source: &source, cloud: &**cloud, me, fenced };
-        swept += sweep.run(&state, &dumps).await?;
+        match sweep.run(&state, &dumps).await {
+            // What is not whole is told by a look or a scrub, and is no place to delete.
+            Err(Error::Backup(error)) => {
+                tracing::warn!(%error, "nothing is deleted where something is missing");
+                is_whole = false;
+            }
+            outcome => swept += outcome?,
+        }
+    }
+    if !is_whole {
+        return Ok(None);
     }
     let _no_backup = inner.posting.lock().await;
     let done = state.dumps.sweeps;
+    let forget = |state: &mut BackupState| {
+        state.dumps.sweeps.retain(|mark| !done.iter().take(count).any(|done| done == mark));
+    };
     let mut state = inner.tower.recorder.state();
-    state.dumps.sweeps.retain(|mark| !done.iter().take(count).any(|done| done == mark));
+    forget(&mut state);
+    inner.lines.change_pending(forget);
     inner.tower.recorder.acknowledge(state)?;
     tracing::info!(swept, "deleted what no restore point needs");
-    Ok(swept)
+    Ok(Some(swept))
 }
 
 struct Sweep<'a> {
@@ -81,19 +99,43 @@ struct Sweep<'a> {
     fenced: &'a [ObjectRef],
 }
 
-/// What the fencing heads name of this installation's. Where one cannot be read nothing is deleted.
+/// Whether a cloud lacks what was acknowledged, as far as is known: it may have to copy from another
+/// one what would be deleted there.
+fn is_behind(inner: &Inner, cloud: usize, state: &BackupState) -> bool {
+    inner.lines.is_behind().unwrap_or_else(|| {
+        // Nothing was put in this session.
+        let name = inner.cloud_name(cloud);
+        let mark = |history: &backup::History| history.mark(&name, state.writer).map(|m| m.head);
+        inner.with_history(mark) != state.head
+    })
+}
+
+/// What the fencing heads name of this installation's. `None`: one of several clouds cannot be asked,
+/// and then nothing is deleted in any of them. What its fencing head names should be whole there, but
+/// that cannot be seen from here, and whoever restores single-writer data begins with it.
 async fn fenced(
     inner: &Inner,
     clouds: &[std::sync::Arc<dyn CloudBackend>],
-) -> Result<Vec<ObjectRef>> {
-    let (sealer, me) = (&inner.tower.sealer, inner.tower.recorder.state().writer);
+) -> Result<Option<Vec<ObjectRef>>> {
+    let me = inner.tower.recorder.state().writer;
+    let works = clouds.iter().enumerate().map(|(i, cloud)| {
+        let (cloud, sealer) = (cloud.clone(), inner.tower.sealer.clone());
+        (i, async move { read_fence(&*cloud, &sealer).await })
+    });
     let mut fenced = Vec::new();
-    for cloud in clouds {
-        let fence = read_fence(&**cloud, sealer).await?.map(|(fence, _)| fence);
+    for (i, fence) in race(works).await {
+        let fence = match fence {
+            Ok(found) => found.map(|(fence, _)| fence),
+            Err(Error::Cloud(error)) if clouds.len() > 1 => {
+                tracing::debug!(%error, cloud = i, "nothing is deleted for now");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         fenced.extend(fence.and_then(|fence| fence.at).map(|at| at.head));
     }
     fenced.retain(|head| head.id.writer == me);
-    Ok(fenced)
+    Ok(Some(fenced))
 }
 
 impl Sweep<'_> {

@@ -1,33 +1,34 @@
 //! The parts of a dump on their way: put into every cloud, read back, and folded.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use backup::{DumpIndex, DumpPart, EntryDigest, ObjectHash, ObjectRef, Sealed, SealedPart};
 use cloud::CloudBackend;
 use tokio::task::JoinSet;
 
-use super::super::fetch;
-use crate::{Error, Result, restore::Source};
+use super::super::{fetch, race};
+use crate::{Error, Result, error::chain, restore::Source};
 
-/// Puts parts, several at once. Dropped, it stops.
+/// Puts parts, several at once. Dropped, it stops. A cloud that fails, or takes far longer than
+/// another one, is left out, and must get the dump from the others; the last one is not.
 pub(super) struct Upload {
-    clouds: Vec<Arc<dyn CloudBackend>>,
+    /// Those that are not left out, and what came back from each.
+    clouds: BTreeMap<usize, (Arc<dyn CloudBackend>, EntryDigest)>,
     source: Source,
-    running: JoinSet<Result<Vec<EntryDigest>>>,
-    /// What came back from each cloud.
-    read_back: Vec<EntryDigest>,
+    running: JoinSet<Vec<(usize, Result<EntryDigest>)>>,
     pub(super) objects: u64,
     pub(super) bytes: u64,
 }
 
 impl Upload {
-    pub(super) fn new(clouds: &[Arc<dyn CloudBackend>], source: &Source) -> Result<Self> {
-        let digests = clouds.iter().map(|_| EntryDigest::new(&source.sealer));
+    pub(super) fn new(clouds: &[(usize, Arc<dyn CloudBackend>)], source: &Source) -> Result<Self> {
+        let clouds = clouds
+            .iter()
+            .map(|(i, cloud)| Ok((*i, (cloud.clone(), EntryDigest::new(&source.sealer)?))));
         Ok(Self {
-            clouds: clouds.to_vec(),
+            clouds: clouds.collect::<Result<_>>()?,
             source: source.clone(),
             running: JoinSet::new(),
-            read_back: digests.collect::<Result<_, _>>()?,
             objects: 0,
             bytes: 0,
         })
@@ -39,15 +40,20 @@ impl Upload {
             self.settle().await?;
         }
         self.count(&part.sealed);
-        let (clouds, source) = (self.clouds.clone(), self.source.clone());
-        self.running.spawn(async move {
-            let mut digests = Vec::with_capacity(clouds.len());
-            for cloud in &clouds {
-                cloud::put_backup(&**cloud, &part.sealed).await?;
-                digests.push(read_back(&source, &**cloud, part.object).await?);
-            }
-            Ok(digests)
-        });
+        let part = Arc::new(part);
+        let works: Vec<_> = self
+            .clouds
+            .iter()
+            .map(|(i, (cloud, _))| {
+                let (cloud, part, source) = (cloud.clone(), part.clone(), self.source.clone());
+                let work = async move {
+                    cloud::put_backup(&*cloud, &part.sealed).await?;
+                    read_back(&source, &*cloud, part.object).await
+                };
+                (*i, work)
+            })
+            .collect();
+        self.running.spawn(race(works));
         Ok(())
     }
 
@@ -58,23 +64,60 @@ impl Upload {
             self.settle().await?;
         }
         self.count(sealed);
+        let works: Vec<_> = self
+            .clouds
+            .iter()
+            .map(|(i, (cloud, digest))| {
+                let (cloud, digest, source) = (cloud.clone(), digest.clone(), self.source.clone());
+                let sealed = sealed.clone();
+                let work = async move {
+                    cloud::put_backup(&*cloud, &sealed).await?;
+                    let bytes = fetch(&*cloud, &source.sealer.tag(), &index).await?;
+                    let opened: DumpIndex = source.sealer.open(&index, ObjectHash::NONE, &bytes)?;
+                    opened.check(digest)?;
+                    Ok(opened)
+                };
+                (*i, work)
+            })
+            .collect();
         let mut first = None;
-        for (cloud, digest) in self.clouds.iter().zip(self.read_back.drain(..)) {
-            cloud::put_backup(&**cloud, sealed).await?;
-            let bytes = fetch(&**cloud, &self.source.sealer.tag(), &index).await?;
-            let opened: DumpIndex = self.source.sealer.open(&index, ObjectHash::NONE, &bytes)?;
-            opened.check(digest)?;
-            first.get_or_insert(opened);
+        for (i, outcome) in race(works).await {
+            match outcome {
+                Ok(opened) => drop(first.get_or_insert(opened)),
+                Err(error) => self.leave_out(i, error)?,
+            }
         }
         first.ok_or(Error::NoCloud)
     }
 
+    /// The clouds that have all of it.
+    pub(super) fn holders(&self) -> Vec<usize> {
+        self.clouds.keys().copied().collect()
+    }
+
     async fn settle(&mut self) -> Result<()> {
         let Some(done) = self.running.join_next().await else { return Ok(()) };
-        let digests = done.map_err(|_| Error::Task)??;
-        for (sum, digest) in self.read_back.iter_mut().zip(&digests) {
-            sum.merge(digest);
+        for (i, digest) in done.map_err(|_| Error::Task)? {
+            match digest {
+                Ok(digest) => {
+                    if let Some((_, sum)) = self.clouds.get_mut(&i) {
+                        sum.merge(&digest);
+                    }
+                }
+                Err(error) => self.leave_out(i, error)?,
+            }
         }
+        Ok(())
+    }
+
+    fn leave_out(&mut self, i: usize, error: Error) -> Result<()> {
+        if self.clouds.remove(&i).is_none() {
+            return Ok(());
+        }
+        if self.clouds.is_empty() {
+            return Err(error);
+        }
+        tracing::warn!(cloud = i, error = chain(&error), "a cloud is left out of this dump");
         Ok(())
     }
 

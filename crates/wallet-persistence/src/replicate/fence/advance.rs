@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use backup::{
-    Claimant, FenceOutcome, FenceProgress, FenceState, Gate, ObjectHash, ObjectRef, Position,
-    Refusal, Suspicion, Verdict,
+    BackupState, Claimant, FenceOutcome, FenceProgress, FenceState, Gate, ObjectHash, ObjectRef,
+    Position, Refusal, Suspicion, Verdict,
 };
 use cloud::{CloudBackend, Tag};
 
@@ -15,18 +15,25 @@ use super::{
 use crate::{Error, Result, replicate::post::Post, session::Inner};
 
 impl Post<'_> {
-    /// After the head: acknowledges single-writer data up to it, if there is any to acknowledge.
+    /// After the head, in the clouds that have it (`holders`): acknowledges single-writer data up to
+    /// it, if there is any to acknowledge.
     ///
     /// An error means that nothing is decided, and that the backup is to be tried again.
-    pub(in crate::replicate) async fn fence(&mut self, inner: &Inner) -> Result<()> {
+    pub(in crate::replicate) async fn fence(
+        &mut self,
+        inner: &Inner,
+        chain: &BackupState,
+        single_writer: bool,
+        holders: &[usize],
+    ) -> Result<()> {
         let recorder = &self.tower.recorder;
         let state = recorder.fence_state();
         let may = matches!(state.gate, Gate::Open | Gate::HandedOver);
         let is_owed = inner.is_fence_due() && (state.epoch > 0 || state.owed().is_some());
-        let head = self.state.head.filter(|_| self.single_writer || is_owed);
+        let head = chain.head.filter(|_| single_writer || is_owed);
         let became = match (head, state.gate.refusal().filter(|_| !may)) {
-            (Some(head), None) => Some(self.advance(inner, head).await?),
-            (_, Some(refusal)) if self.single_writer => {
+            (Some(head), None) => Some(self.advance(inner, chain, head, holders).await?),
+            (_, Some(refusal)) if single_writer => {
                 recorder.fence_stopped(0, Arc::new(refusal));
                 Some(SingleWriter::Stopped)
             }
@@ -35,28 +42,34 @@ impl Post<'_> {
         self.report.single_writer = became;
         // What waits for the fence is told; for the clouds it waits until all is acknowledged.
         match became {
-            None if may => recorder.fence_passed(self.state.backed_up),
+            None if may => recorder.fence_passed(chain.backed_up),
             None | Some(SingleWriter::Stopped) => {}
-            Some(SingleWriter::Acknowledged) => recorder.fence_passed(self.state.backed_up),
+            Some(SingleWriter::Acknowledged) => recorder.fence_passed(chain.backed_up),
             Some(SingleWriter::Noted) => {
                 let why = (0..self.clouds.len()).find_map(|i| inner.cannot_fence(i));
                 recorder.fence_impossible(Arc::new(why.unwrap_or(Error::NotAcknowledged)));
             }
-            Some(SingleWriter::Suspended) => recorder.note_owed(self.state.backed_up)?,
+            Some(SingleWriter::Suspended) => recorder.note_owed(chain.backed_up)?,
         }
         Ok(())
     }
 
-    async fn advance(&self, inner: &Inner, head: ObjectRef) -> Result<SingleWriter> {
-        let newest = self.state.newest.as_ref();
+    async fn advance(
+        &self,
+        inner: &Inner,
+        chain: &BackupState,
+        head: ObjectRef,
+        holders: &[usize],
+    ) -> Result<SingleWriter> {
+        let newest = chain.newest.as_ref();
         let at = Position {
-            writer: self.state.writer,
+            writer: chain.writer,
             sequence: head.id.to,
             segment: newest.map_or(ObjectHash::NONE, backup::Link::hash),
             head,
         };
         inner.set_fence_due(true);
-        let became = advance(inner, self.clouds, at).await?;
+        let became = advance(inner, self.clouds, holders, at).await?;
         inner.set_fence_due(became == SingleWriter::Suspended);
         Ok(became)
     }
@@ -65,6 +78,7 @@ impl Post<'_> {
 async fn advance(
     inner: &Inner,
     clouds: &[Arc<dyn CloudBackend>],
+    holders: &[usize],
     at: Position,
 ) -> Result<SingleWriter> {
     let state = inner.note_session().await?;
@@ -82,9 +96,9 @@ async fn advance(
     let plan = claimant.advance(at);
     let mut memory = inner.known_fences(clouds.len());
     let plans = inner.with_floors(&plan, clouds.len());
-    let driven = drive(&inner.tower.sealer, clouds, plans, &mut memory, now).await;
+    let has = |i| holders.contains(&i);
+    let mut driven = drive(&inner.tower.sealer, clouds, has, plans, &mut memory, now).await;
     inner.note_fences_known(memory)?;
-    let mut driven = driven?;
     inner.note_fences(&driven)?;
 
     let outcomes: Vec<_> = driven.iter().map(|one| one.outcome.clone()).collect();
@@ -128,7 +142,7 @@ async fn advance(
 
 impl Inner {
     /// In how many clouds single-writer data must be acknowledged.
-    pub(super) fn acknowledged_by(&self, clouds: usize) -> u32 {
+    pub(crate) fn acknowledged_by(&self, clouds: usize) -> u32 {
         let set = self.tower.settings.acknowledged_by.unwrap_or(clouds);
         set.clamp(1, clouds.max(1)) as u32
     }

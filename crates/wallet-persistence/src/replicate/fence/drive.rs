@@ -1,15 +1,17 @@
 //! Making the calls that the fence protocol asks for, in all clouds at once.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use backup::{
     Conditions, FenceAnswer, FenceMachine, FenceOutcome, FencePlan, ObjectSealer, Step, fence_name,
 };
 use cloud::{CloudBackend, CloudError, PutMode, Tag};
-use tokio::task::JoinSet;
 
 use super::{CloudFence, random, read};
-use crate::{Error, Result};
+use crate::{
+    Error,
+    replicate::race::{no_answer, race},
+};
 
 /// How many calls one plan may take. Each but the first two follows a conflict or a lost answer, and
 /// the cloud below has its own patience with those.
@@ -25,34 +27,46 @@ pub(super) struct Driven {
     pub(super) error: Option<Error>,
 }
 
-/// Drives a plan in every cloud; `plans` and `memory` in the order of the clouds.
+/// Drives a plan in every cloud that is asked; `plans` and `memory` in the order of the clouds. One
+/// that takes far longer than another one is left: nothing is decided there.
 pub(super) async fn drive(
     sealer: &ObjectSealer,
     clouds: &[Arc<dyn CloudBackend>],
+    is_asked: impl Fn(usize) -> bool,
     plans: Vec<FencePlan>,
     memory: &mut [CloudFence],
     now: u64,
-) -> Result<Vec<Driven>> {
-    let mut running = JoinSet::new();
-    for (i, ((cloud, plan), memory)) in clouds.iter().zip(plans).zip(memory.iter()).enumerate() {
+) -> Vec<Driven> {
+    let asked = clouds.iter().zip(plans).zip(memory.iter()).enumerate();
+    let works = asked.filter(|(i, _)| is_asked(*i)).map(|(i, ((cloud, plan), memory))| {
         let (cloud, sealer, memory) = (cloud.clone(), sealer.clone(), memory.clone());
-        running.spawn(async move {
+        let work = async move {
             let mut run = Run { cloud: &cloud, sealer: &sealer, memory, now, error: None };
-            let outcome = run.all(plan).await;
-            (i, outcome, run.memory, run.error)
-        });
+            match run.all(plan).await {
+                FenceOutcome::Unknown => Err(run.error.take().unwrap_or_else(no_answer)),
+                outcome => Ok((outcome, run.memory)),
+            }
+        };
+        (i, work)
+    });
+    let mut ended: BTreeMap<usize, _> = race(works.collect::<Vec<_>>()).await.into_iter().collect();
+    let mut all = Vec::with_capacity(memory.len());
+    for (i, memory) in memory.iter_mut().enumerate() {
+        let (outcome, error) = match ended.remove(&i) {
+            None => (FenceOutcome::Unknown, None),
+            Some(Ok((outcome, known))) => {
+                *memory = known;
+                (outcome, None)
+            }
+            Some(Err(error)) => {
+                // What was put there may have landed.
+                memory.last = None;
+                (FenceOutcome::Unknown, Some(error))
+            }
+        };
+        all.push(Driven { outcome, swaps: memory.swaps(), error });
     }
-    let mut ended = Vec::new();
-    while let Some(one) = running.join_next().await {
-        let (i, outcome, known, error) = one.map_err(|_| Error::Task)?;
-        let swaps = known.swaps();
-        if let Some(memory) = memory.get_mut(i) {
-            *memory = known;
-        }
-        ended.push((i, Driven { outcome, swaps, error }));
-    }
-    ended.sort_by_key(|(i, _)| *i);
-    Ok(ended.into_iter().map(|(_, driven)| driven).collect())
+    all
 }
 
 struct Run<'a> {

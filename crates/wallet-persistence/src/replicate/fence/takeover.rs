@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{drive::drive, read};
 use crate::{
     Error, Result,
-    replicate::{fetch, post},
+    replicate::{Wish, fetch, post},
     session::Inner,
 };
 
@@ -54,7 +54,7 @@ pub(crate) async fn take_over(
     }
     if base_is_gone(inner, clouds).await {
         // The fence would name what nobody can restore: so first all of it under our own name.
-        post(inner, clouds).await?;
+        post(inner, clouds, Wish::Asked).await?;
     }
     let _one_at_a_time = inner.posting.lock().await;
     let state = inner.note_session().await?;
@@ -100,9 +100,8 @@ pub(crate) async fn take_over(
     }
     let mut memory = inner.known_fences(clouds.len());
     let plans = inner.with_floors(&plan, clouds.len());
-    let driven = drive(&inner.tower.sealer, clouds, plans, &mut memory, now).await;
+    let driven = drive(&inner.tower.sealer, clouds, |_| true, plans, &mut memory, now).await;
     inner.note_fences_known(memory)?;
-    let driven = driven?;
     inner.note_fences(&driven)?;
 
     let outcomes: Vec<_> = driven.iter().map(|one| one.outcome.clone()).collect();

@@ -1,0 +1,56 @@
+//! A cloud that could not be opened: each call tries again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cloud::{Access, CloudBackend, CloudUrl, Limits, ObjectMeta, ObjectName, PutMode, Result, Tag};
+use tokio::sync::OnceCell;
+
+/// Opened when it is needed.
+#[derive(Debug)]
+pub(super) struct Late {
+    url: CloudUrl,
+    access: Access,
+    cloud: OnceCell<Arc<dyn CloudBackend>>,
+}
+
+impl Late {
+    pub(super) fn new(url: &CloudUrl, access: &Access) -> Self {
+        Self { url: url.clone(), access: access.clone(), cloud: OnceCell::new() }
+    }
+
+    async fn opened(&self) -> Result<&Arc<dyn CloudBackend>> {
+        self.cloud.get_or_try_init(|| cloud::open_cloud_with(&self.url, &self.access)).await
+    }
+}
+
+#[async_trait]
+impl CloudBackend for Late {
+    async fn put(&self, name: &ObjectName, bytes: Bytes, how: PutMode) -> Result<Tag> {
+        self.opened().await?.put(name, bytes, how).await
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
+        self.opened().await?.get(name).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &ObjectName,
+        after: Option<&ObjectName>,
+    ) -> Result<Vec<ObjectMeta>> {
+        self.opened().await?.list(prefix, after).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<()> {
+        self.opened().await?.delete(name).await
+    }
+
+    /// Until it is open, what it can take is for it to say when something is put.
+    fn limits(&self) -> Limits {
+        let unknown =
+            Limits { largest_object: u64::MAX, listing_is_immediate: false, full_page: None };
+        self.cloud.get().map_or(unknown, |cloud| cloud.limits())
+    }
+}

@@ -1,0 +1,191 @@
+//! Nobody waits for a cloud that is not needed.
+
+use std::time::Duration;
+
+use wallet_persistence::{DumpKind, Event};
+
+use crate::bed::{Bed, Mood, by_hand, by_itself, contents, put, root, write};
+
+/// Time passes at once when nothing else happens; so whatever waits for a cloud that hangs fails here.
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(50), work).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_never_answers_holds_up_no_other() {
+    for when in ["from the beginning", "later"] {
+        let bed = Bed::new();
+        if when == "from the beginning" {
+            bed.clouds[1].set(Mood::Hangs);
+        }
+        let session = bed.wallet(by_itself(Some(1))).create(&root()).await.unwrap();
+        let kv = session.kv_replicated().unwrap();
+        in_time(kv.submit(put("first", b"1"))).await.unwrap();
+        bed.clouds[1].set(Mood::Hangs);
+        for i in 0..20u8 {
+            in_time(kv.submit(put("next", &[i]))).await.unwrap();
+        }
+        assert_eq!(session.status().unwrap().lag_records, 0, "one is enough");
+        assert_eq!(bed.restored_from(0).await, contents(&session), "{when}");
+        let replicas = session.status().unwrap().replicas;
+        assert!(!replicas[0].is_behind && replicas[1].is_behind, "{replicas:?}");
+        assert!(replicas[1].has < replicas[0].has, "{replicas:?}");
+
+        // Its calls come to an end at some time; then it catches up by itself.
+        bed.clouds[1].set(Mood::Well);
+        for _ in 0..3000 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if !session.status().unwrap().replicas[1].is_behind {
+                break;
+            }
+        }
+        assert_eq!(bed.restored_from(1).await, contents(&session), "{when}");
+        session.lock().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_are_asked_for_a_dead_one_makes_commits_wait_and_the_other_goes_on() {
+    for mood in [Mood::Fails, Mood::Hangs] {
+        let bed = Bed::new();
+        let session = bed.wallet(by_itself(None)).create(&root()).await.unwrap();
+        let kv = session.kv_replicated().unwrap();
+        in_time(kv.submit(put("first", b"1"))).await.unwrap();
+        bed.clouds[1].set(mood);
+        let mut events = session.events();
+        let mut waits = Box::pin(kv.submit(put("second", b"2")));
+        // More batches than are told apart.
+        for i in 0..300u16 {
+            write(&session, "local", &i.to_le_bytes());
+            tokio::select! {
+                _ = &mut waits => panic!("{mood:?}: one cloud does not have it"),
+                () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            }
+        }
+        assert_eq!(bed.restored_from(0).await, contents(&session), "{mood:?}: the other goes on");
+        let status = session.status().unwrap();
+        assert_eq!((status.lag_records, status.waiting), (2, 1), "the lag is what not all have");
+        assert!(status.failing.is_some() && !status.replicas[0].is_behind, "{status:?}");
+        assert_eq!(status.replicas[0].failing, None);
+        if mood == Mood::Fails {
+            assert!(status.replicas[1].failing.as_ref().unwrap().contains("full"), "{status:?}");
+            assert!(status.replicas[1].tries > 3, "{status:?}");
+            let mut told = 0;
+            while let Ok(event) = events.try_recv() {
+                told += u32::from(matches!(event, Event::BackupFailed { .. }));
+            }
+            assert!((2..20).contains(&told), "it is told when it fails, not each second: {told}");
+        }
+        bed.clouds[1].set(Mood::Well);
+        // What hangs comes to its end after ten minutes.
+        tokio::time::timeout(Duration::from_secs(1200), waits).await.unwrap().unwrap();
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(session.status().unwrap().lag_records, 0);
+        assert_eq!(bed.restored_from(1).await, contents(&session), "{mood:?}");
+        session.lock().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dump_goes_on_without_a_cloud_that_fails_or_hangs() {
+    for mood in [Mood::Fails, Mood::Hangs, Mood::HangsDumps] {
+        for kind in [DumpKind::Full, DumpKind::Delta] {
+            let bed = Bed::new();
+            let session = bed.wallet(by_hand(Some(1))).create(&root()).await.unwrap();
+            write(&session, "a", b"1");
+            session.post_backup().await.unwrap();
+            write(&session, "b", b"2");
+            session.post_backup().await.unwrap();
+            bed.clouds[1].set(mood);
+            let report = in_time(session.dump(kind)).await.unwrap();
+            assert_eq!(report.kind, kind);
+            write(&session, "c", b"3");
+            in_time(session.post_backup()).await.unwrap();
+            assert_eq!(bed.restored_from(0).await, contents(&session), "{mood:?} {kind:?}");
+            bed.clouds[1].set(Mood::Well);
+            for _ in 0..1500 {
+                session.post_backup().await.unwrap();
+                if !session.status().unwrap().replicas[1].is_behind {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!(bed.restored_from(1).await, contents(&session), "{mood:?} {kind:?}");
+            session.lock().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_dump_holds_up_no_local_commit_and_what_comes_meanwhile_follows_it() {
+    let bed = Bed::new();
+    let session = bed.wallet(by_itself(None)).create(&root()).await.unwrap();
+    bed.clouds.iter().for_each(|cloud| cloud.set(Mood::HangsDumps));
+    write(&session, "a", b"1");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    // The first dump is on its way, and no head can name anything before it is there.
+    for i in 0..50u8 {
+        in_time(session.kv().unwrap().submit(put("b", &[i]))).await.unwrap();
+    }
+    let replicated = session.kv_replicated().unwrap().submit(put("c", b"3"));
+    // Nor does it hold up what looks into the clouds.
+    in_time(session.poll_backups()).await.unwrap();
+    let status = session.status().unwrap();
+    assert_eq!((status.lag_records, status.waiting, status.backed_up), (3, 1, 0), "{status:?}");
+    bed.clouds.iter().for_each(|cloud| cloud.set(Mood::Well));
+    // A call that hangs ends after ten minutes.
+    tokio::time::timeout(Duration::from_secs(1200), replicated).await.unwrap().unwrap();
+    for cloud in 0..2 {
+        assert_eq!(bed.restored_from(cloud).await, contents(&session));
+    }
+    session.lock().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_dropped_while_a_dump_is_made_loses_nothing() {
+    for when in ["the first dump", "a later one"] {
+        let bed = Bed::new();
+        let mut settings = by_itself(None);
+        settings.max_lag_records = 20;
+        let session = bed.wallet(settings).create(&root()).await.unwrap();
+        write(&session, "a", b"1");
+        if when == "a later one" {
+            session.post_backup().await.unwrap();
+        }
+        bed.clouds.iter().for_each(|cloud| cloud.set(Mood::HangsDumps));
+        let dumping = session.clone();
+        let dump = tokio::spawn(async move { dumping.dump(DumpKind::Full).await.is_ok() });
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        // Segments, too: so all of it lags.
+        bed.clouds.iter().for_each(|cloud| cloud.set(Mood::Hangs));
+        for i in 0..50u8 {
+            write(&session, &format!("b{i}"), &[i]);
+        }
+        assert!(session.status().unwrap().dump_needed, "{when}");
+        bed.clouds.iter().for_each(|cloud| cloud.set(Mood::Well));
+        for _ in 0..3000 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if session.status().unwrap().lag_records == 0 {
+                break;
+            }
+        }
+        for cloud in 0..2 {
+            assert_eq!(bed.restored_from(cloud).await, contents(&session), "{when}");
+        }
+        dump.await.unwrap();
+        assert!(!session.verify(true).await.unwrap().is_damaged(), "{when}");
+        session.lock().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wallet_locks_while_a_cloud_hangs() {
+    let bed = Bed::new();
+    let session = bed.wallet(by_itself(Some(1))).create(&root()).await.unwrap();
+    bed.clouds.iter().for_each(|cloud| cloud.set(Mood::Hangs));
+    write(&session, "a", b"1");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    in_time(session.lock()).await.unwrap();
+}
