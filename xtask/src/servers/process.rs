@@ -12,6 +12,9 @@ use std::{
 /// A server that has not answered after this time never will.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a server may take to end.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Ends the process when dropped.
 pub(super) struct Process {
     child: Child,
@@ -48,7 +51,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Killed, not asked: some do not end when asked, and nobody needs their data.
+        // Asked first, as one with workers ends them then; killed, as some do not end when asked.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let begin = Instant::now();
+        while begin.elapsed() < GRACE && matches!(self.child.try_wait(), Ok(None)) {
+            sleep(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -12,6 +12,7 @@ mod sqlite;
 use std::path::Path;
 
 pub(crate) use ours::{Ours, open_fs, open_sqlite};
+pub(crate) use sqlite::{Journal, Sqlite};
 
 use crate::{Result, names::Name};
 
@@ -101,8 +102,8 @@ impl Kind {
             Self::Fs => Box::new(Ours::plain(dir)?),
             Self::Sealed => Box::new(Ours::sealed(dir)?),
             Self::OwnSqlite => Box::new(Ours::sqlite(dir)?),
-            Self::SqliteDelete => Box::new(sqlite::Sqlite::open(dir, sqlite::Journal::Delete)?),
-            Self::SqliteWal => Box::new(sqlite::Sqlite::open(dir, sqlite::Journal::Wal)?),
+            Self::SqliteDelete => Box::new(Sqlite::open(dir, Journal::Delete)?),
+            Self::SqliteWal => Box::new(Sqlite::open(dir, Journal::Wal)?),
             Self::Redb => Box::new(redb::Redb::open(dir)?),
             Self::Fjall => Box::new(fjall::Fjall::open(dir)?),
             Self::Lmdb => Box::new(lmdb::Lmdb::open(dir)?),
@@ -116,7 +117,7 @@ impl Kind {
             Self::Fs => Box::new(Ours::plain(dir)?),
             Self::Sealed => Box::new(Ours::sealed(dir)?),
             Self::OwnSqlite => Box::new(Ours::sqlite(dir)?),
-            Self::SqliteWal => Box::new(sqlite::Sqlite::open(dir, sqlite::Journal::Wal)?),
+            Self::SqliteWal => Box::new(Sqlite::open(dir, Journal::Wal)?),
             Self::Redb => Box::new(redb::Redb::open(dir)?),
             Self::Fjall => Box::new(fjall::Fjall::open(dir)?),
             Self::Lmdb => Box::new(lmdb::Lmdb::open(dir)?),

@@ -36,6 +36,9 @@ const WRITE: &str = "INSERT OR REPLACE INTO ldk_node_data
 const READ: &str = "SELECT value FROM ldk_node_data
     WHERE primary_namespace = ?1 AND secondary_namespace = '' AND key = ?2";
 
+const PAGE: &str = "SELECT key FROM ldk_node_data
+    WHERE primary_namespace = ?1 AND secondary_namespace = '' AND key > ?2 ORDER BY key LIMIT ?3";
+
 impl Sqlite {
     pub(crate) fn open(dir: &Path, journal: Journal) -> Result<Self> {
         let connection = Connection::open(dir.join("sqlite"))?;
@@ -52,6 +55,15 @@ impl Sqlite {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(TABLE)?;
         Ok(Self(Mutex::new(connection)))
+    }
+
+    /// The names behind this one, by name.
+    pub(crate) fn page(&self, after: &Name, limit: usize) -> Result<Vec<String>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(PAGE)?;
+        let rows =
+            statement.query_map(params![PRIMARY, after.text, limit as i64], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
