@@ -24,6 +24,7 @@ use crate::{
 /// Reads every object of the wallet, then checks every restore point, then compares.
 pub(super) async fn scrub(
     inner: &Inner,
+    all: &[Arc<dyn CloudBackend>],
     cloud: &Arc<dyn CloudBackend>,
     name: &str,
 ) -> Result<CloudReport> {
@@ -37,6 +38,7 @@ pub(super) async fn scrub(
         good: BTreeSet::new(),
         reached: BTreeSet::new(),
         newest: BTreeMap::new(),
+        everywhere: Source::new(tower.sealer.clone(), all.iter().cloned(), at_once),
     };
     // Watched from before the newest head is looked up: what is backed up since is no difference.
     let watch = inner.watches.begin();
@@ -86,6 +88,8 @@ struct Scrub {
     reached: BTreeSet<ObjectRef>,
     /// The newest head of each writer, by its sequence number, and whether all it needs is whole.
     newest: BTreeMap<WriterId, (u64, bool)>,
+    /// All clouds.
+    everywhere: Source,
 }
 
 impl Scrub {
@@ -282,12 +286,12 @@ impl Scrub {
         heads.sort_by_key(|(object, _)| named.contains(object));
         // Each writer keeps its newest four.
         let mut next = heads.first().copied();
+        let mut missing = Vec::new();
         for _ in 1..HEADS {
             let goes_back = next.filter(|(_, head)| !replicate::begins_anew(head));
             let Some(previous) = goes_back.and_then(|(_, head)| head.previous) else { break };
             if !self.good.contains(&previous) {
-                let name = previous.name(&self.tag);
-                self.damage(format!("a head is missing: {name}; newer ones do not need it"));
+                missing.push(previous);
             }
             next = heads.iter().copied().find(|(object, _)| *object == previous);
         }
@@ -311,7 +315,34 @@ impl Scrub {
                 Err(other) => return Err(other),
             }
         }
+        for object in missing {
+            self.older_head_is_missing(&object, heads.first().copied()).await;
+        }
         Ok(())
+    }
+
+    /// An older head is not here. A device that ended before it could note a head that it had put
+    /// into some clouds goes on in all of them from what it had noted; such a head never came here,
+    /// and lies beside the chain. Any other one was taken away.
+    async fn older_head_is_missing(
+        &mut self,
+        object: &ObjectRef,
+        newest: Option<&(ObjectRef, Head)>,
+    ) {
+        let name = object.name(&self.tag);
+        let older = self.everywhere.open::<Head>(object, ObjectHash::NONE).await;
+        let lies_beside = |older: &Head, newest: &Head| {
+            let link = older.newest.as_ref().filter(|link| link.range().1 > newest.dump.id.from);
+            link.is_some_and(|link| !link.parts.iter().all(|part| self.reached.contains(part)))
+        };
+        match (older, newest) {
+            (Ok((older, _)), Some((_, newest))) if lies_beside(&older, newest) => {
+                self.notice(format!(
+                    "a head that was given up is in another cloud only: {name}; nothing needs it"
+                ));
+            }
+            _ => self.damage(format!("a head is missing: {name}; newer ones do not need it")),
+        }
     }
 
     /// Whether everything a head needs is there and opens; with `older`, also what older restore

@@ -56,7 +56,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, with_clouds: bool) -> Result<VerifyR
             return Err(Error::NoCloud);
         }
         for (i, cloud) in backends.iter().enumerate() {
-            clouds.push(cloud::scrub(inner, cloud, &inner.cloud_name(i)).await?);
+            clouds.push(cloud::scrub(inner, backends, cloud, &inner.cloud_name(i)).await?);
         }
         let whole = clouds.iter().filter_map(|cloud| cloud.whole.as_ref());
         let now = inner.tower.clock.now().0;

@@ -94,3 +94,21 @@ fn schedules_of_two_devices_and_two_clouds() {
         panic!("{failure}");
     }
 }
+
+/// Seeds that have found a fault, with what it was.
+const FOUND: [(u64, &str); 2] = [
+    (704, "a copy from a cloud whose listing lied was taken for whole"),
+    (
+        1349,
+        "a head that was given up, and so was never put into a second cloud, looked like damage",
+    ),
+];
+
+#[test]
+fn schedules_that_have_found_a_fault() {
+    for (seed, fault) in FOUND {
+        if let Err(failure) = run(seed, false) {
+            panic!("{failure}\nonce it was that {fault}");
+        }
+    }
+}
