@@ -53,11 +53,18 @@ impl World {
         self.tell(format_args!("device {d} writes batch {number} and waits for the clouds"));
         let kv = session.kv_replicated().map_err(|e| format!("kv_replicated: {e:?}"))?;
         let mut commit = kv.submit(content::batch(number, &changes));
-        drop((kv, session));
+        drop(kv);
         if let Some(Err(kv_core::Error::Refused { .. })) = commit.receipt().outcome() {
             self.oracle.withdraw(life, number);
             self.tally.refusals += 1;
             return Ok(());
+        }
+        // A backup promises nothing of what this device itself has failed to make durable.
+        let local = session.kv().map_err(|e| format!("kv: {e:?}"))?;
+        let here = local.submit(kv_core::Batch::new()).await;
+        drop((local, session));
+        if let Err(error) = here {
+            return self.failed(d, &error).await;
         }
         self.post(d).await?;
         // Whatever the backup said: if the commit has resolved, the promise is made.
