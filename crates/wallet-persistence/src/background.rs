@@ -200,8 +200,8 @@ async fn poll(
 }
 
 async fn look_and_poll(inner: &Inner) -> Result<PollReport> {
-    inner.look().await?;
-    replicate::poll(inner).await
+    let found = inner.look().await?;
+    replicate::poll(inner, found).await
 }
 
 /// How long to wait: twice as long after each failure. Each cloud adds jitter to its own retries.

@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) seen: Mutex<Vec<ObjectRef>>,
     pub(crate) fences: Mutex<replicate::Fences>,
     pub(crate) looks: Mutex<succession::Looks>,
+    /// Heads that were read already.
+    pub(crate) heads: Mutex<replicate::KnownHeads>,
     /// What the clouds are called, in their order.
     pub(crate) cloud_names: OnceLock<Vec<String>>,
     events: broadcast::Sender<Event>,
@@ -78,6 +80,7 @@ impl Session {
             seen,
             fences: Mutex::new(fences),
             looks: Mutex::default(),
+            heads: Mutex::default(),
             cloud_names: OnceLock::new(),
             events: broadcast::channel(EVENTS).0,
             locked: AtomicBool::new(false),
@@ -283,8 +286,8 @@ impl Session {
     /// and fields, of each the last change. What has a single writer stays as it is here.
     pub async fn poll_backups(&self) -> Result<PollReport> {
         self.tower()?;
-        self.inner.look().await?;
-        replicate::poll(&self.inner).await
+        let found = self.inner.look().await?;
+        replicate::poll(&self.inner, found).await
     }
 
     /// For a device that was unseen for so long that the others no longer count it: takes their

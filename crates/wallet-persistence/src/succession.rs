@@ -106,8 +106,8 @@ impl Session {
 }
 
 impl Inner {
-    /// Looks into every cloud for what is suspicious.
-    pub(crate) async fn look(&self) -> Result<()> {
+    /// Looks into every cloud for what is suspicious; the newest heads that it has read.
+    pub(crate) async fn look(&self) -> Result<replicate::Found> {
         let clouds = self.clouds().await?;
         let _one_at_a_time = self.posting.lock().await;
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).has_looked = true;

@@ -132,3 +132,54 @@ async fn who_does_not_want_to_be_looked_for_asks() {
     second.lock().await.unwrap();
     first.lock().await.unwrap();
 }
+
+/// Of the many heads that lie there none is asked for twice, nor the fencing head while they are the
+/// same.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_finds_nothing_new_is_one_request_to_each_cloud() {
+    let (first, device, second) = two(Some(Duration::from_secs(60))).await;
+    for n in 0..6 {
+        for session in [&first, &second] {
+            session.set_profile(ProfileField::FamilyName, &format!("{n}")).await.unwrap();
+            session.post_backup().await.unwrap();
+        }
+    }
+    first.take_over().await.unwrap();
+    first.post_backup().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    device.weather.clear_up();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(device.weather.calls(), 10, "ten looks");
+    second.poll_backups().await.unwrap();
+    assert_eq!(device.weather.calls(), 11);
+    // What is new is found nevertheless.
+    first.set_profile(ProfileField::GivenName, "Grace").await.unwrap();
+    first.post_backup().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(second.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Grace"));
+    second.lock().await.unwrap();
+    first.lock().await.unwrap();
+}
+
+#[tokio::test]
+async fn polling_with_nothing_new_is_one_request_to_each_cloud() {
+    let weathers = [Weather::fair(), Weather::fair()];
+    let mut builder = WalletPersistence::in_memory();
+    for weather in &weathers {
+        let cloud = FlakyCloud::new(Arc::new(MemCloud::new()), weather.clone());
+        builder = builder.cloud(Arc::new(cloud));
+    }
+    let mut settings = Settings::default();
+    settings.replicate_every = None;
+    let session = builder.settings(settings).build().create(&root()).await.unwrap();
+    for n in 0..3 {
+        session.set_profile(ProfileField::GivenName, &format!("{n}")).await.unwrap();
+        session.post_backup().await.unwrap();
+    }
+    session.poll_backups().await.unwrap();
+    weathers.iter().for_each(|weather| weather.clear_up());
+    let report = session.poll_backups().await.unwrap();
+    assert_eq!(weathers.map(|weather| weather.calls()), [1, 1]);
+    assert_eq!(report.heads.len(), 1);
+    session.lock().await.unwrap();
+}

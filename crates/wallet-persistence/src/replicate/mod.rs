@@ -20,7 +20,7 @@ pub(crate) use self::{
     fence::{Fences, TakeOverFrom, fenced_head, random, read as read_fence, take_over},
     fetch::fetch,
     head::{begins_anew, heads},
-    history::look,
+    history::{Found, KnownHeads, look},
     lines::Lines,
     list::{list, points},
     old_heads::OldHeads,

@@ -13,6 +13,7 @@ use super::{
     HeadSummary,
     catch_up::{CatchUp, Counts},
     head::heads,
+    history::Found,
     race,
 };
 use crate::{
@@ -61,9 +62,10 @@ pub struct WriterReport {
 
 type Newest = BTreeMap<WriterId, (ObjectRef, Head)>;
 
-/// Looks at the newest head of each writer, over all clouds that answer, and merges what is new.
+/// Looks at the newest head of each writer, over all clouds that answer, and merges what is new. What
+/// a look has just found is not asked for again.
 #[tracing::instrument(skip_all)]
-pub(crate) async fn poll(inner: &Inner) -> Result<PollReport> {
+pub(crate) async fn poll(inner: &Inner, found: Found) -> Result<PollReport> {
     let tower = &inner.tower;
     let clouds = inner.clouds().await?;
     if clouds.is_empty() {
@@ -71,7 +73,7 @@ pub(crate) async fn poll(inner: &Inner) -> Result<PollReport> {
     }
     let _one_at_a_time = inner.polling.lock().await;
     let mut report = PollReport::default();
-    let newest = newest(tower, clouds, &mut report).await?;
+    let newest = newest(tower, clouds, found, &mut report).await?;
     let mine = tower.recorder.state().writer;
     let others = newest.values().map(|(object, _)| *object).filter(|o| o.id.writer != mine);
     *inner.seen.lock().unwrap_or_else(PoisonError::into_inner) = others.collect();
@@ -159,21 +161,25 @@ pub(crate) async fn merge_writer(
     Some(report)
 }
 
-/// The newest head of each writer. A cloud that does not answer is passed over while another one does.
+/// The newest head of each writer: as found already, else as asked for. A cloud that does not answer is
+/// passed over while another one does.
 pub(super) async fn newest(
     tower: &Tower,
     clouds: &[Arc<dyn CloudBackend>],
+    found: Found,
     report: &mut PollReport,
 ) -> Result<Newest> {
     let mut newest = Newest::new();
     let mut failure = None;
     let mut answered = 0;
-    let works = clouds.iter().enumerate().map(|(i, cloud)| {
+    let others = clouds.iter().enumerate().filter(|(i, _)| !found.contains_key(i));
+    let works = others.map(|(i, cloud)| {
         let (sealer, cloud) = (tower.sealer.clone(), cloud.clone());
         (i, async move { heads(&sealer, &*cloud, false).await })
     });
     // One that does not answer must not hide what the others have.
-    for (_, found) in race(works).await {
+    let asked = race(works).await;
+    for (_, found) in found.into_iter().map(|(i, heads)| (i, Ok(heads))).chain(asked) {
         let found = match found {
             Ok(found) => found,
             Err(error) => {

@@ -3,7 +3,10 @@
 use backup::{ChainWalk, DumpIndex, DumpPart, Entry, Link, ObjectHash, Rejoin, SegmentBody};
 use serde::Serialize;
 
-use super::poll::{PollReport, newest};
+use super::{
+    history::Found,
+    poll::{PollReport, newest},
+};
 use crate::{
     Error, Event, Result, follow::Follower, restore::Source, session::Inner, wallet::blocking,
 };
@@ -29,7 +32,7 @@ pub(crate) async fn rejoin(inner: &Inner) -> Result<Option<RejoinReport>> {
     let _no_poll = inner.polling.lock().await;
     let _no_backup = inner.posting.lock().await;
     let Some(retired) = tower.recorder.is_retired() else { return Ok(None) };
-    let found = newest(tower, clouds, &mut PollReport::default()).await?;
+    let found = newest(tower, clouds, Found::new(), &mut PollReport::default()).await?;
     let heads: Vec<_> = found.into_values().collect();
     let newest = backup::newest_head(&heads).filter(|(o, _)| o.id.writer != retired.writer);
     let (object, head) = newest.cloned().ok_or(backup::Error::NoBackup)?;

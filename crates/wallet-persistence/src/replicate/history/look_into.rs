@@ -1,6 +1,9 @@
 //! One cloud: the newest head of every writer, against what was seen there.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use backup::{
     Ancestry, Class, Head, ObjectHash, ObjectId, ObjectRef, Sighting, Suspicion, WriterId,
@@ -19,18 +22,21 @@ const MOST_ANCESTORS: usize = 64;
 type Heads = Vec<(ObjectRef, Head)>;
 
 /// One cloud: its newest heads against the marks. The newest head under this installation's name
-/// that it did not put, and whether that is beyond its own.
+/// that it did not put, and whether that is beyond its own; and the newest heads of all, if every one
+/// of them could be read.
 pub(super) async fn look_into(
     inner: &Inner,
     i: usize,
     cloud: &Arc<dyn CloudBackend>,
-) -> Result<Option<(ObjectRef, bool)>> {
+) -> Result<(Option<(ObjectRef, bool)>, Option<Heads>)> {
     let sealer = &inner.tower.sealer;
     let tag = sealer.tag();
     let name = inner.cloud_name(i);
     let listed = cloud::poll_backups(&**cloud, &backup::class_prefix(&tag, Class::Head)).await?;
     let mut by_writer: BTreeMap<WriterId, Vec<ObjectRef>> = BTreeMap::new();
-    for object in listed.iter().filter_map(|meta| ObjectRef::parse(&tag, &meta.name).ok()) {
+    let listed: BTreeSet<ObjectRef> =
+        listed.iter().filter_map(|meta| ObjectRef::parse(&tag, &meta.name).ok()).collect();
+    for object in listed.iter().copied() {
         by_writer.entry(object.id.writer).or_default().push(object);
     }
     let me = inner.tower.recorder.state().writer;
@@ -41,24 +47,32 @@ pub(super) async fn look_into(
     let mut sightings = Vec::new();
     let (mut lacking, mut whole) = (Vec::new(), Vec::new());
     let is_first = inner.is_first_look_into(i);
+    let is_as_before = !is_first && inner.is_listed_as_before(i, &listed);
+    let mut all = Some(Heads::new());
     let gaps: Vec<WriterId> = inner.with_history(|history| history.gaps(&name).collect());
     for (writer, objects) in &by_writer {
         let newest = objects.iter().map(|object| object.id.to).max();
         let mut heads: Heads = Vec::new();
         for object in objects.iter().filter(|object| Some(object.id.to) == newest) {
-            match open(inner, &**cloud, object).await {
+            match open(inner, (i, &**cloud), object).await {
                 Ok(head) => heads.push((*object, head)),
                 // Whatever is wrong with one writer's objects keeps no other from its backup.
-                Err(Error::Backup(_)) => lacking.push((*writer, object.id.to)),
+                Err(Error::Backup(_)) => {
+                    lacking.push((*writer, object.id.to));
+                    all = None;
+                }
                 Err(other) => return Err(other),
             }
         }
         let Some((object, head)) = backup::newest_head(&heads).cloned() else { continue };
+        if let Some(all) = &mut all {
+            all.extend(heads);
+        }
         let ancestry = match marks.get(writer) {
             None => Ancestry::Continues,
             // Its own history an installation knows: see `own_heads`.
             Some(_) if *writer == me => Ancestry::Unknown,
-            Some(mark) => ancestry(inner, &**cloud, (&object, &head), mark, objects).await?,
+            Some(mark) => ancestry(inner, (i, &**cloud), (&object, &head), mark, objects).await?,
         };
         if is_first || marks.get(writer) != Some(&object) || gaps.contains(writer) {
             match is_whole(inner, &**cloud, &head).await? {
@@ -79,25 +93,35 @@ pub(super) async fn look_into(
         }
         new
     })?;
-    match fence::read(&**cloud, sealer).await {
-        Ok(Some((fence, _))) => {
-            stale_writers(inner, &name, &**cloud, &fence, &sightings).await?;
+    if !is_as_before {
+        match fence::read(&**cloud, sealer).await {
+            Ok(Some((fence, _))) => {
+                stale_writers(inner, (i, &**cloud), &fence, &sightings).await?;
+            }
+            // A damaged one stands in the way of whoever has to replace it, and is told there.
+            Ok(None) | Err(Error::Backup(_)) => {}
+            Err(other) => return Err(other),
         }
-        // A damaged one stands in the way of whoever has to replace it, and is told there.
-        Ok(None) | Err(Error::Backup(_)) => {}
-        Err(other) => return Err(other),
     }
     let own = by_writer.remove(&me).unwrap_or_default();
-    own_heads(inner, &**cloud, own).await
+    let foreign = own_heads(inner, (i, &**cloud), own).await?;
+    inner.note_listed(i, listed);
+    Ok((foreign, all))
 }
 
+/// A head, asked for unless it was read in this cloud before.
 pub(super) async fn open(
     inner: &Inner,
-    cloud: &dyn CloudBackend,
+    (i, cloud): (usize, &dyn CloudBackend),
     object: &ObjectRef,
 ) -> Result<Head> {
+    if let Some(known) = inner.known_head(i, object) {
+        return Ok(known);
+    }
     let bytes = fetch(cloud, &inner.tower.sealer.tag(), object).await?;
-    Ok(inner.tower.sealer.open(object, ObjectHash::NONE, &bytes)?)
+    let head: Head = inner.tower.sealer.open(object, ObjectHash::NONE, &bytes)?;
+    inner.note_head(i, *object, head.clone());
+    Ok(head)
 }
 
 /// Whether the objects that a head names itself are there: the index of its dump, and its newest
@@ -124,7 +148,7 @@ async fn is_whole(inner: &Inner, cloud: &dyn CloudBackend, head: &Head) -> Resul
 /// Whether a head builds on the one seen before.
 async fn ancestry(
     inner: &Inner,
-    cloud: &dyn CloudBackend,
+    cloud: (usize, &dyn CloudBackend),
     newest: (&ObjectRef, &Head),
     mark: &ObjectRef,
     listed: &[ObjectRef],

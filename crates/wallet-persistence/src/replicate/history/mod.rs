@@ -1,5 +1,6 @@
 //! Looking into the clouds with suspicion: what they show against what they showed before.
 
+mod heads;
 mod look_into;
 mod writers;
 
@@ -12,6 +13,7 @@ use backup::{Finding, Gate, History, ObjectRef, Suspicion, WriterId};
 use cloud::CloudBackend;
 use tokio::time::timeout;
 
+pub(crate) use self::heads::{Found, KnownHeads};
 use self::look_into::look_into;
 use super::{post::Post, race::no_answer};
 use crate::{Error, Event, Result, session::Inner, wallet::blocking};
@@ -28,11 +30,12 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// The extension of a head that holds the session which put it: 16 random bytes.
 pub(super) const SESSION_EXTENSION: u32 = 17;
 
-/// Looks into every cloud that answers, and writes down what is suspicious. Only who holds the
-/// posting lock may.
+/// Looks into every cloud that answers, and writes down what is suspicious; the newest heads that it
+/// has read. Only who holds the posting lock may.
 #[tracing::instrument(skip_all)]
-pub(crate) async fn look(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Result<()> {
+pub(crate) async fn look(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Result<Found> {
     let mut looked_at = Vec::new();
+    let mut found = Found::new();
     let mut failure = None;
     let mut others: Option<(ObjectRef, bool)> = None;
     // One that has just failed, or hangs, must not hold up the backups that wait for this.
@@ -51,9 +54,10 @@ pub(crate) async fn look(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Res
             }),
         };
         match looked {
-            Ok(foreign) => {
+            Ok((foreign, heads)) => {
                 looked_at.push(inner.cloud_name(i));
                 others = others.max(foreign);
+                found.extend(heads.map(|heads| (i, heads)));
             }
             Err(error) => failure = Some(error),
         }
@@ -77,7 +81,7 @@ pub(crate) async fn look(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Res
     }
     match failure {
         Some(error) if looked_at.is_empty() => Err(error),
-        _ => Ok(()),
+        _ => Ok(found),
     }
 }
 

@@ -12,8 +12,7 @@ const OWN_HEADS: usize = 8;
 /// Writers that were fenced off and go on with single-writer data.
 pub(super) async fn stale_writers(
     inner: &Inner,
-    name: &str,
-    cloud: &dyn CloudBackend,
+    cloud: (usize, &dyn CloudBackend),
     fence: &Fence,
     sightings: &[Sighting],
 ) -> Result<()> {
@@ -31,8 +30,9 @@ pub(super) async fn stale_writers(
             Err(other) => return Err(other),
             Ok(true) => {
                 let what = Suspicion::StaleWriter { writer, counts, has };
+                let name = inner.cloud_name(cloud.0);
                 inner.change_history(|history, now| {
-                    history.find(name, what, now).into_iter().collect()
+                    history.find(&name, what, now).into_iter().collect()
                 })?;
             }
         }
@@ -43,7 +43,7 @@ pub(super) async fn stale_writers(
 /// Whether the newest segment of a head comes behind `counts` and holds single-writer data.
 async fn writes_single(
     inner: &Inner,
-    cloud: &dyn CloudBackend,
+    cloud: (usize, &dyn CloudBackend),
     object: &ObjectRef,
     counts: u64,
 ) -> Result<bool> {
@@ -52,7 +52,7 @@ async fn writes_single(
         return Ok(false);
     };
     for part in &newest.parts {
-        let bytes = fetch(cloud, &inner.tower.sealer.tag(), part).await?;
+        let bytes = fetch(cloud.1, &inner.tower.sealer.tag(), part).await?;
         let body: backup::SegmentBody = inner.tower.sealer.open(part, newest.previous, &bytes)?;
         if !body.single_writer.is_empty() {
             return Ok(true);
@@ -65,7 +65,7 @@ async fn writes_single(
 /// whether it comes before the newest of our own.
 pub(super) async fn own_heads(
     inner: &Inner,
-    cloud: &dyn CloudBackend,
+    cloud: (usize, &dyn CloudBackend),
     mut own: Vec<ObjectRef>,
 ) -> Result<Option<(ObjectRef, bool)>> {
     own.sort_unstable_by_key(|object| (object.id.to, object.hash));
