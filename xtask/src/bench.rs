@@ -1,5 +1,5 @@
 //! `bench`: builds and runs the benchmarks; what they measure is in the book, `docs/src/benchmarks.md`
-//! and the pages `benchmarks-backup.md` and `benchmarks-records.md` beside it.
+//! and the pages `benchmarks-backup.md`, `benchmarks-cloud.md` and `benchmarks-records.md` beside it.
 
 use crate::run::Step;
 
@@ -7,8 +7,12 @@ use crate::run::Step;
 const BOOK: &str = "docs/src";
 
 /// The benchmarks, and the packages that measure.
-const BENCHES: [(&str, &str); 3] =
-    [("kv", "kv-bench"), ("backup", "backup-bench"), ("records", "records-bench")];
+const BENCHES: [(&str, &str); 4] = [
+    ("kv", "kv-bench"),
+    ("backup", "backup-bench"),
+    ("cloud", "cloud-bench"),
+    ("records", "records-bench"),
+];
 
 /// Whether there is a benchmark of this name.
 pub(crate) fn is_one(name: &str) -> bool {

@@ -34,6 +34,8 @@ The checks of this repository, the same at home and in CI.
   cargo xtask bench backup [OPTIONS]
                                    backups and restores, beside restic if it is installed; without
                                    options a full run, about ten minutes, into the book
+  cargo xtask bench cloud [OPTIONS]
+                                   backups, restores and polls over a line of 50 ms, into the book
   cargo xtask bench records [OPTIONS]
                                    typed records beside SQLite, into the book as well
   cargo xtask kernels [--rounds N] [--seed S]

@@ -8,6 +8,7 @@ pub mod machine;
 pub mod page;
 pub mod random;
 pub mod results;
+pub mod run;
 
 use std::error::Error;
 

@@ -15,10 +15,10 @@ mod sqlite;
 mod tasks;
 mod tower;
 
-use std::{process::ExitCode, time::Instant};
+use std::process::ExitCode;
 
 use bench::Bench;
-use bench_report::{Result, machine, page};
+use bench_report::{Result, run::Run};
 use clap::Parser;
 use options::{Command, Options};
 
@@ -38,24 +38,13 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let begun = Instant::now();
     let bench = Bench::new(options)?;
-    let book = rows::book();
-    let mut results = book.load(&options.out)?;
-    results.machine = machine::describe(&options.dir)?;
-    if let Some(warning) = results.machine.warning() {
-        eprintln!("warning: {warning}");
-    }
+    let mut run = Run::begin(rows::book(), &options.dir, &options.page, &options.out)?;
     for row in rows::ALL.iter().filter(|row| options.wants(row.name)) {
-        eprintln!("\n=== {} ({:.0} s so far) ===", row.name, begun.elapsed().as_secs_f64());
-        let measured = (row.run)(&bench)?;
-        print!("{}", page::for_terminal(&measured));
-        results.rows.insert(row.name.to_owned(), measured);
-        // After each row: a long run that is cut short has not been for nothing.
-        book.write(&results, &options.page, &options.out)?;
+        run.row(row.name, || (row.run)(&bench))?;
     }
     eprintln!("\nremoving what was measured");
     bench.clean_up()?;
-    println!("\nwritten to {}, {:.0} s", options.out.display(), begun.elapsed().as_secs_f64());
+    run.end();
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
@@ -35,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "bench-report",
         ],
     ),
+    ("cloud-bench", &["kv-core", "vault", "cloud", "wallet-persistence", "bench-report"]),
     (
         "records-bench",
         &["kv-core", "kv-fs", "kv-sqlite", "vault", "backup", "records", "bench-report"],

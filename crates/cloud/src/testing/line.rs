@@ -17,7 +17,7 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     task::{AbortHandle, JoinSet},
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 
 /// So much passes at once.
@@ -39,8 +39,12 @@ pub enum Trouble {
     LosesAnswers,
     /// The connection breaks when so many bytes of a request have passed.
     BreaksAfter(u64),
+    /// The connection breaks when so many bytes have come back over it.
+    CutsAnswersAfter(u64),
     /// Each chunk of an answer takes so long.
     Slow(Duration),
+    /// An answer begins so long after its request has ended, as on a long line of any width.
+    Far(Duration),
     /// Nothing passes any more, and nothing breaks.
     Stands,
     /// Connections are closed as soon as they are there.
@@ -144,13 +148,17 @@ async fn connect(client: TcpStream, server: TcpStream, state: &Mutex<State>) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let asked = Mutex::default();
     tokio::select! {
-        () = up(from_client, to_server, state) => {}
-        () = down(from_server, to_client, state) => {}
+        () = up(from_client, to_server, state, &asked) => {}
+        () = down(from_server, to_client, state, &asked) => {}
     }
 }
 
-async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &Mutex<State>) {
+/// When something went up last, unless an answer to it has begun.
+type Asked = Mutex<Option<Instant>>;
+
+async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &Mutex<State>, asked: &Asked) {
     let mut buffer = vec![0; CHUNK];
     let mut passed = 0;
     while let Ok(length) = from.read(&mut buffer).await {
@@ -164,20 +172,40 @@ async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &Mutex<State
             Some(Trouble::Stands) => std::future::pending().await,
             _ => {}
         }
+        *asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if to.write_all(chunk).await.is_err() {
             return;
         }
     }
 }
 
-async fn down(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &Mutex<State>) {
+async fn down(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    state: &Mutex<State>,
+    asked: &Asked,
+) {
     let mut buffer = vec![0; CHUNK];
+    let mut passed = 0;
     while let Ok(length) = from.read(&mut buffer).await {
         let Some(chunk) = buffer.get(..length).filter(|chunk| !chunk.is_empty()) else { return };
+        let before = passed;
+        passed += length as u64;
         match trouble(state) {
+            Some(Trouble::CutsAnswersAfter(limit)) if passed > limit => {
+                let rest = usize::try_from(limit.saturating_sub(before)).unwrap_or_default();
+                let _ = to.write_all(chunk.get(..rest).unwrap_or_default()).await;
+                return count(state);
+            }
             Some(Trouble::LosesAnswers | Trouble::Closed) => return count(state),
             Some(Trouble::Stands) => std::future::pending().await,
             Some(Trouble::Slow(wait)) => sleep(wait).await,
+            Some(Trouble::Far(wait)) => {
+                let at = asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(at) = at {
+                    sleep_until(at + wait).await;
+                }
+            }
             _ => {}
         }
         if to.write_all(chunk).await.is_err() {

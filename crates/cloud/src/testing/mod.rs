@@ -3,6 +3,7 @@
 //!
 //! A cloud provides a [`Testbed`] and calls [`crate::conformance!`]; it then runs one test per law.
 
+mod bucket;
 #[cfg(feature = "ceramic")]
 mod ceramic_node;
 pub mod conformance;
@@ -14,6 +15,7 @@ mod line;
 
 use std::{io, net, sync::Arc};
 
+pub use bucket::FakeBucket;
 #[cfg(feature = "ceramic")]
 pub use ceramic_node::CeramicNode;
 pub use fake::{FakeAnswer, FakeRequest, FakeServer};
