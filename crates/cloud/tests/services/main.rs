@@ -8,3 +8,4 @@ mod gcs;
 mod gdrive;
 mod http;
 mod vss;
+mod vss_exchanges;

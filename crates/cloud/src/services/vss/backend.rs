@@ -22,8 +22,9 @@ const LARGEST: u64 = (1 << 30) - (1 << 20);
 /// Characters of an id, before the bytes.
 const ID: usize = 32;
 
-/// Whatever version there is.
-const ANY: i64 = -1;
+/// The version of a key that is put once and never replaced. Named in a deletion, it makes one of a key
+/// that has gone a conflict; with "whatever there is" (-1) not every server takes it for one.
+const ONCE: i64 = 1;
 
 /// The objects of one wallet.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Vss {
         ];
         let deletes = old.map(|old| KeyValue {
             key: size(name, old.bytes.len(), &old.id),
-            version: ANY,
+            version: ONCE,
             value: Vec::new(),
         });
         let put = self.client.put(puts, deletes.into_iter().collect()).await?;
@@ -131,7 +132,7 @@ impl CloudBackend for Vss {
                 KeyValue { key: content(name), version: old.version, value: Vec::new() },
                 KeyValue {
                     key: size(name, old.bytes.len(), &old.id),
-                    version: ANY,
+                    version: ONCE,
                     value: Vec::new(),
                 },
             ];
