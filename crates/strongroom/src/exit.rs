@@ -75,6 +75,14 @@ impl Failure {
         self
     }
 
+    /// Says first what it came in the way of, and last what holds nevertheless.
+    pub(crate) fn on(mut self, what: impl std::fmt::Display, but: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self.help.push_str("; ");
+        self.help.push_str(but);
+        self
+    }
+
     /// Puts the place it is about before the message.
     pub(crate) fn at(mut self, place: &Path) -> Self {
         self.message = format!("{}: {}", place.display(), self.message);

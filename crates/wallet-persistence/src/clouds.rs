@@ -1,6 +1,6 @@
 //! The clouds of a wallet that exists: adding one, removing one, trying one out.
 
-use std::{collections::BTreeSet, slice, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use backup::{Class, Conditions, Dumps, ObjectHash, ObjectRef};
 use cloud::{Access, Check, CloudBackend, CloudError, CloudUrl, PutMode};
@@ -9,7 +9,7 @@ use vault::{RootSecret, Secret};
 
 use crate::{
     Error, Result, Session, UnlockError, WalletPersistence,
-    backends::{access, open_clouds},
+    backends::{access, with_retry},
     in_order::InOrder,
     restore::Source,
     session::Inner,
@@ -68,8 +68,9 @@ impl WalletPersistence {
     /// is one of them already.
     ///
     /// The wallet is unlocked for that and locked again: while a session is open the answer is
-    /// [`UnlockError::InUse`]. After an interruption the same call goes on. Back up afterwards:
-    /// only then single-writer data is acknowledged there, too.
+    /// [`UnlockError::InUse`]. After an error or an interruption it is none of the clouds, nothing is
+    /// lost, and the same call goes on. Back up afterwards: only then single-writer data is
+    /// acknowledged there, too.
     pub async fn add_cloud(
         &self,
         secret: impl Into<Secret>,
@@ -139,8 +140,10 @@ async fn add(
     }
     let old = inner.clouds().await?;
     let access = access(&inner.tower.sealed.keys()?);
-    let new = open_clouds(&[], slice::from_ref(url), &access).await?;
-    let [new] = new.as_slice() else { return Err(Error::NoCloud) };
+    let new = cloud::open_cloud_with(url, &access).await?;
+    // Asked once without patience: somebody waits to hear that a cloud does not answer.
+    new.list(&backup::wallet_prefix(&inner.tower.sealer.tag()), None).await?;
+    let new = &with_retry(new);
     let probe = cloud::probe(new).await?;
     // What is put meanwhile would be missing there.
     let _no_dump = inner.dumping.lock().await;

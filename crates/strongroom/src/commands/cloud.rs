@@ -37,7 +37,11 @@ async fn add(context: &Context, url: &CloudUrl) -> Result<()> {
     let progress = Progress::spinner("copying what the other clouds hold");
     let added = wallet.add_cloud(secret.clone(), url, |_| {}).await;
     drop(progress);
-    let Some(copied) = added.map_err(|e| context.failure(e))? else {
+    let added = added.map_err(|e| {
+        let but = "nothing has changed here, and the same command goes on where this one ended";
+        context.failure(e).on(format_args!("{url} was not added"), but)
+    });
+    let Some(copied) = added? else {
         return Err(Failure::new(
             Code::Exists,
             format!("backups go to {url} already"),
@@ -45,7 +49,12 @@ async fn add(context: &Context, url: &CloudUrl) -> Result<()> {
         ));
     };
     // From here on it counts; single-writer data is acknowledged there with a backup only.
-    let backup = context.unlocked_with(&secret, async |s| Ok(s.post_backup().await?)).await?;
+    let backup = context.unlocked_with(&secret, async |s| Ok(s.post_backup().await?)).await;
+    let backup = backup.map_err(|e| {
+        let but =
+            "`strongroom backup now` goes on, and `strongroom cloud remove` takes it out again";
+        e.on(format_args!("{url} was added, but not everything is backed up to it"), but)
+    })?;
     let added = Added { url: url.to_string(), copied, backup: &backup };
     context.out.result(&added, || {
         let had = match copied.begins_anew {

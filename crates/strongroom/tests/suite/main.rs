@@ -8,6 +8,8 @@ mod common;
 mod damage;
 mod disk;
 mod exit_codes;
+#[cfg(feature = "clouds")]
+mod failing_cloud;
 mod fencing;
 mod formats;
 #[cfg(feature = "clouds")]

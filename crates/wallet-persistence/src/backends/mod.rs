@@ -120,6 +120,7 @@ pub(crate) async fn open_existing_clouds(
     }
 }
 
-fn with_retry(cloud: Cloud) -> Cloud {
+/// Tries again what fails for the moment, and ends calls that hang.
+pub(crate) fn with_retry(cloud: Cloud) -> Cloud {
     Arc::new(Retrying::new(Arc::new(Patient(cloud)), RetrySettings::default()))
 }
