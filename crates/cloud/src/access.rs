@@ -130,6 +130,12 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
+    /// The value of the header by which a user with a password signs in (`Basic`, RFC 7617).
+    pub(crate) fn basic(user: &str, password: &Self) -> Self {
+        let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
+        Self::new(format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
+    }
+
     /// The secret itself.
     pub(crate) fn expose(&self) -> &str {
         &self.0

@@ -45,6 +45,22 @@ impl Address {
         Ok(Self(url))
     }
 
+    /// The same, where it must have a bucket or a machine as this example does.
+    pub(crate) fn parse_with_host(
+        text: &str,
+        options: &[&str],
+        example: &str,
+    ) -> Result<Self, BadCloudUrl> {
+        let address = Self::parse(text, options)?;
+        match address.host() {
+            Some(_) => Ok(address),
+            None => {
+                let why = format!("it should look like {example}");
+                Err(BadCloudUrl::NotUnderstood { why })
+            }
+        }
+    }
+
     /// The kind of cloud.
     pub(crate) fn scheme(&self) -> &str {
         self.0.scheme()
@@ -53,13 +69,6 @@ impl Address {
     /// The bucket, or the machine.
     pub(crate) fn host(&self) -> Option<&str> {
         self.0.host_str().filter(|host| !host.is_empty())
-    }
-
-    /// The machine, or an error that says how the address should look.
-    pub(crate) fn need_host(&self, example: &str) -> Result<&str, BadCloudUrl> {
-        self.host().ok_or_else(|| BadCloudUrl::NotUnderstood {
-            why: format!("it should look like {example}"),
-        })
     }
 
     /// The port, if one is given.
@@ -87,13 +96,22 @@ impl Address {
         pairs.find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
     }
 
-    /// As an address of HTTP, without user and options. `scheme` is `http` or `https`.
+    /// As an address of HTTP, without user and options: what follows the plus sign of the scheme.
     #[cfg(feature = "http")]
-    pub(crate) fn as_http(&self, scheme: &str) -> Result<Url> {
+    pub(crate) fn as_http(&self) -> Result<Url> {
+        let scheme = self.scheme().split_once('+').map_or("https", |(_, scheme)| scheme);
         let host = self.0.host_str().unwrap_or_default();
         let port = self.0.port().map(|port| format!(":{port}")).unwrap_or_default();
         let text = format!("{scheme}://{host}{port}{}", self.0.path());
         Url::parse(&text).map_err(|e| bad(&e.to_string()))
+    }
+
+    /// Where the service is: what the option `endpoint` says, else the usual place.
+    #[cfg(feature = "http")]
+    pub(crate) fn endpoint(&self, usual: &str) -> Result<Url> {
+        let given = self.option("endpoint");
+        let text = given.as_deref().unwrap_or(usual);
+        Url::parse(text).map_err(|_| bad("the endpoint is not an address of HTTP"))
     }
 
     /// The settings for HTTP: those given, and what the address says of a proxy and certificates.

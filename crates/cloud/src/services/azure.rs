@@ -15,7 +15,7 @@ use crate::{
     Access, BadCloudUrl, CloudBackend, Result,
     access::no_credentials,
     address::{Address, bad, with_http_options},
-    http::{Http, Url},
+    http::Http,
 };
 
 pub(super) const SERVICE: Service = Service {
@@ -31,9 +31,7 @@ pub(super) const SERVICE: Service = Service {
 const LARGEST: u64 = 5000 << 20;
 
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
-    let address = Address::parse(text, &with_http_options(&["account", "endpoint"]))?;
-    address.need_host(SERVICE.example)?;
-    Ok(address)
+    Address::parse_with_host(text, &with_http_options(&["account", "endpoint"]), SERVICE.example)
 }
 
 async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
@@ -43,18 +41,15 @@ async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend
         .or_else(|| secrets.variable("AZURE_STORAGE_ACCOUNT_NAME"))
         .or_else(|| secrets.variable("AZURE_STORAGE_ACCOUNT"))
         .ok_or_else(|| bad("it needs the account: ?account=.., or AZURE_STORAGE_ACCOUNT"))?;
-    let endpoint = address
-        .option("endpoint")
-        .unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
-    let base: Url = endpoint.parse().map_err(|_| bad("the endpoint is not an address of HTTP"))?;
-    let http = Http::new(&base, &address.http(access)?)?;
+    let endpoint = address.endpoint(&format!("https://{account}.blob.core.windows.net"))?;
+    let http = Http::new(&endpoint, &address.http(access)?)?;
     let builder = MicrosoftAzureBuilder::new()
         .with_http_connector(Connector::new(http))
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
         .with_allow_http(true)
         .with_account(account)
         .with_container_name(address.host().unwrap_or_default())
-        .with_endpoint(endpoint);
+        .with_endpoint(endpoint.as_str().trim_end_matches('/').to_owned());
     let builder = if let Some(key) = secrets.secret("AZURE_STORAGE_ACCOUNT_KEY")? {
         builder.with_access_key(key.expose())
     } else if let Some(key) = secrets.secret("AZURE_STORAGE_KEY")? {

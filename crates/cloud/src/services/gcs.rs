@@ -11,8 +11,8 @@ use super::{
 use crate::{
     Access, BadCloudUrl, CloudBackend, Result,
     access::no_credentials,
-    address::{Address, bad, with_http_options},
-    http::{Http, Url},
+    address::{Address, with_http_options},
+    http::Http,
 };
 
 pub(super) const SERVICE: Service = Service {
@@ -30,21 +30,17 @@ const ENDPOINT: &str = "https://storage.googleapis.com";
 const LARGEST: u64 = 5 << 40;
 
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
-    let address = Address::parse(text, &with_http_options(&["endpoint"]))?;
-    address.need_host(SERVICE.example)?;
-    Ok(address)
+    Address::parse_with_host(text, &with_http_options(&["endpoint"]), SERVICE.example)
 }
 
 async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
     let secrets = &access.secrets;
-    let endpoint = address.option("endpoint").unwrap_or_else(|| ENDPOINT.to_owned());
-    let endpoint = endpoint.trim_end_matches('/');
-    let base: Url = endpoint.parse().map_err(|_| bad("the endpoint is not an address of HTTP"))?;
-    let http = Http::new(&base, &address.http(access)?)?;
+    let endpoint = address.endpoint(ENDPOINT)?;
+    let http = Http::new(&endpoint, &address.http(access)?)?;
     let builder = GoogleCloudStorageBuilder::new()
         .with_http_connector(Connector::new(http))
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
-        .with_base_url(endpoint)
+        .with_base_url(endpoint.as_str().trim_end_matches('/'))
         .with_bucket_name(address.host().unwrap_or_default());
     let builder = if let Some(token) = secrets.secret("GOOGLE_BEARER_TOKEN")? {
         builder.with_bearer_token(token.expose())

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 
 use crate::{
     CloudError, Result,
-    access::Secret,
+    access::{Secret, Secrets, no_credentials},
     error::boxed,
     http::{Answer, Failure, Http, Method, Request, Url},
 };
@@ -21,14 +21,25 @@ use crate::{
 /// A token is renewed so long before it ends.
 const EARLY: Duration = Duration::from_secs(60);
 
+/// The variables from which a service's tokens come.
+pub(super) struct Variables {
+    pub(super) refresh: &'static str,
+    pub(super) client: &'static str,
+    pub(super) client_secret: &'static str,
+    /// A token as it is, which ends some day.
+    pub(super) token: &'static str,
+    /// What is said if none of them is set.
+    pub(super) how: &'static str,
+}
+
 /// Who may ask for a token.
-pub(super) struct Grant {
+struct Grant {
     /// Where tokens are made.
-    pub(super) endpoint: Url,
-    pub(super) client: String,
+    endpoint: Url,
+    client: String,
     /// Programs on a user's machine cannot keep one, so many services do without.
-    pub(super) client_secret: Option<Secret>,
-    pub(super) refresh: Secret,
+    client_secret: Option<Secret>,
+    refresh: Secret,
 }
 
 /// The token in use.
@@ -52,15 +63,20 @@ struct Granted {
 }
 
 impl Tokens {
-    /// One token, which ends some day.
-    pub(super) fn given(token: Secret) -> Self {
+    /// As many as are needed, if there is a refresh token; else the one that there is. `endpoint` is
+    /// where tokens are made.
+    pub(super) fn find(secrets: &Secrets, from: &Variables, endpoint: Url) -> Result<Self> {
+        if let Some(refresh) = secrets.secret(from.refresh)? {
+            let client = secrets.variable(from.client).ok_or_else(|| {
+                no_credentials(&format!("{} is set, but not {}", from.refresh, from.client))
+            })?;
+            let client_secret = secrets.secret(from.client_secret)?;
+            let grant = Some(Grant { endpoint, client, client_secret, refresh });
+            return Ok(Self { grant, current: Mutex::default() });
+        }
+        let token = secrets.secret(from.token)?.ok_or_else(|| no_credentials(from.how))?;
         let token = Token { text: Arc::new(token), until: None };
-        Self { grant: None, current: Mutex::new(Some(token)) }
-    }
-
-    /// As many as are needed.
-    pub(super) fn granted(grant: Grant) -> Self {
-        Self { grant: Some(grant), current: Mutex::default() }
+        Ok(Self { grant: None, current: Mutex::new(Some(token)) })
     }
 
     /// Sends a request with a token, and once more with a new one if the service no longer takes it.

@@ -40,10 +40,8 @@ struct Keys {
 }
 
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
-    let address =
-        Address::parse(text, &with_http_options(&["endpoint", "region", "profile", "host-style"]))?;
-    address.need_host(SERVICE.example)?;
-    Ok(address)
+    let options = with_http_options(&["endpoint", "region", "profile", "host-style"]);
+    Address::parse_with_host(text, &options, SERVICE.example)
 }
 
 async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {

@@ -52,14 +52,11 @@ pub(super) const SERVICE: Service = Service {
 };
 
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
-    let address = Address::parse(text, &with_http_options(&[]))?;
-    address.need_host(SERVICE.example)?;
-    Ok(address)
+    Address::parse_with_host(text, &with_http_options(&[]), SERVICE.example)
 }
 
 async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
-    let scheme = address.scheme().strip_prefix("ceramic+").unwrap_or("https");
-    let node = address.as_http(scheme)?;
+    let node = address.as_http()?;
     let identity = access.identity.as_ref().ok_or_else(|| CloudError::Unauthorized {
         source: boxed("a Ceramic node is opened with a wallet's identity"),
     })?;

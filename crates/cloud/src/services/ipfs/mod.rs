@@ -27,14 +27,11 @@ pub(super) const SERVICE: Service = Service {
 };
 
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
-    let address = Address::parse(text, &with_http_options(&[]))?;
-    address.need_host(SERVICE.example)?;
-    Ok(address)
+    Address::parse_with_host(text, &with_http_options(&[]), SERVICE.example)
 }
 
 async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
-    let scheme = address.scheme().strip_prefix("ipfs+").unwrap_or("https");
-    let mut node = address.as_http(scheme)?;
+    let mut node = address.as_http()?;
     node.set_path("");
     let authorization = authorization(address, &access.secrets)?;
     let http = Http::new(&node, &address.http(access)?)?;
@@ -50,7 +47,5 @@ fn authorization(address: &Address, secrets: &Secrets) -> Result<Option<Secret>>
     let password = secrets.secret("STRONGROOM_IPFS_PASSWORD")?.ok_or_else(|| {
         no_credentials(&format!("set STRONGROOM_IPFS_PASSWORD to the password of {user}"))
     })?;
-    let pair = format!("{user}:{}", password.expose());
-    let encoded = data_encoding::BASE64.encode(pair.as_bytes());
-    Ok(Some(Secret::new(format!("Basic {encoded}"))))
+    Ok(Some(Secret::basic(&user, &password)))
 }

@@ -37,9 +37,7 @@ pub(super) const SERVICE: Service = Service {
 const PORT: u16 = 22;
 
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
-    let address = Address::parse(text, &["key", "known-hosts"])?;
-    address.need_host(SERVICE.example)?;
-    Ok(address)
+    Address::parse_with_host(text, &["key", "known-hosts"], SERVICE.example)
 }
 
 async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {

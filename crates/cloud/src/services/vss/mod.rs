@@ -38,14 +38,11 @@ pub(super) const SERVICE: Service = Service {
 const STORE: &str = "strongroom";
 
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
-    let address = Address::parse(text, &with_http_options(&["store"]))?;
-    address.need_host(SERVICE.example)?;
-    Ok(address)
+    Address::parse_with_host(text, &with_http_options(&["store"]), SERVICE.example)
 }
 
 async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
-    let scheme = address.scheme().strip_prefix("vss+").unwrap_or("https");
-    let base = address.as_http(scheme)?;
+    let base = address.as_http()?;
     let login = match (access.secrets.secret("STRONGROOM_VSS_TOKEN")?, &access.identity) {
         (Some(token), _) => Login::Token(token),
         (None, Some(identity)) => Login::Identity(Identity::of(identity)?),

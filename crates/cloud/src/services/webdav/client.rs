@@ -1,7 +1,6 @@
 //! The requests of WebDAV that are needed, and what their answers mean.
 
 use bytes::Bytes;
-use data_encoding::BASE64;
 use reqwest::StatusCode;
 
 use super::{
@@ -58,10 +57,7 @@ pub(super) enum Over {
 
 impl Client {
     pub(super) fn new(http: Http, server: &Url, root: Vec<String>, login: Option<Login>) -> Self {
-        let authorization = login.as_ref().map(|login| {
-            let pair = format!("{}:{}", login.user, login.password.expose());
-            Secret::new(format!("Basic {}", BASE64.encode(pair.as_bytes())))
-        });
+        let authorization = login.as_ref().map(|login| Secret::basic(&login.user, &login.password));
         Self { http, server: server.clone(), root, authorization, login }
     }
 

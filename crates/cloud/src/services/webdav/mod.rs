@@ -31,14 +31,11 @@ pub(super) const SERVICE: Service = Service {
 };
 
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
-    let address = Address::parse(text, &with_http_options(&[]))?;
-    address.need_host(SERVICE.example)?;
-    Ok(address)
+    Address::parse_with_host(text, &with_http_options(&[]), SERVICE.example)
 }
 
 async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend>> {
-    let scheme = address.scheme().strip_prefix("webdav+").unwrap_or("https");
-    let base = address.as_http(scheme)?;
+    let base = address.as_http()?;
     let http = Http::new(&base, &address.http(access)?)?;
     let login = credentials::find(address, &access.secrets)?;
     Ok(Arc::new(WebDav::new(Client::new(http, &base, address.path(), login))))
