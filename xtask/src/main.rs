@@ -13,6 +13,7 @@ mod kernels;
 mod kill_loop;
 mod metadata;
 mod money;
+mod queries;
 mod reader;
 mod run;
 mod servers;
@@ -53,6 +54,8 @@ The checks of this repository, the same at home and in CI.
   cargo xtask ceramic-node         installs the Ceramic node that tests run against into target/;
                                    test-all does it, too
   cargo xtask reader               reads a backup with the script written from the format pages
+  cargo xtask queries              asks the program about real blocks, and compares with a script that
+                                   goes through the same JSON
   cargo xtask servers [wait]       installs and starts servers of clouds on this machine and runs the
                                    conformance suite against them; with `wait` only starts them
   cargo xtask kill-loop [--rounds N]
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         ["golden"] => report(tidy::freeze()),
         ["ceramic-node"] => report(ceramic_node::why_not().map_or_else(ceramic_node::install, Err)),
         ["reader"] => report(reader::why_not().map_or_else(reader::run, Err)),
+        ["queries"] => report(queries::why_not().map_or_else(queries::run, Err)),
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),
         ["crash", options @ ..] => report(crash::run(options)),

@@ -10,7 +10,7 @@ use std::{env, time::Instant};
 use report::{Report, Stop};
 
 use crate::{
-    ceramic_node, kernels, reader,
+    ceramic_node, kernels, queries, reader,
     run::{Step, Stream},
     servers, tidy,
     tools::Tool,
@@ -30,7 +30,7 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 18] = [
+const SECTIONS: [(&str, bool, Section); 19] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
@@ -38,6 +38,7 @@ const SECTIONS: [(&str, bool, Section); 18] = [
     ("tests", false, suites::run),
     ("doc tests", false, suites::run_doc_tests),
     ("reader", false, |_| in_another_language()),
+    ("queries", false, |_| by_a_script()),
     ("beside LDK", true, suites::run_beside_ldk),
     ("beside bdk", true, suites::run_beside_bdk),
     ("servers", true, on_servers),
@@ -129,6 +130,14 @@ fn in_another_language() -> Result<(), Stop> {
     match reader::why_not() {
         Some(why) => Err(Stop::Skipped(why)),
         None => Ok(reader::run()?),
+    }
+}
+
+/// Each query about the real blocks answers as a script does that goes through the same JSON.
+fn by_a_script() -> Result<(), Stop> {
+    match queries::why_not() {
+        Some(why) => Err(Stop::Skipped(why)),
+        None => Ok(queries::run()?),
     }
 }
 

@@ -1,10 +1,21 @@
 //! The command line: every command, argument and option.
 
+mod clouds;
+mod data;
+
 use std::{env, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use wallet_persistence::{AccountId, CloudUrl, MoveTarget, ProfileField, RestoreAt, parse_chain};
+use clap_complete::Shell;
+use wallet_persistence::{AccountId, CloudUrl, MoveTarget, ProfileField, RestoreAt};
 
+pub(crate) use self::{
+    clouds::{Backup, Cloud, Device},
+    data::{
+        ActivityArgs, Balance, By, Click, Cohort, Contract, Export, Format, Kind, Nft, OfAccount,
+        Reward, Tx, TxFilterArgs, Visit,
+    },
+};
 use crate::{
     exit::{self, Code, Failure},
     signature, time,
@@ -36,24 +47,60 @@ pub(crate) enum Command {
     /// The signature of an EVM account as the key of a wallet, instead of words
     #[command(subcommand)]
     Evm(Evm),
+    /// Tell on one screen what the wallet holds, whether it is safe, and what to do if not
+    Status,
+    /// Keep backing up and merging what other devices put, and tell what happens, until Ctrl-C
+    ///
+    /// Other commands find the wallet in use meanwhile.
+    Watch {
+        /// End as soon as everything is in the clouds
+        #[arg(long)]
+        until_backed_up: bool,
+    },
     /// Linked accounts
     #[command(subcommand)]
     Account(Account),
     /// Profile fields
     #[command(subcommand)]
     Profile(Profile),
-    /// Add transactions; each line of output says how many are durable
-    #[command(subcommand)]
-    Import(Import),
     /// Transactions
     #[command(subcommand)]
     Tx(Tx),
+    /// Balances of accounts
+    #[command(subcommand)]
+    Balance(Balance),
+    /// NFTs of accounts
+    #[command(subcommand)]
+    Nft(Nft),
+    /// Earned rewards
+    #[command(subcommand)]
+    Reward(Reward),
+    /// Visits of sites
+    #[command(subcommand)]
+    Visit(Visit),
+    /// Clicks
+    #[command(subcommand)]
+    Click(Click),
+    /// Cohorts you do not want to be counted among
+    #[command(subcommand)]
+    Cohort(Cohort),
+    /// How far the events of contracts were read
+    #[command(subcommand)]
+    Contract(Contract),
+    /// Add transactions, or what was exported; each line of output says how much is durable
+    #[command(subcommand)]
+    Import(Import),
+    /// Print what the wallet holds, unencrypted
+    Export(Export),
     /// Entries of your own
     #[command(subcommand)]
     Kv(Kv),
     /// The clouds that backups go to
     #[command(subcommand, after_help = kinds_of_clouds())]
     Cloud(Cloud),
+    /// The devices of the wallet
+    #[command(subcommand)]
+    Device(Device),
     /// Backups in the wallet's clouds
     #[command(subcommand)]
     Backup(Backup),
@@ -95,6 +142,17 @@ pub(crate) enum Command {
         /// sqlite:FILE, a wallet that is one file, or fs:DIR, a folder with plain files
         #[arg(long, value_name = "TARGET", value_parser = move_target)]
         to: MoveTarget,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for each command
+    Man {
+        /// Write the pages into this folder
+        #[arg(long = "to", value_name = "FOLDER")]
+        folder: Option<PathBuf>,
     },
     /// Watch a wallet survive the loss of its device, in a temporary folder
     Demo,
@@ -188,14 +246,19 @@ pub(crate) enum Account {
 pub(crate) enum Profile {
     /// Set a field
     Set {
-        /// birthday, email, family_name, gender, given_name or location
+        /// age, birthday, email, family_name, gender, given_name or location
         field: ProfileField,
         /// Its value
         value: String,
     },
-    /// Print a field
+    /// Print a field; an age that is not set follows from the birthday
     Get {
-        /// birthday, email, family_name, gender, given_name or location
+        /// age, birthday, email, family_name, gender, given_name or location
+        field: ProfileField,
+    },
+    /// Forget a field
+    Clear {
+        /// age, birthday, email, family_name, gender, given_name or location
         field: ProfileField,
     },
     /// List the fields that are set
@@ -208,29 +271,22 @@ pub(crate) enum Import {
     EthBlock(ImportFiles),
     /// JSON lines, one transaction each
     Txs(ImportFiles),
+    /// What `export` wrote as JSON; a record that is here already is replaced if it differs
+    Data {
+        /// What to read; "-" is standard input
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportFiles {
     /// The chain of transactions that do not name theirs, such as eip155:1
-    #[arg(long, value_name = "CAIP2", value_parser = chain)]
+    #[arg(long, value_name = "CAIP2", value_parser = data::chain)]
     pub(crate) chain: Option<u64>,
     /// What to read; "-" is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Tx {
-    /// List transactions, newest first
-    List {
-        /// Only those from or to this account
-        #[arg(long, value_name = "CAIP10")]
-        account: Option<AccountId>,
-        /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 50)]
-        limit: usize,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -273,61 +329,6 @@ pub(crate) struct Entry {
     pub(crate) namespace: Namespace,
     /// The entry's name
     pub(crate) key: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Cloud {
-    /// Add a cloud: all that the others hold is copied there, then a backup is made
-    Add {
-        /// Its address
-        #[arg(value_parser = cloud)]
-        url: CloudUrl,
-    },
-    /// List the clouds, and whether each can keep a second writer out, without asking them
-    List,
-    /// Put no more backups into a cloud; what it holds stays there
-    Remove {
-        /// Its address
-        #[arg(value_parser = cloud)]
-        url: CloudUrl,
-    },
-    /// Try a cloud out: put, read, list and delete an object, and see which conditions it honours
-    ///
-    /// The wallet is needed for a cloud only where its key takes the place of an account.
-    Test {
-        /// Its address
-        #[arg(value_parser = cloud)]
-        url: CloudUrl,
-    },
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub(crate) enum Backup {
-    /// Put everything that is not yet in the clouds there
-    Now,
-    /// Merge what the other devices of this wallet have put into the clouds
-    Poll,
-    /// Take the state of the other devices, on one that they no longer count; unsent changes stay
-    Rejoin,
-    /// Tell what is not yet in the clouds, and when a restore was verified last, without asking them
-    Status,
-    /// List the chains, dumps and restore points in the clouds, with their sizes and ages
-    List {
-        /// Also list the newest restore points of each device, N of them [default N: 20]; reads what
-        /// lies between them
-        #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
-        points: Option<usize>,
-    },
-    /// Take note of everything suspicious that was found in the clouds; what went back is from then
-    /// on measured by what is there
-    Acknowledge,
-    /// Put what has changed since the last full dump up anew, in one place, whether that is due or
-    /// not; it is read back before it counts
-    Dump {
-        /// Put everything up anew: needs nothing that is in the clouds already
-        #[arg(long)]
-        full: bool,
-    },
 }
 
 /// Reads the command line. What is left to do after help or wrong use is to exit.
@@ -377,8 +378,4 @@ fn at(text: &str) -> Result<RestoreAt, String> {
     time::parse(text).map(RestoreAt::Time).ok_or_else(|| {
         "neither the number of a change nor a time such as 2026-01-31T18:00:00Z".to_owned()
     })
-}
-
-fn chain(text: &str) -> Result<u64, String> {
-    parse_chain(text).map_err(|error| error.to_string())
 }

@@ -83,3 +83,34 @@ impl Drop for Progress {
         self.bar.finish_and_clear();
     }
 }
+
+/// A line that is written anew again and again, if a terminal watches, below what is printed.
+#[derive(Debug)]
+pub(crate) struct Live(ProgressBar);
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if !io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// What the line says now.
+    pub(crate) fn show(&self, text: String) {
+        self.0.set_message(text);
+    }
+
+    /// Prints without the line in between.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

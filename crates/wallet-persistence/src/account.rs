@@ -3,8 +3,14 @@
 use std::{fmt, str::FromStr};
 
 use alloy_primitives::Address;
-use records::{Index, Record, RecordKey};
+use kv_core::Timestamp;
+use records::{Found, Index, Query, Record, RecordKey};
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    Event, Result, Session,
+    caip::{self, Wrong},
+};
 
 /// An account on a chain: `namespace:reference:address`, as in `eip155:1:0xab16...`.
 ///
@@ -35,6 +41,11 @@ impl AccountId {
         &self.0
     }
 
+    /// The chain, as CAIP-2 writes it: `eip155:1`.
+    pub fn chain(&self) -> &str {
+        self.0.rsplit_once(':').map_or("", |(chain, _)| chain)
+    }
+
     /// The chain id and address, if this is an EVM account.
     pub fn evm(&self) -> Option<(u64, Address)> {
         let mut parts = self.0.strip_prefix("eip155:")?.splitn(2, ':');
@@ -50,36 +61,25 @@ impl FromStr for AccountId {
         let &[namespace, reference, address] = parts.as_slice() else {
             return Err(BadAccountId::Form);
         };
-        let fits = |part: &str, len: std::ops::RangeInclusive<usize>, extra: &[u8], upper: bool| {
-            len.contains(&part.len())
-                && part.bytes().all(|b| {
-                    b.is_ascii_lowercase()
-                        || b.is_ascii_digit()
-                        || extra.contains(&b)
-                        || (upper && b.is_ascii_uppercase())
-                })
-        };
-        if !fits(namespace, 3..=8, b"-", false)
-            || !fits(reference, 1..=32, b"-_", true)
-            || !fits(address, 1..=128, b"-.%", true)
-        {
+        let chain = caip::chain(namespace, reference)?;
+        if !caip::fits(address, 1..=128, b"-.%", true) {
             return Err(BadAccountId::Form);
         }
-        if namespace != "eip155" {
-            return Ok(Self(format!("{namespace}:{reference}:{address}")));
+        if namespace == "eip155" {
+            return Ok(Self(format!("{chain}:{}", caip::address(address)?)));
         }
-        let chain: u64 = reference.parse().map_err(|_| BadAccountId::Form)?;
-        Ok(Self(format!("eip155:{chain}:{}", checked_address(address)?)))
+        Ok(Self(format!("{chain}:{address}")))
     }
 }
 
-fn checked_address(text: &str) -> Result<String, BadAccountId> {
-    let digits = text.strip_prefix("0x").ok_or(BadAccountId::Address)?;
-    let address: Address = text.parse().map_err(|_| BadAccountId::Address)?;
-    let mixed = digits.bytes().any(|b| b.is_ascii_uppercase())
-        && digits.bytes().any(|b| b.is_ascii_lowercase());
-    let checksummed = address.to_checksum(None);
-    if mixed && checksummed != text { Err(BadAccountId::Checksum) } else { Ok(checksummed) }
+impl From<Wrong> for BadAccountId {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Form => Self::Form,
+            Wrong::Address => Self::Address,
+            Wrong::Checksum => Self::Checksum,
+        }
+    }
 }
 
 impl fmt::Display for AccountId {
@@ -121,6 +121,43 @@ impl Record for Account {
 
     fn key(&self) -> RecordKey {
         self.id.as_str().into()
+    }
+}
+
+impl Session {
+    /// Links an account. Adding it again keeps its date and sets the label if one is given. Resolves
+    /// when it is durable.
+    pub async fn add_account(&self, id: AccountId, label: Option<&str>) -> Result<()> {
+        let tower = self.tower()?;
+        let known = tower.data.accounts.get(id.as_str())?;
+        let Timestamp(now) = tower.clock.now();
+        let account = Account {
+            id: id.clone(),
+            label: label
+                .map(str::to_owned)
+                .or_else(|| known.as_ref().and_then(|k| k.label.clone())),
+            added: known.map_or(now, |known| known.added),
+        };
+        tower.data.accounts.put(&account)?.await?;
+        self.inner.tell(Event::AccountAdded { account: id });
+        Ok(())
+    }
+
+    /// The linked accounts, ascending by id.
+    pub fn accounts(&self) -> Result<Vec<Account>> {
+        let accounts = self.tower()?.data.accounts.query(&Query::all())?;
+        Ok(accounts.map(Found::into_record).collect())
+    }
+
+    /// Unlinks an account; `false` if it was not linked. Its transactions stay.
+    pub async fn remove_account(&self, id: &AccountId) -> Result<bool> {
+        let tower = self.tower()?;
+        if tower.data.accounts.get(id.as_str())?.is_none() {
+            return Ok(false);
+        }
+        tower.data.accounts.delete(id.as_str())?.await?;
+        self.inner.tell(Event::AccountRemoved { account: id.clone() });
+        Ok(true)
     }
 }
 

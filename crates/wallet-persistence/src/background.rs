@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use backup::Lag;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -109,6 +110,7 @@ struct Backups {
 impl Backups {
     async fn run(mut self) {
         let mut next = Instant::now() + self.every;
+        let mut told = Lag::default();
         loop {
             let tries = self.tries();
             tokio::select! {
@@ -126,6 +128,7 @@ impl Backups {
             }
             let Some(inner) = self.session.upgrade() else { return };
             inner.keep_up_in_background();
+            tell_lag(&inner, &mut told);
             if inner.backup_is_due() {
                 tokio::select! {
                     _ = self.stopped.changed() => return,
@@ -136,6 +139,7 @@ impl Backups {
                     }
                 }
             }
+            tell_lag(&inner, &mut told);
             next = Instant::now() + pause(self.every, self.tries());
         }
     }
@@ -166,6 +170,15 @@ impl Inner {
     /// Whether enough clouds have something that is not acknowledged.
     fn can_acknowledge(&self) -> bool {
         self.lines.has_news(|clouds| self.acknowledged_by(clouds) as usize)
+    }
+}
+
+/// Tells the lag if it is another than that told last.
+fn tell_lag(inner: &Inner, told: &mut Lag) {
+    let lag = inner.tower.recorder.lag();
+    if lag != *told {
+        *told = lag;
+        inner.tell(lag.into());
     }
 }
 

@@ -1,12 +1,20 @@
-//! What happened on a chain: EVM transactions as records, found by account, newest first.
+//! What happened on a chain: EVM transactions as records, and what can be asked of them.
 
+mod filter;
+mod flow;
 mod parse;
+mod queries;
 
 use alloy_primitives::{Address, Bytes, TxHash, U256};
-use records::{Index, KeyRange, Query, Record, RecordKey};
+use records::{Index, Record, RecordKey};
 use serde::{Deserialize, Serialize};
 
-pub use parse::{BadTransaction, parse_block, parse_chain, parse_transaction};
+pub use self::{
+    filter::TxFilter,
+    flow::{Flow, Side},
+    parse::{BadTransaction, parse_block, parse_chain, parse_transaction},
+};
+use crate::decimal;
 
 /// An EVM transaction. Its key is (chain, hash).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +36,7 @@ pub struct EvmTransaction {
     #[serde(with = "decimal")]
     pub value: U256,
     /// Price of a unit of gas in wei, where known.
-    #[serde(with = "optional_decimal")]
+    #[serde(with = "decimal::optional")]
     pub gas_price: Option<U256>,
     /// The sender's count of transactions before this one.
     pub nonce: u64,
@@ -46,9 +54,10 @@ pub struct Imported {
 }
 
 impl EvmTransaction {
-    /// The place in listings: newest first means descending by this.
-    pub(crate) fn order(&self) -> (u64, u64, TxHash) {
-        (self.timestamp, self.block_number, self.hash)
+    /// The place in listings: newest first means descending by this. The chain comes last, so that
+    /// one transaction that is found twice is found twice in a row.
+    fn order(&self) -> (u64, u64, TxHash, u64) {
+        (self.timestamp, self.block_number, self.hash, self.chain_id)
     }
 
     fn place(&self) -> (u64, u64, &[u8]) {
@@ -75,45 +84,6 @@ impl Record for EvmTransaction {
     }
 }
 
-pub(crate) fn key(chain_id: u64, hash: &TxHash) -> RecordKey {
+fn key(chain_id: u64, hash: &TxHash) -> RecordKey {
     (chain_id, hash.as_slice()).into()
-}
-
-/// The newest `limit` transactions that `index` ("from" or "to") has for an address.
-pub(crate) fn by_account(index: &str, chain_id: u64, address: &Address, limit: usize) -> Query {
-    let account = KeyRange::prefix((chain_id, address.as_slice()));
-    Query::index(index).range(account).backward().limit(limit)
-}
-
-/// Exact integers of any size: JSON numbers above 2^53 are not safe with every reader.
-mod decimal {
-    use alloy_primitives::U256;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(value: &U256, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(value)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<U256, D::Error> {
-        let text = String::deserialize(d)?;
-        U256::from_str_radix(&text, 10).map_err(D::Error::custom)
-    }
-}
-
-mod optional_decimal {
-    use alloy_primitives::U256;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    #[expect(clippy::ref_option, reason = "the signature serde asks for")]
-    pub(super) fn serialize<S: Serializer>(value: &Option<U256>, s: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => s.collect_str(value),
-            None => s.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<U256>, D::Error> {
-        let text = Option::<String>::deserialize(d)?;
-        text.map(|text| U256::from_str_radix(&text, 10).map_err(D::Error::custom)).transpose()
-    }
 }

@@ -95,7 +95,7 @@ impl WalletPersistence {
     }
 
     /// A session without anything behind it.
-    async fn quiet_session(&self, secret: Secret) -> Result<Session, UnlockError> {
+    pub(crate) async fn quiet_session(&self, secret: Secret) -> Result<Session, UnlockError> {
         let mut parts = self.parts.clone();
         parts.settings.replicate_every = None;
         Self::new(parts).unlock(secret).await
@@ -103,7 +103,7 @@ impl WalletPersistence {
 }
 
 /// Locks, whatever came out.
-async fn finish<T>(session: &Session, outcome: Result<T>) -> Result<T, UnlockError> {
+pub(crate) async fn finish<T>(session: &Session, outcome: Result<T>) -> Result<T, UnlockError> {
     let locked = session.lock().await;
     let value = outcome?;
     locked?;

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use backup::Refusal;
 use cloud::CloudError;
 
-use crate::{BadAccountId, BadProfileValue};
+use crate::{BadAccountId, BadAssetId, BadData, BadProfileValue};
 
 /// A result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -41,6 +41,12 @@ pub enum Error {
     /// Not a value for this profile field. Correct it.
     #[error("not a valid value")]
     BadProfileValue(#[from] BadProfileValue),
+    /// Not an asset. Correct it.
+    #[error("not an asset")]
+    BadAssetId(#[from] BadAssetId),
+    /// Data that cannot be kept as it is. Correct it.
+    #[error("not data that can be kept")]
+    BadData(#[from] BadData),
     /// A copy of the wallet is not what it should be. Remove what was begun, and try again.
     #[error("the wallet could not be copied")]
     Copy(#[source] kv_core::CopyError),
@@ -96,6 +102,10 @@ pub enum Error {
         /// What it does not do.
         missing: &'static str,
     },
+    /// What the clouds hold is not what was to be confirmed; nothing was deleted. Look again, and
+    /// confirm that.
+    #[error("what the clouds hold is not what was confirmed")]
+    NotConfirmed,
     /// A background task ended badly. Restart the program; report it.
     #[error("a background task failed")]
     Task,
@@ -211,7 +221,10 @@ impl Error {
             Self::Records(_)
             | Self::BadAccountId(_)
             | Self::BadProfileValue(_)
-            | Self::BadCloudUrl(_) => Reaction::Correct,
+            | Self::BadAssetId(_)
+            | Self::BadData(_)
+            | Self::BadCloudUrl(_)
+            | Self::NotConfirmed => Reaction::Correct,
             Self::Backup(error) => match error {
                 backup::Error::Store(error) => store_reaction(error),
                 backup::Error::NoBackup | backup::Error::NoRestorePoint { .. } => Reaction::Missing,

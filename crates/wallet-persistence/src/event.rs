@@ -1,17 +1,47 @@
 //! What a session tells those who listen.
 
-use backup::{Conflict, WriterId};
+use backup::{Conflict, Lag, WriterId};
+use serde::Serialize;
 
-use crate::{AccountId, Finding};
+use crate::{AccountId, Finding, stores::NotUnique};
 
-/// Something that happened. Sent to every receiver of [`crate::Session::events`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that happened. Sent to every receiver of [`crate::Session::events`] and of
+/// [`crate::WalletPersistence::events`]. As JSON it is an object whose `event` is the name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
-    /// An account was added (or its label changed).
-    AccountAdded(AccountId),
-    /// An account was removed.
-    AccountRemoved(AccountId),
+    /// The wallet is unlocked.
+    Unlocked,
+    /// An account was added on this device (or its label changed).
+    AccountAdded {
+        /// Which one.
+        account: AccountId,
+    },
+    /// An account was removed on this device.
+    AccountRemoved {
+        /// Which one.
+        account: AccountId,
+    },
+    /// The wallet was restored from a cloud; it can be unlocked.
+    Restored {
+        /// Whose chain it was.
+        writer: String,
+        /// The last change it holds, by its writer's numbers.
+        sequence: u64,
+        /// How many changes were applied.
+        changes: u64,
+    },
+    /// What is not yet in the clouds is more or less than when this was told last. The background
+    /// task tells it before and after each backup.
+    Lag {
+        /// How many changes.
+        records: u64,
+        /// Bytes of their values.
+        bytes: u64,
+        /// When the oldest of them was made, in milliseconds since the Unix epoch.
+        oldest: Option<u64>,
+    },
     /// Everything up to this sequence number is in the cloud.
     BackedUp {
         /// The last sequence number that is in the cloud.
@@ -51,6 +81,16 @@ pub enum Event {
         /// Whether that is this device.
         mine: bool,
     },
+    /// A record of another device has a key of a unique index that a record of this one has, too.
+    /// Both stay and queries find both; the first of the two counts. Change or remove the other.
+    NotUnique {
+        /// Which object store.
+        store: String,
+        /// Which index.
+        index: String,
+        /// The names the two are stored under.
+        keys: [String; 2],
+    },
     /// A dump failed, or the deleting of what is no longer needed; it is tried again later. Backups
     /// go on.
     DumpFailed {
@@ -67,6 +107,19 @@ pub enum Event {
     },
     /// The session is locked; nothing follows.
     Locked,
+}
+
+impl From<NotUnique> for Event {
+    fn from(conflict: NotUnique) -> Self {
+        let NotUnique { store, index, keys } = conflict;
+        Self::NotUnique { store: store.to_owned(), index: index.to_owned(), keys }
+    }
+}
+
+impl From<Lag> for Event {
+    fn from(lag: Lag) -> Self {
+        Self::Lag { records: lag.records, bytes: lag.bytes, oldest: lag.oldest }
+    }
 }
 
 impl Event {

@@ -10,9 +10,15 @@ mod account;
 mod backends;
 mod background;
 mod builder;
+mod caip;
 mod chain_data;
+mod clear;
 mod clock;
 mod clouds;
+mod data;
+mod date;
+mod decimal;
+mod devices;
 mod digest;
 mod error;
 mod event;
@@ -20,8 +26,10 @@ mod finding;
 mod folder;
 mod follow;
 mod handover;
+mod hub;
 mod in_order;
 mod moved;
+mod own_data;
 mod profile;
 mod registry;
 mod replicate;
@@ -31,6 +39,7 @@ mod session;
 mod settings;
 mod status;
 mod store_kind;
+mod stores;
 mod succession;
 mod tower;
 mod upkeep;
@@ -41,17 +50,24 @@ mod wallet;
 pub use account::{Account, AccountId, BadAccountId};
 pub use builder::Builder;
 pub use chain_data::{
-    BadTransaction, EvmTransaction, Imported, parse_block, parse_chain, parse_transaction,
+    BadTransaction, EvmTransaction, Flow, Imported, Side, TxFilter, parse_block, parse_chain,
+    parse_transaction,
 };
+pub use clear::{ClearedClouds, ToClear};
 pub use clock::SystemClock;
 pub use clouds::{AddedCloud, KnownCloud, check_cloud};
+pub use data::{
+    ActivityFilter, AssetId, BadAssetId, BadData, Balance, Click, ContractProgress, EarnedReward,
+    Nft, RejectedCohort, SiteVisit,
+};
+pub use devices::Device;
 pub use digest::{Digest, EMPTY_DIGEST};
 pub use error::{Error, Reaction, Result, UnlockError};
 pub use event::Event;
 pub use finding::Finding;
 pub use handover::HandoverReport;
 pub use profile::{BadProfileValue, ProfileField};
-pub use registry::{KINDS, Kind};
+pub use registry::{KINDS, Kind, Place, kinds_page};
 pub use replicate::{
     BackupListing, BackupReport, ChainSummary, CloudSummary, DumpKind, DumpReport, DumpSummary,
     HeadSummary, ObjectSummary, PollReport, RejoinReport, RestorePoint, SingleWriter,
@@ -67,11 +83,17 @@ pub use verify::{CloudReport, VerifyReport};
 pub use wallet::WalletPersistence;
 
 // What a caller needs from the layers below to use this one.
-pub use backup::{Gate, Lag, NotYetReplicated, Policies, Policy, Refusal, WaitForCloud};
+pub use alloy_primitives::{Address, Bytes, TxHash, U256, U512};
+pub use backup::{Gate, Lag, NotYetReplicated, Policies, Policy, Refusal, Rule, WaitForCloud};
 pub use cloud::{BadCloudUrl, Check, CheckStep, CloudBackend, CloudUrl, Limits, Probe};
 pub use kv_core::{
     Batch, Clock, Copied, CopyProgress, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report,
     Severity, Timestamp, Value,
+};
+pub use records;
+pub use records::{
+    Cursor, Direction, Fields, Found, Index, KeyRange, ObjectStore, Query, Record, RecordKey,
+    Records, Transaction,
 };
 pub use vault::{
     AppKey, BadKey, BadPassphrase, BadRequest, BadSignature, BadWords, Passphrase, RootSecret,

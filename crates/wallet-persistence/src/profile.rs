@@ -2,9 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
+use kv_core::Timestamp;
+
+use crate::{Result, Session, date};
+
 /// A field of the profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProfileField {
+    /// Age in years. Unless it is set it follows from the birthday.
+    Age,
     /// Where mail goes.
     Email,
     /// Date of birth, `YYYY-MM-DD`.
@@ -26,6 +32,12 @@ pub enum BadProfileValue {
     /// No such field.
     #[error("there is no such field; fields are: {}", names())]
     Field,
+    /// Not an age.
+    #[error("an age is a number of years from 0 to 150")]
+    Age,
+    /// A date that is yet to come.
+    #[error("a birthday lies in the past")]
+    Future,
     /// Not a date.
     #[error("a birthday is a date that exists, written YYYY-MM-DD")]
     Birthday,
@@ -39,7 +51,8 @@ pub enum BadProfileValue {
 
 impl ProfileField {
     /// Every field, ascending by name.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Age,
         Self::Birthday,
         Self::Email,
         Self::FamilyName,
@@ -51,6 +64,7 @@ impl ProfileField {
     /// The name, in lower case with underscores.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Age => "age",
             Self::Email => "email",
             Self::Birthday => "birthday",
             Self::FamilyName => "family_name",
@@ -68,7 +82,8 @@ impl ProfileField {
             return Err(BadProfileValue::Text);
         }
         match self {
-            Self::Birthday if !is_date(value) => Err(BadProfileValue::Birthday),
+            Self::Age if !is_age(value) => Err(BadProfileValue::Age),
+            Self::Birthday if date::parse(value).is_none() => Err(BadProfileValue::Birthday),
             Self::Email if !is_email(value) => Err(BadProfileValue::Email),
             _ => Ok(value),
         }
@@ -103,25 +118,51 @@ fn is_email(text: &str) -> bool {
     })
 }
 
-fn is_date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let &[year, month, day] = parts.as_slice() else { return false };
-    let digits = |part: &str, len| part.len() == len && part.bytes().all(|b| b.is_ascii_digit());
-    if !digits(year, 4) || !digits(month, 2) || !digits(day, 2) {
-        return false;
-    }
-    let number = |part: &str| part.parse::<u32>().unwrap_or(0);
-    let (year, month, day) = (number(year), number(month), number(day));
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let last = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        1..=12 => 31,
-        _ => return false,
-    };
-    (1..=last).contains(&day)
+/// One spelling for each: no sign, no leading zero.
+fn is_age(text: &str) -> bool {
+    text.parse::<u8>().is_ok_and(|age| age <= 150 && age.to_string() == text)
 }
+
+impl Session {
+    /// Sets a profile field. Resolves when it is durable.
+    pub async fn set_profile(&self, field: ProfileField, value: &str) -> Result<()> {
+        let value = field.check(value)?;
+        let tower = self.tower()?;
+        let Timestamp(now) = tower.clock.now();
+        // Somewhere it is tomorrow already.
+        let tomorrow = date::of(now.saturating_add(DAY));
+        let is_date = field == ProfileField::Birthday;
+        if is_date && date::parse(value).is_some_and(|date| date > tomorrow) {
+            return Err(BadProfileValue::Future.into());
+        }
+        Ok(tower.fields.set(field.name(), value)?.await?)
+    }
+
+    /// The value of a profile field. An age that is not set is that of who was born on the birthday,
+    /// today (in UTC).
+    pub fn profile(&self, field: ProfileField) -> Result<Option<String>> {
+        let stored = self.tower()?.fields.get(field.name())?;
+        if field == ProfileField::Age && stored.is_none() {
+            return Ok(self.derived_age()?.map(|age| age.to_string()));
+        }
+        Ok(stored)
+    }
+
+    /// Forgets a profile field. Resolves when that is durable.
+    pub async fn clear_profile(&self, field: ProfileField) -> Result<()> {
+        Ok(self.tower()?.fields.clear(field.name())?.await?)
+    }
+
+    fn derived_age(&self) -> Result<Option<u32>> {
+        let tower = self.tower()?;
+        let birthday: Option<String> = tower.fields.get(ProfileField::Birthday.name())?;
+        let Timestamp(now) = tower.clock.now();
+        Ok(birthday.and_then(|text| date::years(date::parse(&text)?, date::of(now))))
+    }
+}
+
+/// In milliseconds.
+const DAY: u64 = 86_400_000;
 
 #[cfg(test)]
 mod tests {
@@ -136,6 +177,11 @@ mod tests {
         assert_eq!(Birthday.check("2024-02-29"), Ok("2024-02-29"));
         for bad in ["2023-02-29", "2024-13-01", "24-01-01", "2024-01-00", "x"] {
             assert_eq!(Birthday.check(bad), Err(BadProfileValue::Birthday), "{bad}");
+        }
+        for (age, good) in
+            [("0", true), ("150", true), ("151", false), ("-1", false), ("07", false)]
+        {
+            assert_eq!(Age.check(age).is_ok(), good, "{age}");
         }
         assert_eq!(Email.check("ada@example.org"), Ok("ada@example.org"));
         assert_eq!(Email.check("ada"), Err(BadProfileValue::Email));

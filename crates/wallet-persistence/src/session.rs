@@ -7,15 +7,15 @@ use std::sync::{
 
 use backup::{NotYetReplicated, ObjectRef};
 use cloud::{CloudBackend, CloudUrl};
-use kv_core::{KvStore, Timestamp};
-use records::{Found, KeyRange, Query};
+use kv_core::KvStore;
+use records::Record;
 use tokio::sync::{OnceCell, broadcast};
 
 use crate::{
-    Account, AccountId, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
-    EvmTransaction, Imported, PollReport, ProfileField, RejoinReport, RestorePoint, Result, Status,
-    VerifyReport, background::Background, chain_data, digest, replicate, replicate::Wish,
-    succession, tower::Tower, upkeep::Upkeep, verified, verify, wallet::blocking,
+    Account, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
+    EvmTransaction, PollReport, RejoinReport, RestorePoint, Result, Status, VerifyReport,
+    background::Background, digest, hub::Hub, replicate, replicate::Wish, succession, tower::Tower,
+    upkeep::Upkeep, verified, verify, wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
@@ -52,7 +52,7 @@ pub(crate) struct Inner {
     pub(crate) heads: Mutex<replicate::KnownHeads>,
     /// What the clouds are called, in their order.
     pub(crate) cloud_names: OnceLock<Vec<String>>,
-    events: broadcast::Sender<Event>,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) locked: AtomicBool,
     pub(crate) background: Background,
     /// The dump or sweep that goes on behind the backups.
@@ -60,10 +60,10 @@ pub(crate) struct Inner {
 }
 
 /// How many events a slow listener may miss before it is told that it did.
-const EVENTS: usize = 256;
+pub(crate) const EVENTS: usize = 256;
 
 impl Session {
-    pub(crate) fn start(tower: Tower, given: Vec<Arc<dyn CloudBackend>>) -> Self {
+    pub(crate) fn start(tower: Tower, given: Vec<Arc<dyn CloudBackend>>, hub: Arc<Hub>) -> Self {
         let (every, poll_every) = (tower.settings.replicate_every, tower.settings.poll_every);
         let seen = Mutex::new(tower.recorder.state().seen);
         let fences = replicate::Fences::new(&tower.recorder.fence_state());
@@ -82,7 +82,7 @@ impl Session {
             looks: Mutex::default(),
             heads: Mutex::default(),
             cloud_names: OnceLock::new(),
-            events: broadcast::channel(EVENTS).0,
+            hub,
             locked: AtomicBool::new(false),
             background: Background::new(),
             upkeep: Mutex::default(),
@@ -90,6 +90,7 @@ impl Session {
         if let Some(every) = every.filter(|_| inner.has_cloud()) {
             inner.background.start(&inner, every, poll_every);
         }
+        inner.hub.unlocked(&inner);
         tracing::info!("unlocked");
         Self { inner }
     }
@@ -100,98 +101,6 @@ impl Session {
         } else {
             Ok(&self.inner.tower)
         }
-    }
-
-    /// Links an account. Adding it again keeps its date and sets the label if one is given. Resolves
-    /// when it is durable.
-    pub async fn add_account(&self, id: AccountId, label: Option<&str>) -> Result<()> {
-        let tower = self.tower()?;
-        let known = tower.accounts.get(id.as_str())?;
-        let Timestamp(now) = tower.clock.now();
-        let account = Account {
-            id: id.clone(),
-            label: label
-                .map(str::to_owned)
-                .or_else(|| known.as_ref().and_then(|k| k.label.clone())),
-            added: known.map_or(now, |known| known.added),
-        };
-        tower.accounts.put(&account)?.await?;
-        self.inner.tell(Event::AccountAdded(id));
-        Ok(())
-    }
-
-    /// The linked accounts, ascending by id.
-    pub fn accounts(&self) -> Result<Vec<Account>> {
-        let accounts = self.tower()?.accounts.query(&Query::all())?;
-        Ok(accounts.map(Found::into_record).collect())
-    }
-
-    /// Unlinks an account; `false` if it was not linked. Its transactions stay.
-    pub async fn remove_account(&self, id: &AccountId) -> Result<bool> {
-        let tower = self.tower()?;
-        if tower.accounts.get(id.as_str())?.is_none() {
-            return Ok(false);
-        }
-        tower.accounts.delete(id.as_str())?.await?;
-        self.inner.tell(Event::AccountRemoved(id.clone()));
-        Ok(true)
-    }
-
-    /// Sets a profile field. Resolves when it is durable.
-    pub async fn set_profile(&self, field: ProfileField, value: &str) -> Result<()> {
-        let value = field.check(value)?;
-        Ok(self.tower()?.fields.set(field.name(), value)?.await?)
-    }
-
-    /// The value of a profile field.
-    pub fn profile(&self, field: ProfileField) -> Result<Option<String>> {
-        Ok(self.tower()?.fields.get(field.name())?)
-    }
-
-    /// Forgets a profile field. Resolves when that is durable.
-    pub async fn clear_profile(&self, field: ProfileField) -> Result<()> {
-        Ok(self.tower()?.fields.clear(field.name())?.await?)
-    }
-
-    /// Adds transactions in one atomic, durable step; those that are there already stay as they are.
-    pub async fn import(&self, transactions: &[EvmTransaction]) -> Result<Imported> {
-        let tower = self.tower()?;
-        let mut imported = Imported::default();
-        let mut staged = tower.transactions.transaction();
-        for tx in transactions {
-            let key = chain_data::key(tx.chain_id, &tx.hash);
-            if tower.transactions.count(&Query::all().range(KeyRange::only(key)))? > 0 {
-                imported.known += 1;
-            } else {
-                staged.put(&tower.transactions, tx)?;
-                imported.new += 1;
-            }
-        }
-        staged.submit()?.await?;
-        Ok(imported)
-    }
-
-    /// Transactions, newest first (timestamp, then block number, then hash): of one account, or all.
-    pub fn transactions(
-        &self,
-        account: Option<&AccountId>,
-        limit: usize,
-    ) -> Result<Vec<EvmTransaction>> {
-        let tower = self.tower()?;
-        let Some(account) = account else {
-            let newest = Query::index("time").backward().limit(limit);
-            return Ok(tower.transactions.query(&newest)?.map(Found::into_record).collect());
-        };
-        let Some((chain, address)) = account.evm() else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        for index in ["from", "to"] {
-            let query = chain_data::by_account(index, chain, &address, limit);
-            found.extend(tower.transactions.query(&query)?.map(Found::into_record));
-        }
-        found.sort_by_key(|tx: &EvmTransaction| std::cmp::Reverse(tx.order()));
-        found.dedup();
-        found.truncate(limit);
-        Ok(found)
     }
 
     /// The store for an application's own data: durable, encrypted, backed up. Use namespaces that
@@ -227,11 +136,13 @@ impl Session {
     pub fn status(&self) -> Result<Status> {
         let tower = self.tower()?;
         let (state, fence) = (tower.recorder.state(), tower.recorder.fence_state());
-        let all = Query::all();
+        let records = tower.stores.counts()?;
+        let count = |store| records.get(store).copied().unwrap_or_default();
         let mut status = Status {
             writer: state.writer.to_string(),
-            accounts: tower.accounts.count(&all)?,
-            transactions: tower.transactions.count(&all)?,
+            accounts: count(Account::STORE),
+            transactions: count(EvmTransaction::STORE),
+            records,
             clouds: tower.cloud_urls()?.iter().map(ToString::to_string).collect(),
             sequence: tower.recorder.sequence(),
             backed_up: state.backed_up,
@@ -331,7 +242,7 @@ impl Session {
 
     /// What happens from now on.
     pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.inner.events.subscribe()
+        self.inner.hub.events()
     }
 
     /// Ends background work and waits for its end, makes everything durable, closes the store and
@@ -353,8 +264,7 @@ impl Session {
             let closed = inner.tower.recorder.close();
             inner.tower.sealer.forget();
             inner.tower.sealed.lock();
-            inner.tower.accounts.close();
-            inner.tower.transactions.close();
+            inner.tower.stores.close();
             flushed.and(closed).map_err(Error::from)
         })
         .await;
@@ -366,7 +276,6 @@ impl Session {
 
 impl Inner {
     pub(crate) fn tell(&self, event: Event) {
-        // No listener is no error.
-        let _ = self.events.send(event);
+        self.hub.tell(event);
     }
 }

@@ -1,5 +1,7 @@
 //! One look at a session.
 
+use std::collections::BTreeMap;
+
 use backup::{Gate, Lag};
 use serde::Serialize;
 
@@ -15,6 +17,9 @@ pub struct Status {
     pub accounts: usize,
     /// How many EVM transactions.
     pub transactions: usize,
+    /// How many records each open object store has, by its name; those of an application once it
+    /// has asked for them.
+    pub records: BTreeMap<&'static str, usize>,
     /// The addresses of the clouds that are set.
     pub clouds: Vec<String>,
     /// The number of the newest change.

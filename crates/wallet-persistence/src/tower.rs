@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 use backup::{History, ObjectSealer, Policies, Policy, Recorder, RecorderSettings, Replicated};
 use cloud::CloudUrl;
 use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
-use records::{Fields, ObjectStore, OpenReport};
+use records::Fields;
 use vault::{RootSecret, SealedStore, Secret};
 
-use crate::{Account, EvmTransaction, Result, Settings, UnlockError, follow::Follower, registry};
+use crate::{
+    Result, Settings, UnlockError, data::Data, follow::Follower, registry, stores::Stores,
+};
 
 #[derive(Debug)]
 pub(crate) struct Tower {
@@ -18,11 +20,9 @@ pub(crate) struct Tower {
     by_policies: Arc<Replicated>,
     replicated: Arc<Replicated>,
     pub(crate) sealer: ObjectSealer,
-    pub(crate) accounts: ObjectStore<Account>,
-    pub(crate) transactions: ObjectStore<EvmTransaction>,
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) data: Data,
     pub(crate) fields: Fields,
-    /// What was found while the records' indexes were built.
-    pub(crate) reports: Vec<OpenReport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     /// What was seen in the clouds.
@@ -69,8 +69,8 @@ impl Tower {
         let by_policies = by_policy(settings.policies.clone());
         let replicated = by_policy(Policies::all(Policy::Replicated));
         let kv: Arc<dyn KvStore> = by_policies.clone();
-        let (accounts, account_report) = ObjectStore::open(kv.clone())?;
-        let (transactions, transaction_report) = ObjectStore::open(kv.clone())?;
+        let stores = Arc::new(Stores::new(kv.clone()));
+        let data = Data::open(&stores)?;
         let fields = Fields::open(kv)?;
         let sealer = ObjectSealer::new(sealed.keys()?);
         let history = Mutex::new(recorder.history()?);
@@ -80,10 +80,9 @@ impl Tower {
             by_policies,
             replicated,
             sealer,
-            accounts,
-            transactions,
+            stores,
+            data,
             fields,
-            reports: vec![account_report, transaction_report],
             clock,
             settings: settings.clone(),
             history,
@@ -93,7 +92,7 @@ impl Tower {
 
     /// Who tells the records what merging has changed.
     pub(crate) fn follower(&self) -> Follower {
-        Follower { accounts: self.accounts.clone(), transactions: self.transactions.clone() }
+        Follower(self.stores.clone())
     }
 
     pub(crate) fn kv(&self) -> Arc<dyn KvStore> {

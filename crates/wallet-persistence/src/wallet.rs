@@ -7,11 +7,12 @@ use kv_core::{Copied, CopyProgress, KvStore};
 use vault::{RootSecret, SealedStore, Secret};
 
 use crate::{
-    Builder, Error, MoveTarget, RestoreAt, RestoreProgress, RestoreReport, Session, TakeoverReport,
-    UnlockError,
+    Builder, Error, Event, MoveTarget, RestoreAt, RestoreProgress, RestoreReport, Session,
+    TakeoverReport, UnlockError,
     backends::{access, open_clouds, open_existing_clouds},
     builder::{Parts, Place},
     folder::{self, NewFolder},
+    hub::Hub,
     moved,
     replicate::TakeOverFrom,
     restore,
@@ -22,6 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub struct WalletPersistence {
     pub(crate) parts: Parts,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl WalletPersistence {
@@ -45,7 +47,7 @@ impl WalletPersistence {
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts }
+        Self { parts, hub: Hub::new() }
     }
 
     /// Makes a new, empty wallet for this key and unlocks it. A folder is complete or not made at
@@ -83,7 +85,7 @@ impl WalletPersistence {
     async fn unlock_with(&self, secret: Secret) -> Result<Session, UnlockError> {
         let parts = self.parts.clone();
         let tower = open_tower(parts, secret, false).await?;
-        Ok(Session::start(tower, self.parts.clouds.clone()))
+        Ok(Session::start(tower, self.parts.clouds.clone(), self.hub.clone()))
     }
 
     /// Takes a wallet back that was handed over from here; [`Error::TakenOverMeanwhile`] if another
@@ -97,7 +99,7 @@ impl WalletPersistence {
         // Nothing is to go on behind the session before it is clear that it may.
         let every = parts.settings.replicate_every.take();
         let tower = open_tower(parts, secret.clone(), true).await?;
-        let session = Session::start(tower, self.parts.clouds.clone());
+        let session = Session::start(tower, self.parts.clouds.clone(), self.hub.clone());
         let taken = session.take_over_from(TakeOverFrom::Myself).await;
         match taken {
             Ok(report) if every.is_none() => Ok((session, report)),
@@ -188,6 +190,8 @@ impl WalletPersistence {
         if let Some(new) = new {
             blocking(move || new.finish()).await?;
         }
+        let (writer, sequence, changes) = (report.writer.clone(), report.sequence, report.changes);
+        self.hub.tell(Event::Restored { writer, sequence, changes });
         Ok(report)
     }
 

@@ -19,6 +19,7 @@ pub(super) async fn run(context: &Context, command: Cloud) -> Result<()> {
         Cloud::Add { url } => add(context, &url).await,
         Cloud::List => list(context).await,
         Cloud::Remove { url } => remove(context, &url).await,
+        Cloud::Clear { confirm } => clear(context, confirm.as_deref()).await,
         Cloud::Test { url } => test(context, &url).await,
     }
 }
@@ -83,6 +84,38 @@ async fn remove(context: &Context, url: &CloudUrl) -> Result<()> {
     let url = url.to_string();
     context.out.result(&Url { url: url.clone() }, || {
         format!("removed {url}; what it holds is still there")
+    })
+}
+
+/// Asks first; the answer is a second call with the token.
+async fn clear(context: &Context, confirm: Option<&str>) -> Result<()> {
+    let (secret, wallet) = (context.secret().await?, context.wallet().build());
+    let progress = Progress::spinner("asking the clouds");
+    let Some(token) = confirm else {
+        let asked = wallet.ask_to_clear(secret).await;
+        drop(progress);
+        let asked = asked.map_err(|e| context.failure(e))?;
+        return context.out.result(&asked, || {
+            format!(
+                "{} objects, {}, in {}: the backups of every device of this wallet.\n\
+                 Nothing was deleted. Stop the other devices, and delete all of it with\n\
+                 strongroom cloud clear --confirm {}",
+                asked.objects,
+                bytes(asked.bytes),
+                asked.clouds.join(", "),
+                asked.token
+            )
+        });
+    };
+    let cleared = wallet.clear_cloud_store(secret, token).await;
+    drop(progress);
+    let cleared = cleared.map_err(|e| context.failure(e))?;
+    context.out.result(&cleared, || {
+        format!(
+            "deleted {} objects, {}; nothing is backed up until \"strongroom backup now\"",
+            cleared.objects,
+            bytes(cleared.bytes)
+        )
     })
 }
 

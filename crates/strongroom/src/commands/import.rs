@@ -15,7 +15,7 @@ use tokio::{
 };
 use wallet_persistence::{BadTransaction, EvmTransaction, Imported, Session};
 
-use super::Context;
+use super::{Context, import_data};
 use crate::{
     cli::{Import, ImportFiles},
     exit::{Code, Failure, Result},
@@ -39,6 +39,7 @@ pub(super) async fn run(context: &Context, command: Import) -> Result<()> {
     let (args, read): (ImportFiles, Reader) = match command {
         Import::EthBlock(args) => (args, read_block),
         Import::Txs(args) => (args, read_lines),
+        Import::Data { files } => return import_data::run(context, &files).await,
     };
     context
         .unlocked(async |session| {

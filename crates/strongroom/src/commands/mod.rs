@@ -1,21 +1,32 @@
 //! The commands, one file each, and what they share: the wallet's folder and how to unlock it.
 
 mod account;
+mod activity;
 mod backup;
 mod cloud;
+mod cohort;
+mod contract;
 mod demo;
+mod device;
 mod digest;
 mod evm;
+mod export;
+mod holding;
 mod import;
+mod import_data;
 mod init;
 mod kv;
+mod man;
 mod migrate;
 mod passphrase;
 mod profile;
 mod restore;
+mod reward;
+mod status;
 mod succession;
 mod tx;
 mod verify;
+mod watch;
 
 use std::{env, path::PathBuf};
 
@@ -39,10 +50,21 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Evm(command) => evm::run(&context, &command),
         Command::Account(command) => account::run(&context, command).await,
         Command::Profile(command) => profile::run(&context, command).await,
-        Command::Import(command) => import::run(&context, command).await,
+        Command::Status => status::run(&context).await,
+        Command::Watch { until_backed_up } => watch::run(&context, until_backed_up).await,
         Command::Tx(command) => tx::run(&context, command).await,
+        Command::Balance(command) => holding::balance(&context, command).await,
+        Command::Nft(command) => holding::nft(&context, command).await,
+        Command::Reward(command) => reward::run(&context, command).await,
+        Command::Visit(command) => activity::visit(&context, command).await,
+        Command::Click(command) => activity::click(&context, command).await,
+        Command::Cohort(command) => cohort::run(&context, command).await,
+        Command::Contract(command) => contract::run(&context, command).await,
+        Command::Import(command) => import::run(&context, command).await,
+        Command::Export(args) => export::run(&context, args).await,
         Command::Kv(command) => kv::run(&context, command).await,
         Command::Cloud(command) => cloud::run(&context, command).await,
+        Command::Device(command) => device::run(&context, command).await,
         Command::Backup(command) => backup::run(&context, command).await,
         Command::Restore { clouds, at } => restore::run(&context, clouds, at).await,
         Command::Takeover { back } => succession::take_over(&context, back).await,
@@ -50,6 +72,8 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Verify { cloud } => verify::run(&context, cloud).await,
         Command::Digest => digest::run(&context).await,
         Command::Migrate { to } => migrate::run(&context, to).await,
+        Command::Completions { shell } => man::completions(&context, shell),
+        Command::Man { folder } => man::run(&context, folder.as_deref()),
         Command::Demo => demo::run(&context).await,
     }
 }
@@ -75,6 +99,11 @@ impl Context {
         let mut settings = Settings::default();
         settings.replicate_every = None;
         WalletPersistence::builder(&self.dir).settings(settings)
+    }
+
+    /// A wallet that backs up behind the command.
+    fn wallet_that_goes_on(&self) -> Builder {
+        WalletPersistence::builder(&self.dir)
     }
 
     /// A wallet that ends with this command.
@@ -106,7 +135,16 @@ impl Context {
         secret: &Secret,
         work: impl AsyncFnOnce(&Session) -> Result<T>,
     ) -> Result<T> {
-        let unlocked = self.wallet().build().unlock(secret.clone()).await;
+        self.unlocked_in(self.wallet(), secret, work).await
+    }
+
+    async fn unlocked_in<T>(
+        &self,
+        wallet: Builder,
+        secret: &Secret,
+        work: impl AsyncFnOnce(&Session) -> Result<T>,
+    ) -> Result<T> {
+        let unlocked = wallet.build().unlock(secret.clone()).await;
         let session = unlocked.map_err(|e| self.failure(e))?;
         let outcome = work(&session).await;
         let locked = session.lock().await;
@@ -114,6 +152,7 @@ impl Context {
         locked?;
         Ok(value)
     }
+
     /// What is wrong with the folder names it; what is wrong with a cloud does not.
     fn failure(&self, error: UnlockError) -> Failure {
         match error {

@@ -1,7 +1,7 @@
 //! `profile`: what a person tells about themselves.
 
 use serde::Serialize;
-use wallet_persistence::ProfileField;
+use wallet_persistence::{Error, ProfileField};
 
 use super::Context;
 use crate::{
@@ -25,14 +25,16 @@ pub(super) async fn run(context: &Context, command: Profile) -> Result<()> {
                 context.out.result(&json, || format!("set {field}"))
             }
             Profile::Get { field } => {
-                let Some(value) = session.profile(*field)? else {
-                    return Err(Failure::new(
-                        Code::Missing,
-                        format!("the field {field} is not set"),
-                        "`strongroom profile list` shows what is",
-                    ));
-                };
+                let value = session.profile(*field)?.ok_or_else(|| unset(*field))?;
                 context.out.result(&Json { field: field.name(), value: &value }, || &value)
+            }
+            Profile::Clear { field } => {
+                let fields = session.fields()?;
+                let stored: Option<String> = fields.get(field.name()).map_err(Error::from)?;
+                let Some(value) = stored else { return Err(unset(*field)) };
+                session.clear_profile(*field).await?;
+                let json = Json { field: field.name(), value: &value };
+                context.out.result(&json, || format!("cleared {field}"))
             }
             Profile::List => {
                 for field in ProfileField::ALL {
@@ -45,4 +47,12 @@ pub(super) async fn run(context: &Context, command: Profile) -> Result<()> {
             }
         })
         .await
+}
+
+fn unset(field: ProfileField) -> Failure {
+    Failure::new(
+        Code::Missing,
+        format!("the field {field} is not set"),
+        "`strongroom profile list` shows what is",
+    )
 }

@@ -6,8 +6,10 @@ mod blocks;
 mod clouds;
 mod common;
 mod damage;
+mod data;
 mod disk;
 mod exit_codes;
+mod export;
 #[cfg(feature = "clouds")]
 mod failing_cloud;
 mod fencing;
@@ -20,5 +22,6 @@ mod kill;
 mod listing;
 mod migrate;
 mod passphrase;
+mod screens;
 mod secrecy;
 mod walk;

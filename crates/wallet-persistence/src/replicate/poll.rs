@@ -125,7 +125,9 @@ async fn merge(
     let source = Source::new(tower.sealer.clone(), clouds.iter().cloned(), at_once);
     let (recorder, follower) = (&tower.recorder, Some(tower.follower()));
     let catch_up = CatchUp { recorder, source: &source, follower };
-    let report = merge_writer(&catch_up, object, head, tell).await?;
+    let report = merge_writer(&catch_up, object, head, tell).await;
+    tower.stores.take_conflicts().into_iter().for_each(|conflict| inner.tell(conflict.into()));
+    let report = report?;
     if report.changes > 0 {
         let writer = report.writer.clone();
         inner.tell(Event::Merged { writer, sequence, changes: report.changes });

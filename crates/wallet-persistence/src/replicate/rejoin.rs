@@ -68,6 +68,7 @@ pub(crate) async fn rejoin(inner: &Inner) -> Result<Option<RejoinReport>> {
     })
     .await?;
     changes += last;
+    tower.stores.take_conflicts().into_iter().for_each(|conflict| inner.tell(conflict.into()));
     let from = object.id.writer.to_string();
     inner.tell(Event::Merged { writer: from.clone(), sequence: head.sequence, changes });
     Ok(Some(RejoinReport { writer: writer.to_string(), from, changes }))

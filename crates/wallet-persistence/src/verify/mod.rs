@@ -73,8 +73,8 @@ fn local(tower: &Tower) -> Result<Report> {
         Some(verify) => verify.verify(&mut |_| ())?,
         None => Report::default(),
     };
-    for records in &tower.reports {
-        for skipped in &records.skipped {
+    for records in tower.stores.reports() {
+        for skipped in records.skipped {
             report.push(Severity::Damage, "records", format!("{skipped:?}"));
         }
     }

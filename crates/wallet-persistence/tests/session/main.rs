@@ -1,0 +1,12 @@
+//! What an application calls: data of every kind, events, waiting for a session, clearing the clouds.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+
+mod activity;
+mod clearing;
+mod common;
+mod data;
+mod events;
+mod kinds;
+mod own_records;
+mod profile;
+mod transactions;
