@@ -15,6 +15,7 @@ use cloud::{
     testing::{Failure, FlakyCloud, Weather},
 };
 use kv_core::{Key, KvStoreExt, Namespace, testing::ManualClock};
+use tokio::sync::Notify;
 use wallet_persistence::{
     AccountId, CloudUrl, DumpKind, Error, Event, Refusal, RootSecret, Session, Settings,
     SingleWriter, UnlockError, WalletPersistence,
@@ -403,47 +404,55 @@ async fn a_deposed_session_refuses_replicated_commits_and_says_who_took_over() {
 /// it as its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_dropped_at_any_call_does_not_look_like_a_copy() {
+    let mut dropped = 0;
     for calls in 0..8 {
         let dir = tempfile::tempdir().unwrap();
-        let gate = Arc::new(AtomicU64::new(u64::MAX));
-        let clouds: [Cloud; 1] = [Arc::new(Stuck { inner: MemCloud::new(), gate: gate.clone() })];
+        let cloud = Arc::new(Stuck::default());
+        let clouds: [Cloud; 1] = [cloud.clone()];
         let session = wallet(&dir.path().join("a"), &clouds).create(&root()).await.unwrap();
         write(&session, "one", b"1").unwrap();
         session.post_backup().await.unwrap();
         write(&session, "two", b"2").unwrap();
-        gate.store(calls, Ordering::SeqCst);
-        let posting = session.clone();
-        let mut post = Box::pin(async move { posting.post_backup().await });
-        for _ in 0..200 {
-            if now(&mut post).is_some() {
-                break;
-            }
-            tokio::task::yield_now().await;
+        cloud.answers.store(calls, Ordering::SeqCst);
+        tokio::select! {
+            posted = session.post_backup() => drop(posted.unwrap()),
+            () = cloud.is_stuck.notified() => dropped += 1,
         }
-        drop(post);
-        gate.store(u64::MAX, Ordering::SeqCst);
+        cloud.answers.store(u64::MAX, Ordering::SeqCst);
         let report = session.post_backup().await.unwrap();
         let status = session.status().unwrap();
         assert_eq!((status.single_writer, status.findings), ("open", Vec::new()), "{calls}");
         assert_ne!(report.single_writer, Some(SingleWriter::Stopped), "{calls}");
         session.lock().await.unwrap();
     }
+    assert!(dropped >= 3, "segment, head and fence are three calls: {dropped}");
 }
 
 /// A cloud whose calls land, and whose answers stop coming after a number of them.
 #[derive(Debug)]
 struct Stuck {
     inner: MemCloud,
-    gate: Arc<AtomicU64>,
+    /// How many answers still come; `u64::MAX`: all.
+    answers: AtomicU64,
+    /// One will never come.
+    is_stuck: Notify,
+}
+
+impl Default for Stuck {
+    fn default() -> Self {
+        let (inner, is_stuck) = (MemCloud::new(), Notify::new());
+        Self { inner, answers: AtomicU64::new(u64::MAX), is_stuck }
+    }
 }
 
 impl Stuck {
     async fn answer<T>(&self, answer: T) -> T {
-        let left = self.gate.load(Ordering::SeqCst);
+        let left = self.answers.load(Ordering::SeqCst);
         if left == 0 {
+            self.is_stuck.notify_one();
             std::future::pending::<()>().await;
         }
-        self.gate.store(if left == u64::MAX { left } else { left - 1 }, Ordering::SeqCst);
+        self.answers.store(if left == u64::MAX { left } else { left - 1 }, Ordering::SeqCst);
         answer
     }
 }

@@ -40,6 +40,12 @@ fn write(session: &Session, value: &str) {
     session.kv().unwrap().write(&ns, &key, value).unwrap();
 }
 
+fn read(session: &Session) -> String {
+    let (ns, key) = (Namespace::new("channels", "").unwrap(), Key::new("one").unwrap());
+    let value = session.kv().unwrap().read(&ns, &key).unwrap().unwrap();
+    String::from_utf8(value.to_vec()).unwrap()
+}
+
 fn batch(value: &str) -> Batch {
     Batch::new().put(&Namespace::new("channels", "").unwrap(), &Key::new("one").unwrap(), value)
 }
@@ -236,4 +242,46 @@ async fn a_cloud_that_cannot_fence_is_refused_and_two_writers_are_noticed() {
     assert_eq!(one.post_backup().await.unwrap().single_writer, Some(SingleWriter::Stopped));
     let kinds: Vec<_> = one.status().unwrap().findings.iter().map(|f| f.kind).collect();
     assert_eq!(kinds, ["concurrent-writers"]);
+}
+
+/// Where nothing is compared, an answer is worth nothing: only what is read back counts.
+#[tokio::test(start_paused = true)]
+async fn a_fencing_head_that_was_stored_nowhere_is_not_noted() {
+    let bed = Bed::new();
+    bed.malice[0].lie(Lie::IgnoreConditions);
+    let session = bed.old(&[0]).await;
+    write(&session, "one");
+    let report = session.post_backup().await.unwrap();
+    assert_eq!(report.single_writer, Some(SingleWriter::Noted));
+    bed.malice[0].lie(Lie::StoreNothing);
+    write(&session, "two");
+    let outcome = session.post_backup().await;
+    assert!(!matches!(&outcome, Ok(report) if report.single_writer.is_some()), "{outcome:?}");
+    bed.malice[0].take_back(&Lie::StoreNothing);
+    let report = session.post_backup().await.unwrap();
+    assert_eq!(report.single_writer, Some(SingleWriter::Noted));
+}
+
+/// What a device was shown may be old, and what it was told about conditions false: as long as the
+/// cloud does compare, nothing newer is overwritten.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_shown_an_older_fence_does_not_overwrite_the_newer_one() {
+    let bed = Bed::new();
+    let one = bed.old(&[0]).await;
+    write(&one, "old");
+    one.post_backup().await.unwrap();
+    let between = bed.malice[0].now();
+    write(&one, "new");
+    let report = one.post_backup().await.unwrap();
+    assert_eq!(report.single_writer, Some(SingleWriter::Acknowledged));
+    let lie = Lie::RollBackAll { to: between };
+    bed.malice[0].lie_to(2, lie.clone());
+    let two = restored(&bed, &[0]).await;
+    assert_eq!(read(&two), "old");
+    let taken = two.take_over().await;
+    assert!(taken.is_err(), "{taken:?}");
+    bed.malice[0].take_back(&lie);
+    assert_eq!(read(&restored(&bed, &[0]).await), "new");
+    let report = one.post_backup().await.unwrap();
+    assert_ne!(report.single_writer, Some(SingleWriter::Stopped));
 }

@@ -113,7 +113,7 @@ impl World {
         }
         let session = wallet.unlock(&root()).await.map_err(|e| format!("unlock: {e:?}"))?;
         let content = content::read(&session).map_err(|e| format!("read: {e:?}"))??;
-        self.oracle.check_restored(&content, &report.writer, false)?;
+        self.oracle.check_restored(&content, &report, false)?;
         self.tally.older += 1;
         session.lock().await.map_err(|e| format!("lock: {e:?}"))
     }

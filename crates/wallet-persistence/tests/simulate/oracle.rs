@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wallet_persistence::RestoreReport;
+
 use super::content::{Content, MERGE_KEYS, MergeKey};
 
 /// A broken promise, in words.
@@ -218,21 +220,21 @@ impl Oracle {
         self.spread.extend(others);
     }
 
-    /// What was restored from the chain of `writer` is one moment of it, and not before what any
-    /// installation had replicated if `strict`.
+    /// What was restored is one moment of one chain, and not before what any installation had
+    /// replicated if `strict`.
     pub(crate) fn check_restored(
         &self,
         content: &Content,
-        writer: &str,
+        report: &RestoreReport,
         strict: bool,
     ) -> Result<(), Broken> {
         self.check_batch(content)?;
-        let life = *self.writers.get(writer).ok_or("restored from an unknown writer")?;
-        self.check_one_moment(content, life)?;
+        let life = self.writers.get(&report.writer).ok_or("restored from an unknown writer")?;
+        self.check_one_moment(content, *life, !report.merged.is_empty())?;
         if !strict {
             return Ok(());
         }
-        let replicated = self.lives[life].replicated;
+        let replicated = self.lives[*life].replicated;
         if !self.descends(content.batch, replicated) {
             return Err(format!("batch {replicated} was replicated, {} restored", content.batch));
         }
@@ -241,7 +243,12 @@ impl Oracle {
 
     /// Both classes of data are from the same moment of the chain of this installation. (What was
     /// merged into it from other chains may be newer.)
-    fn check_one_moment(&self, content: &Content, life: usize) -> Result<(), Broken> {
+    fn check_one_moment(
+        &self,
+        content: &Content,
+        life: usize,
+        is_merged: bool,
+    ) -> Result<(), Broken> {
         let batch = &self.batches[content.batch];
         if batch.life == life {
             // What this device did before the batch is there with it.
@@ -254,7 +261,8 @@ impl Oracle {
         for number in content.merge.values() {
             // And the batch with what this device did after it.
             let change = &self.changes[*number];
-            let one_moment = !self.lives[life].deposed && !self.spread.contains(number);
+            let from_others = is_merged && self.spread.contains(number);
+            let one_moment = !self.lives[life].deposed && !from_others;
             if one_moment && change.life == life && !self.descends(content.batch, change.batch) {
                 return Err(format!(
                     "two cuts are mixed: change {number} was made after batch {}, batch {} is there",

@@ -218,7 +218,7 @@ impl World {
         let session = wallet.unlock(&root()).await.map_err(|e| format!("unlock: {e:?}"))?;
         let content = content::read(&session).map_err(|e| format!("read: {e:?}"))??;
         self.tally.probes += 1;
-        self.oracle.check_restored(&content, &report.writer, !self.clouds[at].was_damaged())?;
+        self.oracle.check_restored(&content, &report, !self.clouds[at].was_damaged())?;
         session.lock().await.map_err(|e| format!("lock: {e:?}"))
     }
 

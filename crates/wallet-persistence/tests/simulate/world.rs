@@ -352,7 +352,7 @@ impl World {
         let session = wallet.unlock(&root()).await.map_err(|e| format!("unlock: {e:?}"))?;
         let content = content::read(&session).map_err(|e| format!("read: {e:?}"))??;
         let strict = self.one_is_honest && report.clouds == self.clouds.len();
-        self.oracle.check_restored(&content, &report.writer, strict)?;
+        self.oracle.check_restored(&content, &report, strict)?;
         self.devices[d].life = self.oracle.begin(&content);
         self.devices[d].medium = Some(medium);
         self.started(d, session).await
