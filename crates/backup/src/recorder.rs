@@ -117,9 +117,13 @@ impl Recorder {
         self.order().drops
     }
 
-    /// The time to put into a head: that of the clock, but never before a stamp or head made or seen.
+    /// The time to put into a head: that of the clock, but never before a stamp made or seen, and
+    /// always later than a head made or seen: of two heads with the same changes the later one counts.
     pub fn head_time(&self) -> u64 {
-        self.order().stamps.next(&*self.clock).time
+        let mut order = self.order();
+        let time = order.stamps.next(&*self.clock).time;
+        order.stamps.saw_time(time);
+        time
     }
 
     /// A head of that time was seen: the next one of ours has a later one, whatever the clock says.

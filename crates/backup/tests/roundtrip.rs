@@ -242,6 +242,20 @@ fn stamps_grow_across_a_restore_to_a_device_with_a_slow_clock() {
     assert_eq!(stamp(&after), (9_000_000, 2), "also above the stamp of the removal");
 }
 
+/// Of two heads with the same changes the later one counts: only that one says who was retired.
+#[test]
+fn no_two_heads_have_one_time_whatever_the_clock_says() {
+    let clock = clock();
+    clock.set(Timestamp(9_000_000));
+    let recorder = recorder_with(Arc::new(MemStore::new()), clock.clone(), 0);
+    assert_eq!(recorder.head_time(), 9_000_000);
+    assert_eq!(recorder.head_time(), 9_000_001);
+    clock.set(Timestamp(1));
+    assert_eq!(recorder.head_time(), 9_000_002);
+    clock.set(Timestamp(9_000_500));
+    assert_eq!(recorder.head_time(), 9_000_500);
+}
+
 #[test]
 fn an_unfinished_restore_is_never_taken_for_a_wallet() {
     let source = recorder(MemStore::new());

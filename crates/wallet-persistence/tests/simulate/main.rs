@@ -96,13 +96,15 @@ fn schedules_of_two_devices_and_two_clouds() {
 }
 
 /// Seeds that have found a fault, with what it was.
-const FOUND: [(u64, &str); 3] = [
+const FOUND: [(u64, &str); 5] = [
     (704, "a copy from a cloud whose listing lied was taken for whole"),
     (
         1349,
         "a head that was given up, and so was never put into a second cloud, looked like damage",
     ),
+    (2350, "of two heads of one millisecond the older one could count, and hide a retirement"),
     (2877, "the schedule took a backup for a promise of what its device had failed to write"),
+    (3513, "a device that was shown an older fencing head overwrote the newer one"),
 ];
 
 #[test]
