@@ -9,13 +9,13 @@ use backup::{NotYetReplicated, ObjectRef};
 use cloud::{CloudBackend, CloudUrl};
 use kv_core::KvStore;
 use records::Record;
-use tokio::sync::{OnceCell, broadcast};
+use tokio::sync::{OnceCell, broadcast, watch};
 
 use crate::{
     Account, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
     EvmTransaction, PollReport, RejoinReport, RestorePoint, Result, Status, VerifyReport,
-    background::Background, digest, hub::Hub, replicate, replicate::Wish, succession, tower::Tower,
-    upkeep::Upkeep, verified, verify, wallet::blocking,
+    background::Background, builder::Parts, digest, hub::Hub, replicate, replicate::Wish,
+    succession, tower::Tower, upkeep::Upkeep, verified, verify, wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
@@ -28,6 +28,10 @@ pub struct Session {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) tower: Tower,
+    /// What the wallet was put together from.
+    pub(crate) parts: Parts,
+    /// Somebody suspends the session: what was asked for ends.
+    pub(crate) suspending: watch::Sender<bool>,
     /// Clouds given as components.
     pub(crate) given: Vec<Arc<dyn CloudBackend>>,
     /// Those and the ones opened by address, at first use: unlocking never touches the network.
@@ -63,13 +67,15 @@ pub(crate) struct Inner {
 pub(crate) const EVENTS: usize = 256;
 
 impl Session {
-    pub(crate) fn start(tower: Tower, given: Vec<Arc<dyn CloudBackend>>, hub: Arc<Hub>) -> Self {
+    pub(crate) fn start(tower: Tower, parts: Parts, hub: Arc<Hub>) -> Self {
         let (every, poll_every) = (tower.settings.replicate_every, tower.settings.poll_every);
         let seen = Mutex::new(tower.recorder.state().seen);
         let fences = replicate::Fences::new(&tower.recorder.fence_state());
         let inner = Arc::new(Inner {
             tower,
-            given,
+            given: parts.clouds.clone(),
+            parts,
+            suspending: watch::Sender::new(false),
             clouds: OnceCell::new(),
             posting: tokio::sync::Mutex::new(()),
             polling: tokio::sync::Mutex::new(()),
@@ -174,13 +180,16 @@ impl Session {
     /// too, and what no restore point needs any more is deleted.
     pub async fn post_backup(&self) -> Result<BackupReport> {
         self.tower()?;
-        let mut report = self.inner.post(Wish::Asked).await?;
-        if let Some(dump) = self.inner.keep_up(Wish::Asked).await?.dump {
-            report.dumped = Some(dump.entries);
-            report.objects += dump.objects;
-            report.bytes += dump.bytes;
-        }
-        Ok(report)
+        self.unless_suspended(async {
+            let mut report = self.inner.post(Wish::Asked).await?;
+            if let Some(dump) = self.inner.keep_up(Wish::Asked).await?.dump {
+                report.dumped = Some(dump.entries);
+                report.objects += dump.objects;
+                report.bytes += dump.bytes;
+            }
+            Ok(report)
+        })
+        .await
     }
 
     /// Makes a dump now, whether one is due or not: a full one does not need anything that was put
@@ -188,17 +197,23 @@ impl Session {
     /// slower than the others, is left out and gets it from those.
     pub async fn dump(&self, kind: DumpKind) -> Result<DumpReport> {
         self.tower()?;
-        let clouds = self.inner.clouds().await?;
-        let made = replicate::dump(&self.inner, clouds, Some(kind), Wish::Asked).await?;
-        made.ok_or(Error::Task)
+        self.unless_suspended(async {
+            let clouds = self.inner.clouds().await?;
+            let made = replicate::dump(&self.inner, clouds, Some(kind), Wish::Asked).await?;
+            made.ok_or(Error::Task)
+        })
+        .await
     }
 
     /// Looks what the other devices of this wallet have put into the clouds, and merges it: records
     /// and fields, of each the last change. What has a single writer stays as it is here.
     pub async fn poll_backups(&self) -> Result<PollReport> {
         self.tower()?;
-        let found = self.inner.look().await?;
-        replicate::poll(&self.inner, found).await
+        self.unless_suspended(async {
+            let found = self.inner.look().await?;
+            replicate::poll(&self.inner, found).await
+        })
+        .await
     }
 
     /// For a device that was unseen for so long that the others no longer count it: takes their
@@ -213,20 +228,20 @@ impl Session {
     /// not answer is passed over while another one does.
     pub async fn list_backups(&self) -> Result<BackupListing> {
         self.tower()?;
-        replicate::list(&self.inner).await
+        self.unless_suspended(replicate::list(&self.inner)).await
     }
 
     /// The newest restore points, at most `limit` of each installation, with their times. Reads the
     /// segments between them, so ask for as many as are needed.
     pub async fn restore_points(&self, limit: usize) -> Result<Vec<RestorePoint>> {
         self.tower()?;
-        replicate::points(&self.inner, limit).await
+        self.unless_suspended(replicate::points(&self.inner, limit)).await
     }
 
     /// Reads everything local, and with `with_clouds` everything in the clouds, and reports damage.
     pub async fn verify(&self, with_clouds: bool) -> Result<VerifyReport> {
         self.tower()?;
-        verify::run(&self.inner, with_clouds).await
+        self.unless_suspended(verify::run(&self.inner, with_clouds)).await
     }
 
     /// The digest of all live data; see the format page `digest-v1`.

@@ -6,7 +6,7 @@ use backup::{History, ObjectSealer, Policies, Policy, Recorder, RecorderSettings
 use cloud::CloudUrl;
 use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
 use records::Fields;
-use vault::{RootSecret, SealedStore, Secret};
+use vault::{Keys, RootSecret, SealedStore, Secret};
 
 use crate::{
     Result, Settings, UnlockError, data::Data, follow::Follower, registry, stores::Stores,
@@ -50,6 +50,16 @@ impl Tower {
         settings: &Settings,
     ) -> Result<Self, UnlockError> {
         Self::over(SealedStore::open(store, secret.clone())?, clock, settings)
+    }
+
+    /// The same with the keys of a session that was suspended.
+    pub(crate) fn reopen(
+        store: Arc<dyn KvStore>,
+        keys: &Keys,
+        clock: Arc<dyn Clock>,
+        settings: &Settings,
+    ) -> Result<Self, UnlockError> {
+        Self::over(SealedStore::reopen(store, keys)?, clock, settings)
     }
 
     fn over(

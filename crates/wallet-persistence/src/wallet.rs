@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use backup::Gate;
 use kv_core::{Copied, CopyProgress, KvStore};
-use vault::{RootSecret, SealedStore, Secret};
+use vault::{Keys, RootSecret, SealedStore, Secret};
 
 use crate::{
     Builder, Error, Event, MoveTarget, RestoreAt, RestoreProgress, RestoreReport, Session,
@@ -85,7 +85,7 @@ impl WalletPersistence {
     async fn unlock_with(&self, secret: Secret) -> Result<Session, UnlockError> {
         let parts = self.parts.clone();
         let tower = open_tower(parts, secret, false).await?;
-        Ok(Session::start(tower, self.parts.clouds.clone(), self.hub.clone()))
+        Ok(Session::start(tower, self.parts.clone(), self.hub.clone()))
     }
 
     /// Takes a wallet back that was handed over from here; [`Error::TakenOverMeanwhile`] if another
@@ -98,8 +98,8 @@ impl WalletPersistence {
         let mut parts = self.parts.clone();
         // Nothing is to go on behind the session before it is clear that it may.
         let every = parts.settings.replicate_every.take();
-        let tower = open_tower(parts, secret.clone(), true).await?;
-        let session = Session::start(tower, self.parts.clouds.clone(), self.hub.clone());
+        let tower = open_tower(parts.clone(), secret.clone(), true).await?;
+        let session = Session::start(tower, parts, self.hub.clone());
         let taken = session.take_over_from(TakeOverFrom::Myself).await;
         match taken {
             Ok(report) if every.is_none() => Ok((session, report)),
@@ -266,13 +266,27 @@ async fn open_tower(
     blocking(move || {
         let store = open_store(&parts)?;
         let tower = Tower::open(store, &secret, parts.clock.clone(), &parts.settings)?;
-        if tower.recorder.fence_state().gate == Gate::HandedOver && !handed_over_too {
-            tower.recorder.close()?;
-            return Err(UnlockError::HandedOver);
-        }
-        Ok(tower)
+        not_handed_over(tower, handed_over_too)
     })
     .await
+}
+
+/// Opens the wallet of a session that was suspended.
+pub(crate) async fn reopen_tower(parts: Parts, keys: Keys) -> Result<Tower, UnlockError> {
+    blocking(move || {
+        let store = open_store(&parts)?;
+        let tower = Tower::reopen(store, &keys, parts.clock.clone(), &parts.settings)?;
+        not_handed_over(tower, false)
+    })
+    .await
+}
+
+fn not_handed_over(tower: Tower, handed_over_too: bool) -> Result<Tower, UnlockError> {
+    if tower.recorder.fence_state().gate == Gate::HandedOver && !handed_over_too {
+        tower.recorder.close()?;
+        return Err(UnlockError::HandedOver);
+    }
+    Ok(tower)
 }
 
 fn open_new(parts: &Parts, new: Option<&NewFolder>) -> Result<Arc<dyn KvStore>, UnlockError> {

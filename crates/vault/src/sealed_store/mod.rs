@@ -81,6 +81,23 @@ impl SealedStore {
         Ok(Arc::new(store))
     }
 
+    /// As [`SealedStore::open`], with the keys of the wallet that [`SealedStore::keys`] gave before:
+    /// for a program that was put aside for a moment and kept them.
+    pub fn reopen(inner: Arc<dyn KvStore>, keys: &Keys) -> Result<Arc<Self>, UnlockError> {
+        let (header, noticed) = Header::read(&*inner)?;
+        if header.wallet_tag != keys.wallet_tag() {
+            return Err(UnlockError::OtherWallet);
+        }
+        let (journal, names) = directory::load(&*inner, keys)?;
+        let unlocked = Unlocked::new(keys.clone(), journal, names);
+        Ok(Arc::new(Self {
+            inner,
+            state: RwLock::new(State::Unlocked(Box::new(unlocked))),
+            header: Mutex::new(header),
+            noticed,
+        }))
+    }
+
     /// Drops the keys and the names once running calls are done; from then on everything answers
     /// [`Error::Locked`]. The store below stays open until [`close`](KvStore::close).
     pub fn lock(&self) {

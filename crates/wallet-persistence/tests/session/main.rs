@@ -9,4 +9,5 @@ mod events;
 mod kinds;
 mod own_records;
 mod profile;
+mod suspending;
 mod transactions;
