@@ -25,7 +25,7 @@ const FOLDER: &str = "target/servers";
 /// Why no server can run here, if so, and how to change that.
 pub(crate) fn why_not() -> Option<String> {
     let missing = install::missing();
-    let is_missing = |kind: &kinds::Kind| missing.iter().any(|(tool, _)| *tool == kind.needs);
+    let is_missing = |kind: &kinds::Kind| missing.iter().any(|(tool, _)| kind.needs.contains(tool));
     let why: Vec<&str> = missing.iter().map(|(_, why)| *why).collect();
     kinds::ALL.iter().all(is_missing).then(|| why.join(", "))
 }
@@ -85,13 +85,15 @@ fn start() -> Result<(Vec<kinds::Running>, Vec<LeftOut>), String> {
     let (mut running, mut left_out) = (Vec::new(), Vec::new());
     let missing = install::missing();
     for kind in kinds::ALL {
-        if let Some((_, why)) = missing.iter().find(|(tool, _)| *tool == kind.needs) {
-            let is_of_the_system = !install::COMES_WITH.contains(&kind.needs);
+        if let Some((tool, why)) = missing.iter().find(|(tool, _)| kind.needs.contains(tool)) {
+            let is_of_the_system = !install::COMES_WITH.contains(tool);
             left_out
                 .push(LeftOut { why: format!("{}: skipped, {why}", kind.name), is_of_the_system });
             continue;
         }
-        install::install(kind.needs, &folder)?;
+        for tool in kind.needs {
+            install::install(tool, &folder)?;
+        }
         let data = folder.join("data").join(kind.name);
         if data.exists() {
             fs::remove_dir_all(&data).map_err(|e| format!("{}: {e}", data.display()))?;

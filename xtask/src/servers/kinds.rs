@@ -17,8 +17,8 @@ pub(super) struct Kind {
     /// The service it stands for, and what people call it.
     pub(super) service: &'static str,
     pub(super) shown: &'static str,
-    /// What it is installed with.
-    pub(super) needs: &'static str,
+    /// What it is installed with, and what else must be there.
+    pub(super) needs: &'static [&'static str],
     /// Gets the folder of this command and one for its data.
     pub(super) start: fn(&Path, &Path) -> Result<Running, String>,
 }
@@ -30,46 +30,65 @@ pub(super) struct Running {
     pub(super) _process: Process,
 }
 
-pub(super) const ALL: [Kind; 9] = [
-    Kind { name: "moto", service: "S3", shown: "moto 5.2", needs: "python3", start: moto },
+pub(super) const ALL: [Kind; 10] = [
+    Kind { name: "moto", service: "S3", shown: "moto 5.2", needs: &["python3"], start: moto },
     Kind {
         name: "seaweedfs",
         service: "S3",
         shown: "SeaweedFS 4.48",
-        needs: "python3",
+        needs: &["python3"],
         start: seaweedfs,
     },
-    Kind { name: "s3rver", service: "S3", shown: "s3rver 3.7", needs: "npm", start: s3rver },
-    Kind { name: "azurite", service: "Azure", shown: "Azurite 3.35", needs: "npm", start: azurite },
+    Kind { name: "s3rver", service: "S3", shown: "s3rver 3.7", needs: &["npm"], start: s3rver },
+    Kind {
+        name: "azurite",
+        service: "Azure",
+        shown: "Azurite 3.35",
+        needs: &["npm"],
+        start: azurite,
+    },
     Kind {
         name: "wsgidav",
         service: "WebDAV",
         shown: "wsgidav 4.4",
-        needs: "python3",
+        needs: &["python3"],
         start: wsgidav,
     },
     Kind {
         name: "rclone",
         service: "WebDAV",
         shown: "rclone 1.75",
-        needs: "python3",
+        needs: &["python3"],
         start: rclone,
     },
     Kind {
         name: "apache",
         service: "WebDAV",
         shown: "Apache 2.4 mod_dav",
-        needs: "apache2",
+        needs: &["apache2"],
         start: system::apache,
     },
     Kind {
         name: "openssh",
         service: "SFTP",
         shown: "OpenSSH 9.2",
-        needs: "sshd",
+        needs: &["sshd"],
         start: system::openssh,
     },
-    Kind { name: "js-ipfs", service: "IPFS", shown: "js-ipfs 0.18", needs: "npm", start: js_ipfs },
+    Kind {
+        name: "rclone-sftp",
+        service: "SFTP",
+        shown: "rclone 1.75",
+        needs: &["python3", "sshd"],
+        start: rclone_sftp,
+    },
+    Kind {
+        name: "js-ipfs",
+        service: "IPFS",
+        shown: "js-ipfs 0.18",
+        needs: &["npm"],
+        start: js_ipfs,
+    },
 ];
 
 const BUCKET: &str = "strongroom";
@@ -215,14 +234,46 @@ fn wsgidav(folder: &Path, data: &Path) -> Result<Running, String> {
 
 fn rclone(folder: &Path, data: &Path) -> Result<Running, String> {
     let at = free_port()?;
+    let process = serve(folder, data, at, "webdav", &[])?;
+    Ok(Running { name: "rclone", described: webdav(at), _process: process })
+}
+
+/// The same over SSH, with a password.
+fn rclone_sftp(folder: &Path, data: &Path) -> Result<Running, String> {
+    let at = free_port()?;
+    let host = data.with_extension("host").display().to_string();
+    for old in [host.clone(), format!("{host}.pub")] {
+        let _ = fs::remove_file(old);
+    }
+    system::make_key(&host, "ed25519", "")?;
+    let process = serve(folder, data, at, "sftp", &["--key", &host])?;
+    let host_key = fs::read_to_string(format!("{host}.pub")).map_err(|e| e.to_string())?;
+    let described = json!({
+        "address": at,
+        "url": "sftp://user@{line}/{fresh}/wallet?known-hosts={known-hosts}",
+        "missing": null,
+        "variables": {"STRONGROOM_SFTP_PASSWORD": "password"},
+        "wrong": {"STRONGROOM_SFTP_PASSWORD": "wrong-password"},
+        "host_key": host_key.trim(),
+    });
+    Ok(Running { name: "rclone-sftp", described, _process: process })
+}
+
+/// rclone with a protocol, for one user.
+fn serve(
+    folder: &Path,
+    data: &Path,
+    at: SocketAddr,
+    protocol: &str,
+    more: &[&str],
+) -> Result<Process, String> {
     let find = "import rclone_api, os; print(os.path.dirname(rclone_api.__file__) + '/bin/rclone')";
     let python = folder.join("python/bin/python").display().to_string();
     let program = Step::new(&python, &["-c", find]).output()?;
     let (dir, address) = (data.display().to_string(), at.to_string());
-    let args =
-        ["serve", "webdav", "--addr", &address, "--user", "user", "--pass", "password", &dir];
-    let process = Process::start(Path::new(program.trim()), &args, data, at)?;
-    Ok(Running { name: "rclone", described: webdav(at), _process: process })
+    let args = ["serve", protocol, "--addr", &address, "--user", "user", "--pass", "password"];
+    let args = [&args, more, &[&*dir]].concat();
+    Process::start(Path::new(program.trim()), &args, data, at)
 }
 
 fn s3(at: SocketAddr, key: &str, secret: &str) -> Value {

@@ -1,6 +1,6 @@
 //! The servers that belong to the system: they are not installed here, only started.
 
-use std::{env, fs, path::Path};
+use std::{collections::BTreeMap, env, fs, path::Path};
 
 use serde_json::json;
 
@@ -11,14 +11,33 @@ use super::{
 };
 use crate::run::Step;
 
-/// OpenSSH, for the user who starts it and one key.
+/// The keys that are made for OpenSSH: name, kind, and whether they have a passphrase. All but the
+/// last sign in.
+const KEYS: [(&str, &str, bool); 6] = [
+    ("user", "ed25519", false),
+    ("ecdsa", "ecdsa", false),
+    ("rsa", "rsa", false),
+    ("locked", "ed25519", true),
+    ("locked-rsa", "rsa", true),
+    ("wrong", "ed25519", false),
+];
+
+const PASSPHRASE: &str = "a passphrase of several words";
+
+/// OpenSSH, for the user who starts it and some keys.
 pub(super) fn openssh(_: &Path, data: &Path) -> Result<Running, String> {
     let at = free_port()?;
     let file = |name: &str| data.join(name).display().to_string();
-    for name in ["host", "user", "wrong"] {
-        let args = ["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", &file(name)];
-        Step::new("ssh-keygen", &args).run()?;
+    let failed = |e: std::io::Error| e.to_string();
+    make_key(&file("host"), "ed25519", "")?;
+    let mut authorized = String::new();
+    for (name, kind, has_passphrase) in KEYS {
+        make_key(&file(name), kind, if has_passphrase { PASSPHRASE } else { "" })?;
+        if name != "wrong" {
+            authorized += &fs::read_to_string(file(&format!("{name}.pub"))).map_err(failed)?;
+        }
     }
+    fs::write(data.join("authorized"), authorized).map_err(failed)?;
     // What the server demands where it can change to other users.
     let _ = fs::create_dir_all("/run/sshd");
     let config = format!(
@@ -27,12 +46,13 @@ pub(super) fn openssh(_: &Path, data: &Path) -> Result<Running, String> {
          PermitRootLogin prohibit-password\nMaxStartups 1000\nMaxSessions 1000\nLogLevel ERROR\n\
          Subsystem sftp internal-sftp\n",
         file("host"),
-        file("user.pub"),
+        file("authorized"),
     );
-    fs::write(data.join("config"), config).map_err(|e| e.to_string())?;
+    fs::write(data.join("config"), config).map_err(failed)?;
     let process = Process::start(Path::new(SSHD), &["-D", "-e", "-f", &file("config")], data, at)?;
     let user = Step::new("id", &["-un"]).output()?;
-    let host_key = fs::read_to_string(data.join("host.pub")).map_err(|e| e.to_string())?;
+    let host_key = fs::read_to_string(data.join("host.pub")).map_err(failed)?;
+    let keys: BTreeMap<&str, String> = KEYS.map(|(name, _, _)| (name, file(name))).into();
     let described = json!({
         "address": at,
         "url": format!("sftp://{}@{{line}}{}/{{fresh}}/wallet?known-hosts={{known-hosts}}",
@@ -41,8 +61,16 @@ pub(super) fn openssh(_: &Path, data: &Path) -> Result<Running, String> {
         "variables": {"STRONGROOM_SFTP_KEY_FILE": file("user")},
         "wrong": {"STRONGROOM_SFTP_KEY_FILE": file("wrong")},
         "host_key": host_key.trim(),
+        "keys": keys,
+        "passphrase": PASSPHRASE,
     });
     Ok(Running { name: "openssh", described, _process: process })
+}
+
+/// A key, with its public half beside it.
+pub(super) fn make_key(file: &str, kind: &str, passphrase: &str) -> Result<(), String> {
+    let args = ["-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", file];
+    Step::new("ssh-keygen", &args).run()
 }
 
 /// Where the modules of Apache are.

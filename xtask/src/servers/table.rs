@@ -24,7 +24,11 @@ const COLUMNS: [(&str, &[&str]); 7] = [
     ),
     (
         "nothing half after a broken line",
-        &["a_broken_line_leaves_nothing_half", "a_lost_answer_is_harmless"],
+        &[
+            "a_broken_line_leaves_nothing_half",
+            "an_answer_that_breaks_off_is_no_object",
+            "a_lost_answer_is_harmless",
+        ],
     ),
     ("tells wrong credentials", &["wrong_credentials_are_told"]),
     ("tells a missing bucket", &["a_missing_bucket_is_not_an_empty_one"]),

@@ -24,7 +24,7 @@ pub use laws_7_to_8::{
 pub use network::{
     RemoteBed, a_broken_line_leaves_nothing_half, a_dead_line_is_an_error_in_time,
     a_lost_answer_is_harmless, a_missing_bucket_is_not_an_empty_one, a_slow_line_is_borne,
-    wrong_credentials_are_told,
+    an_answer_that_breaks_off_is_no_object, wrong_credentials_are_told,
 };
 
 use crate::{CloudBackend, CloudError, PutMode, Tag, testing::Testbed};
@@ -69,7 +69,8 @@ macro_rules! remote_conformance {
     ($make:expr) => {
         $crate::conformance!($make);
         $crate::conformance!(@each $make;
-            a_lost_answer_is_harmless a_broken_line_leaves_nothing_half a_slow_line_is_borne
+            a_lost_answer_is_harmless a_broken_line_leaves_nothing_half
+            an_answer_that_breaks_off_is_no_object a_slow_line_is_borne
             a_dead_line_is_an_error_in_time wrong_credentials_are_told
             a_missing_bucket_is_not_an_empty_one
         );
@@ -101,9 +102,12 @@ pub fn laws<B: Testbed, M: Fn() -> B>() -> Vec<Law<M>> {
 /// [`remote_conformance!`](crate::remote_conformance) runs them.
 pub fn remote_laws<B: RemoteBed, M: Fn() -> B>() -> Vec<Law<M>> {
     let mut laws = laws();
-    let remote: [Law<M>; 6] = [
+    let remote: [Law<M>; 7] = [
         ("a_lost_answer_is_harmless", |make| a_lost_answer_is_harmless(make)),
         ("a_broken_line_leaves_nothing_half", |make| a_broken_line_leaves_nothing_half(make)),
+        ("an_answer_that_breaks_off_is_no_object", |make| {
+            an_answer_that_breaks_off_is_no_object(make);
+        }),
         ("a_slow_line_is_borne", |make| a_slow_line_is_borne(make)),
         ("a_dead_line_is_an_error_in_time", |make| a_dead_line_is_an_error_in_time(make)),
         ("wrong_credentials_are_told", |make| wrong_credentials_are_told(make)),

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use cloud::{
-    Access, CloudBackend, CloudUrl, Secrets, open_cloud_with,
+    Access, CloudBackend, CloudUrl, Result, Secrets, open_cloud_with,
     testing::{Line, Testbed, conformance::RemoteBed},
 };
 use serde::Deserialize;
@@ -32,6 +33,10 @@ pub(crate) struct Server {
     wrong: Option<BTreeMap<String, String>>,
     /// The key that a server shows over SSH, as `known_hosts` has it.
     host_key: Option<String>,
+    /// Files of keys, and the passphrase of those that have one.
+    #[serde(default)]
+    pub(crate) keys: BTreeMap<String, PathBuf>,
+    pub(crate) passphrase: Option<String>,
 }
 
 impl Server {
@@ -61,15 +66,37 @@ impl Bed {
         let fresh = format!("bed-{}-{number}", std::process::id());
         let line = Line::to(server.address).unwrap();
         let folder = tempfile::tempdir().unwrap();
+        let bed = Self { server: server.clone(), line, fresh, folder };
         if let Some(key) = &server.host_key {
-            let (host, port) = (line.address().ip(), line.address().port());
-            fs::write(folder.path().join("known_hosts"), format!("[{host}]:{port} {key}\n"))
-                .unwrap();
+            bed.note_host_key(key);
         }
-        Self { server: server.clone(), line, fresh, folder }
+        bed
+    }
+
+    /// Takes this for the key that the server shows; empty: the server is not known.
+    pub(crate) fn note_host_key(&self, key: &str) {
+        let (host, port) = (self.line.address().ip(), self.line.address().port());
+        let line = if key.is_empty() { String::new() } else { format!("[{host}]:{port} {key}\n") };
+        fs::write(self.folder.path().join("known_hosts"), line).unwrap();
+    }
+
+    /// With other variables than the server's own.
+    pub(crate) fn try_open(
+        &self,
+        variables: BTreeMap<String, String>,
+    ) -> Result<Arc<dyn CloudBackend>> {
+        self.try_open_at(&self.server.url, variables)
     }
 
     fn open(&self, url: &str, variables: BTreeMap<String, String>) -> Arc<dyn CloudBackend> {
+        self.try_open_at(url, variables).unwrap()
+    }
+
+    fn try_open_at(
+        &self,
+        url: &str,
+        variables: BTreeMap<String, String>,
+    ) -> Result<Arc<dyn CloudBackend>> {
         let line = self.line.address().to_string();
         let known_hosts = self.folder.path().join("known_hosts").display().to_string();
         let url = url.replace("{line}", &line).replace("{fresh}", &self.fresh);
@@ -83,7 +110,7 @@ impl Bed {
         let url = CloudUrl::parse(&url).unwrap();
         let opening = std::pin::pin!(open_cloud_with(&url, &access));
         match opening.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(cloud) => cloud.unwrap(),
+            Poll::Ready(cloud) => cloud,
             Poll::Pending => panic!("opening waits for something"),
         }
     }

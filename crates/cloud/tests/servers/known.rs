@@ -112,6 +112,7 @@ pub(crate) const SERVERS: &[Kind] = &[
             Outcome::Varies("the protocol has no condition: we look and rename in two steps"),
         )],
     },
+    Kind { name: "rclone-sftp", exceptions: &[] },
     Kind {
         name: "js-ipfs",
         exceptions: &[

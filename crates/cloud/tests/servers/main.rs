@@ -8,6 +8,7 @@
 
 mod bed;
 mod known;
+mod sign_in;
 
 use std::{
     cell::Cell,
@@ -93,6 +94,8 @@ fn main() -> ExitCode {
             trials.push(trial.with_ignored_flag(server.is_none()));
         }
     }
+    let openssh = running.get("openssh").cloned().map(Arc::new);
+    trials.extend(sign_in::trials(openssh.as_ref()));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     let all_ran = conclusion.num_failed == 0 && conclusion.num_filtered_out == 0;
     if let Some(path) = env::var_os("STRONGROOM_SEEN").filter(|_| all_ran) {

@@ -1,7 +1,10 @@
 //! What the HTTP stack promises, seen through a cloud that uses it.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -166,4 +169,25 @@ async fn without_credentials_the_error_says_where_they_are_looked_for() {
         let text = std::error::Error::source(&error).unwrap().to_string();
         assert!(text.contains(hint), "{url}: {text}");
     }
+}
+
+/// Below the retries, which settle what may have happened, nothing is sent a second time.
+#[tokio::test]
+async fn a_request_whose_answer_is_lost_is_sent_once() {
+    let puts: Arc<AtomicUsize> = Arc::default();
+    let count = puts.clone();
+    let server = FakeServer::start(move |request| {
+        count.fetch_add(usize::from(request.method == "PUT"), Ordering::Relaxed);
+        FakeAnswer::new(201)
+    });
+    let server = server.unwrap();
+    let line = cloud::testing::Line::to(server.address()).unwrap();
+    let url = format!("webdav+http://user@{}/dav", line.address());
+    let cloud = open_cloud_with(&CloudUrl::parse(&url).unwrap(), &access()).await.unwrap();
+    // On a connection that was used before clients are tempted to try again.
+    cloud.put(&name(), "x".into(), PutMode::CreateOnly).await.unwrap();
+    line.set(cloud::testing::Trouble::LosesAnswers);
+    let error = cloud.put(&name(), "x".into(), PutMode::CreateOnly).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    assert_eq!(puts.load(Ordering::Relaxed), 2);
 }

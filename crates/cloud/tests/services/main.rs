@@ -9,3 +9,4 @@ mod gdrive;
 mod http;
 mod vss;
 mod vss_exchanges;
+mod webdav;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use russh::{
-    MethodKind, Preferred,
+    MethodKind, MethodSet, Preferred,
     client::{self, AuthResult, Handle},
     keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate},
 };
@@ -93,23 +93,38 @@ impl Place {
                 AuthResult::Failure { remaining_methods, .. } => asked = Some(remaining_methods),
             }
         }
-        if self.ask_agent(ssh).await? {
+        if self.ask_agent(ssh, &mut asked).await? {
             return Ok(());
         }
-        let takes: Vec<&str> = asked.iter().flat_map(|methods| methods.iter()).map(name).collect();
-        Err(Failure::new(
-            Kind::NotAllowed,
-            format_args!(
-                "{} does not let {user} in with what there is; it takes: {}",
-                self.host,
-                if takes.is_empty() { "it does not say what".to_owned() } else { takes.join(", ") }
-            ),
-        ))
+        Err(self.not_let_in(asked.as_ref()))
+    }
+
+    /// What was tried, and what the server would take instead.
+    fn not_let_in(&self, takes: Option<&MethodSet>) -> Failure {
+        let takes: Vec<&str> =
+            takes.into_iter().flat_map(|methods| methods.iter()).map(name).collect();
+        let mut why = format!("{} does not let {} in with what there is", self.host, self.user);
+        if !takes.is_empty() {
+            why.push_str("; it takes: ");
+            why.push_str(&takes.join(", "));
+        }
+        if self.credentials.password.is_some() && !takes.contains(&"password") {
+            why.push_str("; it takes no password but what is typed at a prompt: use a key");
+        }
+        for unused in &self.credentials.unused {
+            why.push_str("; ");
+            why.push_str(unused);
+        }
+        Failure::new(Kind::NotAllowed, why)
     }
 
     /// Tries the keys of the agent. One that does not answer has none.
     #[cfg(unix)]
-    async fn ask_agent(&self, ssh: &mut Handle<Client>) -> Result<bool, Failure> {
+    async fn ask_agent(
+        &self,
+        ssh: &mut Handle<Client>,
+        asked: &mut Option<MethodSet>,
+    ) -> Result<bool, Failure> {
         use russh::keys::agent::{AgentIdentity, client::AgentClient};
 
         let Some(path) = &self.credentials.agent else { return Ok(false) };
@@ -121,15 +136,22 @@ impl Place {
             let user = self.user.as_str();
             match ssh.authenticate_publickey_with(user, key, hash, &mut agent).await {
                 Ok(AuthResult::Success) => return Ok(true),
+                Ok(AuthResult::Failure { remaining_methods, .. }) => {
+                    *asked = Some(remaining_methods);
+                }
                 // An agent may also refuse to sign with one of its keys.
-                Ok(AuthResult::Failure { .. }) | Err(_) => {}
+                Err(_) => {}
             }
         }
         Ok(false)
     }
 
     #[cfg(not(unix))]
-    async fn ask_agent(&self, _: &mut Handle<Client>) -> Result<bool, Failure> {
+    async fn ask_agent(
+        &self,
+        _: &mut Handle<Client>,
+        _: &mut Option<MethodSet>,
+    ) -> Result<bool, Failure> {
         let _ = &self.credentials.agent;
         Ok(false)
     }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use russh::keys::{PrivateKey, decode_secret_key};
+use russh::keys::{Error as KeyError, PrivateKey, decode_secret_key};
 
 use crate::{
     CloudError, Result,
@@ -17,6 +17,8 @@ pub(super) struct Credentials {
     pub(super) password: Option<Secret>,
     /// Where the agent listens.
     pub(super) agent: Option<PathBuf>,
+    /// Keys that lie where `ssh` looks and could not be opened: what is wrong with them.
+    pub(super) unused: Vec<String>,
 }
 
 /// The keys that `ssh` would try.
@@ -35,32 +37,57 @@ pub(super) fn find(address: &Address, secrets: &Secrets) -> Result<Credentials> 
     };
     if let Some(text) = named {
         let key = decode_secret_key(text.expose(), passphrase).map_err(|e| {
-            let source = boxed(format!(
-                "the key cannot be read: {e}; if it has a passphrase, set \
-                 STRONGROOM_SFTP_PASSPHRASE"
-            ));
-            CloudError::Unauthorized { source }
+            let why = unreadable("the key", &e, passphrase.is_some());
+            CloudError::Unauthorized { source: boxed(why) }
         })?;
-        return Ok(Credentials { keys: vec![Arc::new(key)], password: None, agent: None });
+        return Ok(Credentials { keys: vec![Arc::new(key)], ..Credentials::none() });
     }
     if let Some(password) = secrets.secret("STRONGROOM_SFTP_PASSWORD")? {
-        return Ok(Credentials { keys: Vec::new(), password: Some(password), agent: None });
+        return Ok(Credentials { password: Some(password), ..Credentials::none() });
     }
-    let mut keys = Vec::new();
+    let (mut keys, mut unused) = (Vec::new(), Vec::new());
     for path in USUAL.iter().filter_map(|path| secrets.at_home(path)) {
-        if let Ok(Some(text)) = secrets.file(&path)
+        let Ok(Some(text)) = secrets.file(&path) else { continue };
+        match decode_secret_key(text.expose(), passphrase) {
+            Ok(key) => keys.push(Arc::new(key)),
             // One that needs a passphrase is mostly in the agent.
-            && let Ok(key) = decode_secret_key(text.expose(), passphrase)
-        {
-            keys.push(Arc::new(key));
+            Err(e) => {
+                let shown = path.display().to_string();
+                unused.push(unreadable(&shown, &e, passphrase.is_some()));
+            }
         }
     }
     let agent = secrets.variable("SSH_AUTH_SOCK").map(PathBuf::from);
     if keys.is_empty() && agent.is_none() {
-        return Err(no_credentials(
-            "set STRONGROOM_SFTP_KEY_FILE to a private key, or STRONGROOM_SFTP_PASSWORD, or start \
-             ssh-agent",
-        ));
+        let mut how =
+            "set STRONGROOM_SFTP_KEY_FILE to a private key, or STRONGROOM_SFTP_PASSWORD, \
+                       or start ssh-agent"
+                .to_owned();
+        for why in unused {
+            how.push_str("; ");
+            how.push_str(&why);
+        }
+        return Err(no_credentials(&how));
     }
-    Ok(Credentials { keys, password: None, agent })
+    Ok(Credentials { keys, password: None, agent, unused })
+}
+
+impl Credentials {
+    fn none() -> Self {
+        Self { keys: Vec::new(), password: None, agent: None, unused: Vec::new() }
+    }
+}
+
+/// Why a key is of no use, and what to do about it.
+fn unreadable(key: &str, error: &KeyError, has_passphrase: bool) -> String {
+    match error {
+        KeyError::KeyIsEncrypted => format!(
+            "{key} has a passphrase: set STRONGROOM_SFTP_PASSPHRASE or \
+             STRONGROOM_SFTP_PASSPHRASE_FILE, or load it into ssh-agent"
+        ),
+        _ if has_passphrase => format!(
+            "{key} cannot be read: {error}; STRONGROOM_SFTP_PASSPHRASE may not be its passphrase"
+        ),
+        _ => format!("{key} cannot be read: {error}"),
+    }
 }

@@ -88,6 +88,26 @@ pub fn a_broken_line_leaves_nothing_half<B: RemoteBed>(make: &impl Fn() -> B) {
     });
 }
 
+/// Wherever an answer breaks off, what came of it is not taken for the object, nor for a listing.
+pub fn an_answer_that_breaks_off_is_no_object<B: RemoteBed>(make: &impl Fn() -> B) {
+    run(make, async |bed| {
+        let object = name("cut/object");
+        let bytes: Vec<u8> = (0..300_000u32).map(|i| (i ^ (i >> 8)) as u8).collect();
+        put(&*bed.open(), &object, bytes.clone()).await;
+        for limit in [0, 100, 1000, 20_000, 200_000, 299_000] {
+            bed.line().set(Trouble::CutsAnswersAfter(limit));
+            let cut = bed.open().get(&object).await;
+            assert!(cut.as_ref().is_err_and(CloudError::is_transient), "{limit}: {:?}", cut.err());
+            if limit <= 100 {
+                let cut = bed.open().list(&name("cut"), None).await;
+                assert!(cut.as_ref().is_err_and(CloudError::is_transient), "{limit}: {cut:?}");
+            }
+            bed.line().mend();
+            assert!(read(&*bed.open(), &object).await.unwrap().0 == bytes);
+        }
+    });
+}
+
 /// A line that is slow, but not dead, is good enough.
 pub fn a_slow_line_is_borne<B: RemoteBed>(make: &impl Fn() -> B) {
     run(make, async |bed| {

@@ -1,0 +1,97 @@
+//! What WebDAV is asked for, where real servers differ in what they do with it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use cloud::{
+    CloudBackend, CloudError, ObjectName, PutMode, Tag,
+    testing::{FakeAnswer, FakeRequest, FakeServer},
+};
+
+use crate::bed::open;
+
+/// A server with one file, which answers a `MOVE` with these, one after the other.
+struct Server {
+    file: &'static str,
+    etag: &'static str,
+    moves: Vec<(u16, &'static str)>,
+    moved: Vec<FakeRequest>,
+}
+
+impl Server {
+    fn answer(&mut self, request: FakeRequest) -> FakeAnswer {
+        match request.method.as_str() {
+            "GET" => FakeAnswer::new(200).header("etag", self.etag).body(self.file),
+            "MOVE" => {
+                let (status, next) = self.moves.remove(0);
+                self.moved.push(request);
+                self.file = next;
+                FakeAnswer::new(status)
+            }
+            _ => FakeAnswer::new(201),
+        }
+    }
+}
+
+/// The cloud over such a server, and the server. `moves`: each with what is there afterwards.
+fn served(
+    moves: &[(u16, &'static str)],
+) -> (FakeServer, Arc<Mutex<Server>>, Arc<dyn CloudBackend>) {
+    let moves = moves.to_vec();
+    let server = Server { file: "old", etag: "\"of-old\"", moves, moved: Vec::new() };
+    let server = Arc::new(Mutex::new(server));
+    let of_fake = server.clone();
+    let fake = FakeServer::start(move |request| of_fake.lock().unwrap().answer(request)).unwrap();
+    let cloud = open(&format!("webdav+http://{}/dav", fake.address()), BTreeMap::new());
+    (fake, server, cloud)
+}
+
+fn name() -> ObjectName {
+    ObjectName::new("a/b").unwrap()
+}
+
+async fn tag_of_old(cloud: &dyn CloudBackend) -> Tag {
+    cloud.get(&name()).await.unwrap().unwrap().1
+}
+
+#[tokio::test]
+async fn a_creation_asks_that_nothing_be_overwritten() {
+    let (_fake, server, cloud) = served(&[(201, "new"), (412, "old")]);
+    cloud.put(&name(), "new".into(), PutMode::CreateOnly).await.unwrap();
+    let refused = cloud.put(&name(), "new".into(), PutMode::CreateOnly).await;
+    assert!(matches!(refused, Err(CloudError::Conflict { .. })), "{refused:?}");
+    for moved in &server.lock().unwrap().moved {
+        assert_eq!(moved.header("overwrite"), Some("F"));
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_names_the_etag_of_what_it_replaces() {
+    let (_fake, server, cloud) = served(&[(204, "new")]);
+    let tag = tag_of_old(&*cloud).await;
+    cloud.put(&name(), "new".into(), PutMode::Replace(tag)).await.unwrap();
+    let moved = server.lock().unwrap().moved.remove(0);
+    assert_eq!(moved.header("overwrite"), Some("T"));
+    let condition = moved.header("if").unwrap();
+    assert!(condition.ends_with("/dav/a/b> ([\"of-old\"])"), "{condition}");
+}
+
+#[tokio::test]
+async fn what_changed_between_the_look_and_the_move_is_not_replaced() {
+    // Another writer was faster: the condition fails, and what is there is theirs.
+    let (_fake, server, cloud) = served(&[(412, "theirs")]);
+    let tag = tag_of_old(&*cloud).await;
+    let refused = cloud.put(&name(), "new".into(), PutMode::Replace(tag)).await;
+    assert!(matches!(refused, Err(CloudError::Conflict { .. })), "{refused:?}");
+    assert_eq!(server.lock().unwrap().moved.len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_every_condition_is_asked_without_one() {
+    let (_fake, server, cloud) = served(&[(412, "old"), (204, "new")]);
+    let tag = tag_of_old(&*cloud).await;
+    cloud.put(&name(), "new".into(), PutMode::Replace(tag)).await.unwrap();
+    assert_eq!(server.lock().unwrap().moved[1].header("if"), None);
+}
