@@ -13,6 +13,7 @@
 //!   that file. What was observed are bytes of another object, of the same and of other tests.
 //! - **s3rver, moto, SeaweedFS**: from outside only, by what they answered and what was read back.
 //! - **Apache**: from outside only. Others saw two to five winners of a creation.
+//!   Over SFTP it renames over a file, which the protocol forbids; seen from outside.
 //! - **OpenSSH, js-ipfs**: the protocol has no condition for what the law asks; see their pages in the
 //!   book. That js-ipfs refuses to move over a file was observed.
 
@@ -112,7 +113,16 @@ pub(crate) const SERVERS: &[Kind] = &[
             Outcome::Varies("the protocol has no condition: we look and rename in two steps"),
         )],
     },
-    Kind { name: "rclone-sftp", exceptions: &[] },
+    Kind {
+        name: "rclone-sftp",
+        exceptions: &[
+            ("law_1_whole", Outcome::Varies("an error for an object that is just being replaced")),
+            ("law_4_one_creator_wins", Outcome::Breaks("its renaming goes over a file")),
+            ("law_5_one_replacer_wins", Outcome::Varies("the protocol has no condition")),
+            ("law_5_a_refused_put_changes_nothing", Outcome::Breaks("it refuses no creation")),
+            ("a_lost_answer_is_harmless", Outcome::Breaks("a second creation is not refused")),
+        ],
+    },
     Kind {
         name: "js-ipfs",
         exceptions: &[

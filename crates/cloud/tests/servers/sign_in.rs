@@ -40,7 +40,9 @@ pub(crate) fn trials(server: Option<&Arc<Server>>) -> impl Iterator<Item = Trial
         let of_test = server.cloned();
         let trial = Trial::test(format!("openssh::{name}"), move || {
             if let Some(server) = of_test {
-                test(&Ssh { bed: Bed::new(&server), server });
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                let bed = runtime.block_on(async { Bed::new(&server) });
+                test(&Ssh { runtime, bed, server });
             }
             Ok(())
         });
@@ -49,6 +51,7 @@ pub(crate) fn trials(server: Option<&Arc<Server>>) -> impl Iterator<Item = Trial
 }
 
 struct Ssh {
+    runtime: tokio::runtime::Runtime,
     bed: Bed,
     server: Arc<Server>,
 }
@@ -60,8 +63,7 @@ impl Ssh {
     fn sign_in(&self, variables: &Variables<'_>) -> Result<()> {
         let variables = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
         let variables: BTreeMap<String, String> = variables.collect();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
+        self.runtime.block_on(async {
             let cloud = self.bed.try_open(variables)?;
             let found = cloud.list(&ObjectName::new("none").unwrap(), None).await?;
             assert!(found.is_empty());
