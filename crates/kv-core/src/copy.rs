@@ -76,7 +76,7 @@ impl std::fmt::Display for Side {
 /// Batches on their way at a time, and bytes of values in them.
 const IN_FLIGHT: usize = 64;
 const BYTES_IN_FLIGHT: usize = 8 << 20;
-/// Changes and bytes of one batch.
+/// Changes and bytes of one batch, at most.
 const BATCH: usize = 500;
 const BATCH_BYTES: usize = 1 << 20;
 /// How often `progress` is called, in entries.
@@ -92,6 +92,26 @@ const TICK: u64 = 1000;
 pub fn copy(
     from: &dyn KvStore,
     to: &dyn KvStore,
+    progress: impl FnMut(CopyProgress),
+) -> Result<Copied, CopyError> {
+    copy_by(BATCH, from, to, progress)
+}
+
+/// The same, each entry in a batch of its own: for a store that does not create the keys of one batch
+/// ascending by name, such as one that hides names.
+pub fn copy_one_by_one(
+    from: &dyn KvStore,
+    to: &dyn KvStore,
+    progress: impl FnMut(CopyProgress),
+) -> Result<Copied, CopyError> {
+    copy_by(1, from, to, progress)
+}
+
+/// With at most so many entries in a batch.
+fn copy_by(
+    most: usize,
+    from: &dyn KvStore,
+    to: &dyn KvStore,
     mut progress: impl FnMut(CopyProgress),
 ) -> Result<Copied, CopyError> {
     let mut order = Vec::new();
@@ -104,7 +124,7 @@ pub fn copy(
     let there = already_there(to, &order)?;
     let there_before = there.iter().map(|there| *there as u64).sum();
     at.done = there_before;
-    let mut copying = Copying { to, flying: VecDeque::new(), bytes: 0 };
+    let mut copying = Copying { to, most, flying: VecDeque::new(), bytes: 0 };
     for ((ns, keys), there) in order.iter().zip(there) {
         copying.namespace(from, ns, keys.get(there..).unwrap_or_default(), &mut |count| {
             at.done += count;
@@ -188,6 +208,8 @@ fn already_there(
 /// The writing side of a copy.
 struct Copying<'a> {
     to: &'a dyn KvStore,
+    /// Changes of one batch.
+    most: usize,
     flying: VecDeque<(Commit, usize)>,
     bytes: usize,
 }
@@ -208,7 +230,7 @@ impl Copying<'_> {
             let mut last: Option<&Key> = None;
             // A batch creates its keys ascending by name: it ends where the order does.
             while let Some((key, later)) = rest.split_first() {
-                let fits = batch.len() < BATCH && bytes < BATCH_BYTES;
+                let fits = batch.len() < self.most && bytes < BATCH_BYTES;
                 if !fits || last.is_some_and(|last| last > key) {
                     break;
                 }

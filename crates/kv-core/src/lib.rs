@@ -23,7 +23,7 @@ pub use capability::{
 pub use clock::{Clock, Timestamp};
 pub use commit::{Commit, Pending, Receipt};
 #[cfg(feature = "copy")]
-pub use copy::{Copied, CopyError, CopyProgress, Side, copy, digest};
+pub use copy::{Copied, CopyError, CopyProgress, Side, copy, copy_one_by_one, digest};
 pub use error::{BoxError, Error, Operation, Result};
 pub use name::{InvalidName, Key, MAX_NAME_LEN, Namespace, SortKey};
 pub use store::{KvStore, KvStoreExt};

@@ -4,36 +4,14 @@
 
 mod common;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::fs;
 
-use common::{key, ldk, ns, open, ours, settings, theirs};
-use kv_core::{Error, Key, KvStore, KvStoreExt, Namespace};
+use common::{key, ldk, ns, open, ours, settings, theirs, version_1};
+use kv_core::{Error, KvStore, KvStoreExt};
 use kv_fs::{FsStore, import_v1};
-use lightning::util::persist::{KVStoreSync, MigratableKVStoreSync};
+use lightning::util::persist::KVStoreSync;
 use lightning_persister::fs_store::v1::FilesystemStore;
 use tempfile::TempDir;
-
-/// A folder as LDK leaves it, and what LDK says is in it.
-fn version_1(dir: &Path) -> BTreeMap<(Namespace, Key), Vec<u8>> {
-    let store = FilesystemStore::new(dir.to_owned());
-    store.write("", "", "manager", b"m".to_vec()).unwrap();
-    store.write("", "", "scorer", Vec::new()).unwrap();
-    for n in 0..70 {
-        store.write("monitors", "", &format!("Chan_{n}"), vec![n; 200_000]).unwrap();
-        store
-            .write("monitor-updates", &format!("chan-{}", n % 3), &n.to_string(), vec![n])
-            .unwrap();
-    }
-    store.write("monitors", "deep", "x", b"x".to_vec()).unwrap();
-    store.remove("monitors", "", "Chan_7", false).unwrap();
-    let mut values = BTreeMap::new();
-    for (primary, secondary, name) in store.list_all_keys().unwrap() {
-        let value = store.read(&primary, &secondary, &name).unwrap();
-        values.insert((ns(&primary, &secondary), key(&name)), value);
-    }
-    assert_eq!(values.len(), 2 + 70 + 70 + 1 - 1);
-    values
-}
 
 #[test]
 fn every_value_of_version_1_is_imported_and_ldk_reads_it_as_version_2() {

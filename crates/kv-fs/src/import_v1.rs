@@ -9,6 +9,7 @@ use crate::{
     disk::{DirEntry, Disk, RealDisk},
     fault::{self, STORE},
     layout,
+    ldk_folder::LdkFile,
 };
 
 /// Bytes of values in one batch, roughly.
@@ -46,10 +47,9 @@ pub fn import_v1(from: &Path, to: &dyn KvStore) -> Result<Imported> {
         return Err(Error::NotFound { store: STORE });
     }
     let mut imported = Imported::default();
-    let mut files = find(&disk, &mut imported.skipped)?;
-    files.sort_by(|a, b| (a.modified, &a.ns, &a.key).cmp(&(b.modified, &b.ns, &b.key)));
+    let files = find(&disk, &mut imported.skipped)?;
     let (mut batch, mut bytes) = (Batch::new(), 0);
-    for File { ns, key, path, .. } in files {
+    for LdkFile { ns, key, path, .. } in files {
         // Only unfinished removals of LDK's vanish, and nobody else works here.
         let value = disk.read(&path).map_err(io())?.ok_or(Error::NotFound { store: STORE })?;
         match to.read(&ns, &key)? {
@@ -70,14 +70,8 @@ pub fn import_v1(from: &Path, to: &dyn KvStore) -> Result<Imported> {
     Ok(imported)
 }
 
-struct File {
-    ns: Namespace,
-    key: Key,
-    path: String,
-    modified: u64,
-}
-
-fn find(disk: &dyn Disk, skipped: &mut Vec<String>) -> Result<Vec<File>> {
+/// The values of a folder of version 1, the oldest first.
+pub(crate) fn find(disk: &dyn Disk, skipped: &mut Vec<String>) -> Result<Vec<LdkFile>> {
     let mut files = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(dir) = folders.pop() {
@@ -90,7 +84,7 @@ fn find(disk: &dyn Disk, skipped: &mut Vec<String>) -> Result<Vec<File>> {
             match value(&dir, &entry) {
                 _ if entry.is_dir && path.matches('/').count() < 2 => folders.push(path),
                 Some((ns, key)) => {
-                    files.push(File { ns, key, path, modified: entry.modified });
+                    files.push(LdkFile { ns, key, path, modified: entry.modified });
                 }
                 None if is_ldks(&entry) => {}
                 None => skipped.push(path),
@@ -98,6 +92,7 @@ fn find(disk: &dyn Disk, skipped: &mut Vec<String>) -> Result<Vec<File>> {
         }
     }
     skipped.sort();
+    files.sort_by(|a, b| (a.modified, &a.ns, &a.key).cmp(&(b.modified, &b.ns, &b.key)));
     Ok(files)
 }
 
@@ -109,6 +104,7 @@ fn value(dir: &str, entry: &DirEntry) -> Option<(Namespace, Key)> {
     (!entry.is_dir).then_some((ns, key))
 }
 
-fn is_ldks(entry: &DirEntry) -> bool {
+/// What LDK has not finished.
+pub(crate) fn is_ldks(entry: &DirEntry) -> bool {
     !entry.is_dir && (entry.name.ends_with(".tmp") || entry.name.ends_with(".trash"))
 }

@@ -27,6 +27,7 @@ mod index;
 mod index_bytes;
 mod inspect;
 mod layout;
+mod ldk_folder;
 mod log;
 mod move_value;
 mod mtime;
@@ -48,5 +49,6 @@ pub mod testing;
 mod turns;
 
 pub use import_v1::{Imported, import_v1};
+pub use ldk_folder::{LdkFolder, LdkVersion};
 pub use settings::{OutsideChanges, Settings};
 pub use store::FsStore;

@@ -2,12 +2,13 @@
 
 mod clouds;
 mod data;
+mod values;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
-use wallet_persistence::{AccountId, CloudUrl, MoveTarget, ProfileField, RestoreAt};
+use wallet_persistence::{AccountId, CloudUrl, ProfileField, RestoreAt};
 
 pub(crate) use self::{
     clouds::{Backup, Cloud, Device},
@@ -15,10 +16,11 @@ pub(crate) use self::{
         ActivityArgs, Balance, By, Click, Cohort, Contract, Export, Format, Kind, Nft, OfAccount,
         Reward, Tx, TxFilterArgs, Visit,
     },
+    values::Source,
 };
 use crate::{
     exit::{self, Code, Failure},
-    signature, time,
+    signature,
 };
 
 /// Keeps a wallet's data: durable, encrypted, backed up to clouds of your choice, restorable from
@@ -96,7 +98,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Kv(Kv),
     /// The clouds that backups go to
-    #[command(subcommand, after_help = kinds_of_clouds())]
+    #[command(subcommand, after_help = values::kinds_of_clouds())]
     Cloud(Cloud),
     /// The devices of the wallet
     #[command(subcommand)]
@@ -108,13 +110,21 @@ pub(crate) enum Command {
     Restore {
         /// The cloud that has the backup, such as dir:PATH; `strongroom cloud --help` lists all
         /// kinds; several are compared
-        #[arg(long = "cloud", value_name = "URL", required = true, value_parser = cloud)]
+        #[arg(long = "cloud", value_name = "URL", required = true, value_parser = values::cloud)]
         clouds: Vec<CloudUrl>,
         /// The newest restore point at or before: a time such as 2026-01-31T18:00:00Z or
         /// 2026-01-31, or the number of a change [default: the newest there is]
-        #[arg(long, value_name = "TIME|SEQUENCE", value_parser = at, default_value = "newest",
+        #[arg(long, value_name = "TIME|SEQUENCE", value_parser = values::at, default_value = "newest",
             hide_default_value = true)]
         at: RestoreAt,
+        /// Restore although more is known to exist: the newest restore point lies behind what a head
+        /// in a cloud speaks of, or --at names an older one of a wallet with entries of your own
+        ///
+        /// Such a wallet is for looking at: what came later is lost there, and "takeover" refuses
+        /// where the fence says that there is more. Never start a Lightning node from it: its
+        /// channels would be in a state that was revoked, and their money could be taken.
+        #[arg(long)]
+        accept_stale: bool,
     },
     /// Make this device the one that writes data with a single writer (entries of your own)
     ///
@@ -136,13 +146,14 @@ pub(crate) enum Command {
     },
     /// Print one hash over everything the wallet holds
     Digest,
-    /// Move the wallet to another place and kind of store, as it is; needs no words, and can be
-    /// repeated until it is done
-    Migrate {
-        /// sqlite:FILE, a wallet that is one file, or fs:DIR, a folder with plain files
-        #[arg(long, value_name = "TARGET", value_parser = move_target)]
-        to: MoveTarget,
-    },
+    /// Move the wallet to another place and kind of store, as it is, or a node on LDK into a wallet;
+    /// can be repeated until it is done
+    ///
+    /// A wallet is moved without its words. With --from everything that a Lightning node keeps in a
+    /// folder goes into the wallet's own entries, in the order in which it was written, and is compared
+    /// by hash; at the end the folder is sealed: it gets another name, so that the node cannot start
+    /// from it any more. End the node before.
+    Migrate(Migrate),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -159,10 +170,25 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// ldk-fs:DIR or ldk-fs-v2:DIR, the folder of LDK's `FilesystemStore` or `FilesystemStoreV2`;
+    /// --to is then the folder of a wallet without entries, as `init` makes it
+    #[arg(long, value_name = "SOURCE", value_parser = values::source)]
+    pub(crate) from: Option<Source>,
+    /// The node's seed, if it lies beside that folder: becomes the entry keys_seed with the others
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) seed_file: Option<PathBuf>,
+    /// sqlite:FILE, a wallet that is one file, or fs:DIR, a folder with plain files; with --from the
+    /// wallet
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Init {
     /// Where backups go, such as dir:PATH; `strongroom cloud --help` lists all kinds; may be given
     /// several times
-    #[arg(long = "cloud", value_name = "URL", value_parser = cloud)]
+    #[arg(long = "cloud", value_name = "URL", value_parser = values::cloud)]
     pub(crate) clouds: Vec<CloudUrl>,
     /// What keeps the data; "mem" keeps nothing on this device, only in the clouds
     #[arg(long, value_name = "STORE", value_enum, default_value_t = Store::Fs)]
@@ -344,38 +370,5 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         // A closed output is no reason to fail.
         let _ = error.print();
         if wanted { ExitCode::SUCCESS } else { ExitCode::from(Code::Usage as u8) }
-    })
-}
-
-/// Which addresses this build takes.
-fn kinds_of_clouds() -> String {
-    let kinds = CloudUrl::kinds();
-    let width = kinds.iter().map(|(_, example)| example.len()).max().unwrap_or_default();
-    let lines = kinds.iter().map(|(name, example)| format!("  {example:width$}  {name}\n"));
-    format!(
-        "Addresses of clouds:\n{}\nAn address holds no secret. Passwords and keys come from the \
-         environment, from files, or from\nwhere the tools of each service keep them; the chapter \
-         on clouds in the book says which.",
-        lines.collect::<String>()
-    )
-}
-
-fn cloud(text: &str) -> Result<CloudUrl, String> {
-    CloudUrl::parse(text).map_err(|error| error.to_string())
-}
-
-fn move_target(text: &str) -> Result<MoveTarget, String> {
-    MoveTarget::parse(text).map_err(|error| error.to_string())
-}
-
-fn at(text: &str) -> Result<RestoreAt, String> {
-    if text == "newest" {
-        return Ok(RestoreAt::Newest);
-    }
-    if let Ok(sequence) = text.parse() {
-        return Ok(RestoreAt::Sequence(sequence));
-    }
-    time::parse(text).map(RestoreAt::Time).ok_or_else(|| {
-        "neither the number of a change nor a time such as 2026-01-31T18:00:00Z".to_owned()
     })
 }

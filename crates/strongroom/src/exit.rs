@@ -30,6 +30,7 @@ pub(crate) enum Code {
     TooNew = 10,
     BadInput = 11,
     OtherDevice = 12,
+    Stale = 13,
 }
 
 /// What the help text says after the options.
@@ -53,7 +54,8 @@ Exit codes:
    9  the cloud failed
   10  made by a newer version
   11  bad input: a file that cannot be read or a line that makes no sense
-  12  this device may not do that: another one writes, or has to be taken over from";
+  12  this device may not do that: another one writes, or has to be taken over from
+  13  more is known to exist than would be restored";
 
 /// An error as a person sees it: what happened and what to do. Holds no key, no word, no value.
 #[derive(Debug)]
@@ -84,8 +86,13 @@ impl Failure {
     }
 
     /// Puts the place it is about before the message.
-    pub(crate) fn at(mut self, place: &Path) -> Self {
-        self.message = format!("{}: {}", place.display(), self.message);
+    pub(crate) fn at(self, place: &Path) -> Self {
+        self.before(place.display())
+    }
+
+    /// Says first what it is about.
+    pub(crate) fn before(mut self, what: impl std::fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
         self
     }
 
@@ -192,6 +199,7 @@ fn code(reaction: Reaction) -> Code {
         Reaction::Exists => Code::Exists,
         Reaction::CheckCloud | Reaction::LookAtFindings => Code::Cloud,
         Reaction::TakeOver | Reaction::RestoreAgain => Code::OtherDevice,
+        Reaction::AcceptStale => Code::Stale,
         Reaction::Correct => Code::Usage,
         _ => Code::Other,
     }
@@ -237,6 +245,11 @@ fn help(reaction: Reaction) -> &'static str {
         Reaction::LookAtFindings => {
             "see `strongroom backup status`; use another cloud, or take note with `strongroom backup \
              acknowledge` and try again"
+        }
+        Reaction::AcceptStale => {
+            "name all clouds of the wallet, and no --at; or look at that state with --accept-stale: \
+             what came later is lost there, and a Lightning node started from it loses its channels' \
+             money"
         }
         Reaction::Correct => "correct it and try again; `strongroom help` lists the commands",
         _ => "try again; if it stays, please report it",

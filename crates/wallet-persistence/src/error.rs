@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use backup::Refusal;
 use cloud::CloudError;
 
-use crate::{BadAccountId, BadAssetId, BadData, BadProfileValue};
+use crate::{BadAccountId, BadAssetId, BadData, BadProfileValue, NewerState};
 
 /// A result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -106,6 +106,17 @@ pub enum Error {
     /// confirm that.
     #[error("what the clouds hold is not what was confirmed")]
     NotConfirmed,
+    /// More is known to exist than could be restored here, and nothing was restored. Ask all clouds of
+    /// the wallet, and for no older moment; or restore it all the same with
+    /// [`crate::WalletPersistence::restore_stale_at`], to look at it: what came later is lost there,
+    /// and a Lightning node must never be started from it.
+    #[error("more is known to exist: {}", crate::restore::list_newer(newer))]
+    Stale {
+        /// From when the state is that would be restored, in milliseconds since the Unix epoch.
+        time: u64,
+        /// What is known of and would not be restored.
+        newer: Vec<NewerState>,
+    },
     /// A background task ended badly. Restart the program; report it.
     #[error("a background task failed")]
     Task,
@@ -204,6 +215,8 @@ pub enum Reaction {
     TakeOver,
     /// Restore the newest state into another folder, and take over there.
     RestoreAgain,
+    /// Ask all clouds for the newest state, or accept an older one.
+    AcceptStale,
     /// Look at the findings.
     LookAtFindings,
     /// Try again; report it if it stays.
@@ -240,12 +253,15 @@ impl Error {
             Self::Cloud(CloudError::Full { .. }) => Reaction::FreeSpace,
             Self::Cloud(CloudError::Damaged { .. }) => Reaction::OtherCloud,
             Self::Cloud(_) | Self::NoCloud => Reaction::CheckCloud,
+            Self::Copy(kv_core::CopyError::Store { source, .. }) => store_reaction(source),
+            Self::Copy(kv_core::CopyError::NotEmpty) => Reaction::Exists,
             Self::Locked | Self::Copy(_) | Self::Task => Reaction::Retry,
             Self::Refused(_) | Self::TakenOverMeanwhile { .. } => Reaction::TakeOver,
             Self::BehindTheFence { .. } => Reaction::RestoreAgain,
             Self::TakeoverIncomplete { .. } | Self::NotAcknowledged => Reaction::CheckCloud,
             Self::CannotFence { .. } => Reaction::OtherCloud,
             Self::Suspicious { .. } => Reaction::LookAtFindings,
+            Self::Stale { .. } => Reaction::AcceptStale,
         }
     }
 }

@@ -20,6 +20,7 @@ mod date;
 mod decimal;
 mod devices;
 mod digest;
+mod entries;
 mod error;
 mod event;
 mod finding;
@@ -74,7 +75,7 @@ pub use replicate::{
     HeadSummary, ObjectSummary, PollReport, RejoinReport, RestorePoint, SingleWriter,
     TakeoverReport, WriterReport,
 };
-pub use restore::{RestoreAt, RestoreProgress, RestoreReport};
+pub use restore::{NewerState, RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;
 pub use settings::Settings;
 pub use status::{CloudStatus, Status};
@@ -89,9 +90,10 @@ pub use alloy_primitives::{Address, Bytes, TxHash, U256, U512};
 pub use backup::{Gate, Lag, NotYetReplicated, Policies, Policy, Refusal, Rule, WaitForCloud};
 pub use cloud::{BadCloudUrl, Check, CheckStep, CloudBackend, CloudUrl, Limits, Probe};
 pub use kv_core::{
-    Batch, Clock, Copied, CopyProgress, InvalidName, Key, KvStore, KvStoreExt, Namespace, Report,
-    Severity, Timestamp, Value,
+    Batch, Clock, Copied, CopyError, CopyProgress, Error as StoreError, InvalidName, Key, KvStore,
+    KvStoreExt, Namespace, Report, Severity, Side, Timestamp, Value,
 };
+pub use kv_fs::{LdkFolder, LdkVersion};
 pub use records;
 pub use records::{
     Cursor, Direction, Fields, Found, Index, KeyRange, ObjectStore, Query, Record, RecordKey,

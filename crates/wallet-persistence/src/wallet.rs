@@ -143,6 +143,9 @@ impl WalletPersistence {
     }
 
     /// Restores the newest restore point; see [`WalletPersistence::restore_at`].
+    ///
+    /// # Errors
+    /// [`Error::Stale`] if a head or the fence speaks of more than these clouds give.
     pub async fn restore(
         &self,
         root: &RootSecret,
@@ -160,10 +163,39 @@ impl WalletPersistence {
     ///
     /// The new installation takes data with a single writer only after [`Session::take_over`], which
     /// stops the old device.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] if more is known to exist than would be restored. Where the wallet has data
+    /// with a single writer, such as the channels of a Lightning node, that includes any moment but
+    /// the newest one.
     pub async fn restore_at(
         &self,
         root: &RootSecret,
         at: RestoreAt,
+        progress: impl FnMut(RestoreProgress) + Send,
+    ) -> Result<RestoreReport, UnlockError> {
+        self.restore_from(root, (at, Stale::Refused), progress).await
+    }
+
+    /// As [`WalletPersistence::restore_at`], though more is known to exist: to look at an older state,
+    /// or because the rest is lost. [`RestoreReport::newer`] says what is missing.
+    ///
+    /// Never start a Lightning node from it: its peers can punish it for a state that was revoked.
+    /// [`Session::take_over`] refuses where the fence says that there is newer data with a single
+    /// writer.
+    pub async fn restore_stale_at(
+        &self,
+        root: &RootSecret,
+        at: RestoreAt,
+        progress: impl FnMut(RestoreProgress) + Send,
+    ) -> Result<RestoreReport, UnlockError> {
+        self.restore_from(root, (at, Stale::Accepted), progress).await
+    }
+
+    async fn restore_from(
+        &self,
+        root: &RootSecret,
+        (at, stale): (RestoreAt, Stale),
         progress: impl FnMut(RestoreProgress) + Send,
     ) -> Result<RestoreReport, UnlockError> {
         let keys = vault::Keys::derive(root);
@@ -177,14 +209,19 @@ impl WalletPersistence {
             Place::Store(_) => None,
         };
         let offer = restore::look(&sealer, &clouds).await?;
+        let choice = restore::choose(&self.parts, &offer, at, root).await?;
+        if !choice.newer.is_empty() && stale == Stale::Refused {
+            return Err(choice.refused().into());
+        }
+        let wish = (at, &choice);
         let mut progress = progress;
-        let mut report = self.attempt(&offer, at, root, new.as_ref(), &mut progress).await;
+        let mut report = self.attempt(&offer, wish, root, new.as_ref(), &mut progress).await;
         if let (Some(new), Err(error)) = (&new, &report)
             && cannot_go_on(error)
         {
             // What an interrupted restore has left is nothing that must be kept.
             new.discard()?;
-            report = self.attempt(&offer, at, root, Some(new), &mut progress).await;
+            report = self.attempt(&offer, wish, root, Some(new), &mut progress).await;
         }
         let report = report?;
         if let Some(new) = new {
@@ -224,13 +261,13 @@ impl WalletPersistence {
     async fn attempt(
         &self,
         offer: &restore::Offer,
-        at: RestoreAt,
+        wish: (RestoreAt, &restore::Choice),
         root: &RootSecret,
         new: Option<&NewFolder>,
         progress: impl FnMut(RestoreProgress) + Send,
     ) -> Result<RestoreReport, UnlockError> {
         let store = open_new(&self.parts, new)?;
-        let report = restore::run(&self.parts, offer, at, root, store.clone(), progress).await;
+        let report = restore::run(&self.parts, offer, wish, root, store.clone(), progress).await;
         // Close before the folder is moved or emptied.
         let closed = store.close();
         drop(store);
@@ -238,6 +275,13 @@ impl WalletPersistence {
         closed?;
         Ok(report)
     }
+}
+
+/// Whether an older state is restored than is known to exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stale {
+    Refused,
+    Accepted,
 }
 
 /// Whether it is the left-over in the store that stands in the way.

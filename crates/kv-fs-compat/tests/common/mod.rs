@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 use kv_core::{Key, KvStore, KvStoreExt, Namespace};
 use kv_fs::{FsStore, Settings};
 use lightning::util::persist::{KVStoreSync, MigratableKVStoreSync, PaginatedKVStoreSync};
-use lightning_persister::fs_store::v2::FilesystemStoreV2;
+use lightning_persister::fs_store::{v1::FilesystemStore, v2::FilesystemStoreV2};
 
 /// What a store holds: the values, and the keys of each namespace newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub(crate) fn ldk(dir: &Path) -> FilesystemStoreV2 {
     FilesystemStoreV2::new(dir.to_owned()).unwrap()
 }
 
-/// As our store tells it.
-pub(crate) fn ours(store: &FsStore) -> Contents {
+/// As a store of ours tells it.
+pub(crate) fn ours(store: &dyn KvStore) -> Contents {
     let mut contents = Contents::default();
     for ns in store.namespaces().unwrap() {
         if ns.is_reserved() {
@@ -80,4 +80,26 @@ pub(crate) fn theirs(store: &FilesystemStoreV2) -> Contents {
         contents.newest_first.insert(ns, order);
     }
     contents
+}
+
+/// A folder as LDK leaves it, and what LDK says is in it.
+pub(crate) fn version_1(dir: &Path) -> BTreeMap<(Namespace, Key), Vec<u8>> {
+    let store = FilesystemStore::new(dir.to_owned());
+    store.write("", "", "manager", b"m".to_vec()).unwrap();
+    store.write("", "", "scorer", Vec::new()).unwrap();
+    for n in 0..70 {
+        store.write("monitors", "", &format!("Chan_{n}"), vec![n; 200_000]).unwrap();
+        store
+            .write("monitor-updates", &format!("chan-{}", n % 3), &n.to_string(), vec![n])
+            .unwrap();
+    }
+    store.write("monitors", "deep", "x", b"x".to_vec()).unwrap();
+    store.remove("monitors", "", "Chan_7", false).unwrap();
+    let mut values = BTreeMap::new();
+    for (primary, secondary, name) in store.list_all_keys().unwrap() {
+        let value = store.read(&primary, &secondary, &name).unwrap();
+        values.insert((ns(&primary, &secondary), key(&name)), value);
+    }
+    assert_eq!(values.len(), 2 + 70 + 70 + 1 - 1);
+    values
 }

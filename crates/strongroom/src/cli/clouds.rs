@@ -8,7 +8,7 @@ pub(crate) enum Cloud {
     /// Add a cloud: all that the others hold is copied there, then a backup is made
     Add {
         /// Its address
-        #[arg(value_parser = super::cloud)]
+        #[arg(value_parser = super::values::cloud)]
         url: CloudUrl,
     },
     /// List the clouds, and whether each can keep a second writer out, without asking them
@@ -16,7 +16,7 @@ pub(crate) enum Cloud {
     /// Put no more backups into a cloud; what it holds stays there
     Remove {
         /// Its address
-        #[arg(value_parser = super::cloud)]
+        #[arg(value_parser = super::values::cloud)]
         url: CloudUrl,
     },
     /// Delete everything of this wallet in all its clouds: the backups of every device
@@ -32,7 +32,7 @@ pub(crate) enum Cloud {
     /// The wallet is needed for a cloud only where its key takes the place of an account.
     Test {
         /// Its address
-        #[arg(value_parser = super::cloud)]
+        #[arg(value_parser = super::values::cloud)]
         url: CloudUrl,
     },
 }

@@ -1,12 +1,17 @@
 //! `migrate`: the wallet moves to another place and kind of store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wallet_persistence::MoveTarget;
 
-use super::Context;
-use crate::{exit::Result, output, progress::Progress};
+use super::{Context, migrate_ldk};
+use crate::{
+    cli::Migrate,
+    exit::{Code, Failure, Result},
+    output,
+    progress::Progress,
+};
 
 #[derive(Serialize)]
 struct Json<'a> {
@@ -18,7 +23,25 @@ struct Json<'a> {
     store_digest: &'a str,
 }
 
-pub(super) async fn run(context: &Context, to: MoveTarget) -> Result<()> {
+/// `dir` is the wallet's folder if the command line names one.
+pub(super) async fn run(context: Context, dir: Option<&Path>, args: Migrate) -> Result<()> {
+    let Migrate { from, seed_file, to } = args;
+    let target = MoveTarget::parse(to.to_str().unwrap_or_default());
+    let Some(from) = from else {
+        let target = target.map_err(|error| {
+            Failure::new(Code::Usage, error.to_string(), "see `strongroom migrate --help`")
+        })?;
+        return move_wallet(&context, target).await;
+    };
+    if dir.is_some() {
+        let what = "--dir does not go with --from: --to is the wallet";
+        return Err(Failure::new(Code::Usage, what, "leave --dir out"));
+    }
+    let dir = target.map_or(to, |target| PathBuf::from(target.path()));
+    migrate_ldk::run(&Context { dir, ..context }, &from, seed_file).await
+}
+
+async fn move_wallet(context: &Context, to: MoveTarget) -> Result<()> {
     let progress = Progress::entries("moving");
     let bar = progress.bar();
     // First everything is copied, then everything is compared: two halves of the bar.

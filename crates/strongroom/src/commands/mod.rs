@@ -18,6 +18,7 @@ mod init;
 mod kv;
 mod man;
 mod migrate;
+mod migrate_ldk;
 mod passphrase;
 mod profile;
 mod restore;
@@ -43,6 +44,7 @@ use crate::{
 
 /// Runs what the command line asks for.
 pub(crate) async fn run(cli: Cli) -> Result<()> {
+    let given = cli.dir.clone();
     let context = Context { dir: folder(cli.dir), out: Output { json: cli.json } };
     match cli.command {
         Command::Init(args) => init::run(&context, args).await,
@@ -66,12 +68,14 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Cloud(command) => cloud::run(&context, command).await,
         Command::Device(command) => device::run(&context, command).await,
         Command::Backup(command) => backup::run(&context, command).await,
-        Command::Restore { clouds, at } => restore::run(&context, clouds, at).await,
+        Command::Restore { clouds, at, accept_stale } => {
+            restore::run(&context, clouds, at, accept_stale).await
+        }
         Command::Takeover { back } => succession::take_over(&context, back).await,
         Command::Handover => succession::hand_over(&context).await,
         Command::Verify { cloud } => verify::run(&context, cloud).await,
         Command::Digest => digest::run(&context).await,
-        Command::Migrate { to } => migrate::run(&context, to).await,
+        Command::Migrate(args) => migrate::run(context, given.as_deref(), args).await,
         Command::Completions { shell } => man::completions(&context, shell),
         Command::Man { folder } => man::run(&context, folder.as_deref()),
         Command::Demo => demo::run(&context).await,

@@ -1,16 +1,23 @@
 //! `restore`: a wallet from its words (or key) and its clouds alone.
 
-use wallet_persistence::{CloudUrl, RestoreAt, RestoreProgress, RestoreReport, WriterReport};
+use wallet_persistence::{
+    CloudUrl, Error, RestoreAt, RestoreProgress, RestoreReport, UnlockError, WriterReport,
+};
 
 use super::Context;
 use crate::{
-    exit::Result,
+    exit::{Failure, Result},
     output::{bytes, row, table},
     progress::Progress,
     secret, time,
 };
 
-pub(super) async fn run(context: &Context, clouds: Vec<CloudUrl>, at: RestoreAt) -> Result<()> {
+pub(super) async fn run(
+    context: &Context,
+    clouds: Vec<CloudUrl>,
+    at: RestoreAt,
+    accept_stale: bool,
+) -> Result<()> {
     let root = secret::root()?;
     let mut builder = context.wallet();
     for url in clouds {
@@ -19,9 +26,18 @@ pub(super) async fn run(context: &Context, clouds: Vec<CloudUrl>, at: RestoreAt)
     let progress = Progress::bytes("restoring");
     let wallet = builder.build();
     let told = |now: RestoreProgress| progress.set(now.bytes_done, now.bytes_total);
-    let outcome = wallet.restore_at(&root, at, told).await;
+    let outcome = match accept_stale {
+        true => wallet.restore_stale_at(&root, at, told).await,
+        false => wallet.restore_at(&root, at, told).await,
+    };
     drop(progress);
-    let report = outcome.map_err(|e| context.failure(e))?;
+    let report = outcome.map_err(|error| match error {
+        UnlockError::Other(error @ Error::Stale { time, .. }) => {
+            let what = format!("this would bring back the state of {}", time::with_age(time));
+            Failure::from(error).before(what)
+        }
+        error => context.failure(error),
+    })?;
     context.out.result(&report, || restored(&report))
 }
 
@@ -50,6 +66,7 @@ fn restored(report: &RestoreReport) -> String {
         row([&"fetched", &format_args!("{} objects, {}", report.objects, bytes(report.bytes))]),
     ];
     rows.splice(3..3, heads);
+    rows.extend(report.newer.iter().map(|newer| row([&"NOT restored", newer])));
     rows.push(row([&"your own entries", &"not taken here before \"strongroom takeover\""]));
     table(&rows)
 }

@@ -151,3 +151,24 @@ fn a_suspicion_is_shown_until_it_is_noted() {
     assert_eq!(home.json(&["backup", "acknowledge"])[0]["findings"], 1);
     assert!(!home.ok(&["backup", "status"]).contains("SUSPICIOUS"));
 }
+
+#[test]
+fn an_older_state_is_restored_only_if_that_is_accepted() {
+    let home = two_devices();
+    let old =
+        home.json(&["backup", "list", "--points"])[0]["restore_points"][0]["sequence"].to_string();
+    put(&home, "wallet", "two");
+    home.ok(&["backup", "now"]);
+    let older = ["restore", "--cloud", "dir:cloud", "--at", &old];
+    let said = home.fails(13, &on("older", &older));
+    assert!(said.contains("would bring back") && said.contains("--accept-stale"), "{said}");
+    assert!(said.contains("Lightning"), "{said}");
+    assert!(!home.path("older").exists());
+    let said = home.ok(&on("older", &[&older[..], &["--accept-stale"]].concat()));
+    assert!(said.contains("NOT restored"), "{said}");
+    assert_eq!(home.ok(&on("older", &["kv", "list", "channels", ""])), "one\n");
+    // It is there to be looked at.
+    home.fails(12, &on("older", &["takeover"]));
+    home.ok(&on("newest", &["restore", "--cloud", "dir:cloud"]));
+    assert_eq!(home.ok(&on("newest", &["kv", "list", "channels", ""])), "one\ntwo\n");
+}

@@ -21,6 +21,7 @@ mod json;
 mod kill;
 mod listing;
 mod migrate;
+mod migrate_ldk;
 mod passphrase;
 mod screens;
 mod secrecy;

@@ -3,23 +3,27 @@
 mod layers;
 mod point;
 mod source;
+mod stale;
 mod store;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use backup::{Head, ObjectRef, ObjectSealer, Position, Recorder, RecorderSettings, WriterId};
+use backup::{
+    Fence, Head, ObjectRef, ObjectSealer, Position, Recorder, RecorderSettings, WriterId,
+};
 use cloud::CloudBackend;
 use kv_core::KvStore;
 use serde::Serialize;
 use vault::{Keys, RootSecret};
 
-pub use self::point::RestoreAt;
 use self::store::Store;
 pub(crate) use self::{
     layers::{Depth, Fetched, Point, Sink, Worker, read},
     point::{newest as newest_point, visit_points},
     source::{Source, list},
+    stale::{Choice, choose, list as list_newer},
 };
+pub use self::{point::RestoreAt, stale::NewerState};
 use crate::{
     Error, HeadSummary, Result, UnlockError, VerifiedRestore, WriterReport, builder::Parts,
     registry, replicate, replicate::CatchUp, tower, verified, wallet::blocking,
@@ -76,6 +80,8 @@ pub struct RestoreReport {
     /// What was merged of the other installations, or why it could not be. Only into the newest
     /// restore point; into an older one the next poll merges it.
     pub merged: Vec<WriterReport>,
+    /// What is known to exist and was not restored, since an older state was accepted.
+    pub newer: Vec<NewerState>,
     /// Objects fetched.
     pub objects: u64,
     /// Bytes fetched.
@@ -94,6 +100,8 @@ pub(crate) struct Offer {
     all: Heads,
     /// The newest of each installation.
     newest_each: Heads,
+    /// The furthest fence found.
+    fence: Option<Fence>,
 }
 
 /// Restores into a store that is empty, or where the same was interrupted.
@@ -101,7 +109,7 @@ pub(crate) struct Offer {
 pub(crate) async fn run(
     parts: &Parts,
     offer: &Offer,
-    at: RestoreAt,
+    (at, choice): (RestoreAt, &Choice),
     root: &RootSecret,
     store: Arc<dyn KvStore>,
     mut progress: impl FnMut(RestoreProgress) + Send,
@@ -109,7 +117,7 @@ pub(crate) async fn run(
     let sealer = ObjectSealer::new(Keys::derive(root));
     let at_once = parts.settings.fetch_at_once;
     let source = Source::new(sealer.clone(), offer.clouds.iter().cloned(), at_once);
-    let (point, object) = point::find_among(&source, &offer.newest_each, &offer.newest, at).await?;
+    let Choice { point, head: object, newer } = choice;
     let writer = object.id.writer;
     let base = source.open::<backup::DumpIndex>(&point.dump, backup::ObjectHash::NONE).await?.0;
     let base = base.base.unwrap_or(point.dump);
@@ -119,7 +127,7 @@ pub(crate) async fn run(
     let mut told = |now: Fetched| {
         progress(RestoreProgress::new(now, clock.now().0.saturating_sub(began)));
     };
-    let (sink, fetched) = read(&source, &point, Depth::All, sink, &mut told).await?;
+    let (sink, fetched) = read(&source, point, Depth::All, sink, &mut told).await?;
     let Store { mut restorer, sealed, .. } = sink;
     offer.all.iter().for_each(|(_, head)| restorer.saw_head(head));
     let mut known = offer.newest_each.iter().chain([&offer.newest]);
@@ -174,6 +182,7 @@ pub(crate) async fn run(
         changes: restored.changes,
         value_bytes: restored.bytes,
         merged,
+        newer: newer.clone(),
         objects: fetched.objects,
         bytes: fetched.bytes,
     })
@@ -210,8 +219,9 @@ pub(crate) async fn look(sealer: &ObjectSealer, clouds: &[Arc<dyn CloudBackend>]
     // Where the fence says whose single-writer data counts, no clock decides; what merges is merged
     // from all.
     let asked: Vec<_> = found.iter().map(|(cloud, _)| cloud.clone()).collect();
-    let newest = match replicate::fenced_head(sealer, &asked, &all).await? {
-        Some(fenced) => fenced,
+    let fenced = replicate::fenced_head(sealer, &asked, &all).await?;
+    let newest = match fenced.head {
+        Some(head) => head,
         None => backup::newest_head(&all).cloned().ok_or(backup::Error::NoBackup)?,
     };
     let is_listed = all.iter().any(|(object, _)| *object == newest.0);
@@ -233,5 +243,5 @@ pub(crate) async fn look(sealer: &ObjectSealer, clouds: &[Arc<dyn CloudBackend>]
     let newest_each = writers.values().filter_map(|heads| backup::newest_head(heads).cloned());
     let newest_each = newest_each.collect();
     let clouds = holding.into_iter().map(|(cloud, _)| cloud).collect();
-    Ok(Offer { clouds, agreeing, newest, all, newest_each })
+    Ok(Offer { clouds, agreeing, newest, all, newest_each, fence: fenced.fence })
 }

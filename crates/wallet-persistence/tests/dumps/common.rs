@@ -68,13 +68,13 @@ impl Device {
     }
 }
 
-/// Restores into a new device and answers what it holds.
+/// Restores into a new device and answers what it holds; an older moment is accepted.
 pub(crate) async fn restored(
     cloud: &Arc<Watched>,
     at: RestoreAt,
 ) -> Result<(Contents, RestoreReport), UnlockError> {
     let device = Device::new(cloud, 4_000_000_000_000);
-    let report = device.wallet.restore_at(&root(), at, |_| ()).await?;
+    let report = device.wallet.restore_stale_at(&root(), at, |_| ()).await?;
     let session = device.wallet.unlock(&root()).await?;
     let contents = contents(&session);
     session.lock().await.unwrap();

@@ -8,4 +8,5 @@ mod bed;
 mod bytes_and_names;
 mod destruction;
 mod findings;
+mod stale;
 mod time;

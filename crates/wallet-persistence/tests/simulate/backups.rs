@@ -91,7 +91,7 @@ impl World {
         let mut fresh = Device::new(3, self.devices[0].settings.clone());
         let truth = Cloud { truth: self.clouds[at].truth.clone(), malice: Malice::none() };
         let wallet = fresh.wallet(&medium, &[truth]);
-        let report = match wallet.restore_at(&root(), wanted, |_| ()).await {
+        let report = match wallet.restore_stale_at(&root(), wanted, |_| ()).await {
             Ok(report) => report,
             Err(error) => {
                 let text = format!("{error:?}");

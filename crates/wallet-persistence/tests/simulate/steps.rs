@@ -5,6 +5,7 @@ use cloud::{
     testing::{Lie, Malice},
 };
 use kv_core::testing::Landing;
+use wallet_persistence::RestoreAt;
 
 use super::{
     content::{self, MARK},
@@ -213,7 +214,8 @@ impl World {
         let mut fresh = Device::new(3, self.devices[0].settings.clone());
         let truth = Cloud { truth: self.clouds[at].truth.clone(), malice: Malice::none() };
         let wallet = fresh.wallet(&medium, &[truth]);
-        let report = wallet.restore(&root(), |_| ()).await;
+        // Another cloud may have more, and heads here may speak of it.
+        let report = wallet.restore_stale_at(&root(), RestoreAt::Newest, |_| ()).await;
         let report = report.map_err(|e| format!("restore: {e:?}"))?;
         let session = wallet.unlock(&root()).await.map_err(|e| format!("unlock: {e:?}"))?;
         let content = content::read(&session).map_err(|e| format!("read: {e:?}"))??;

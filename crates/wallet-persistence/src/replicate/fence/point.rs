@@ -8,8 +8,18 @@ use cloud::CloudBackend;
 use super::read;
 use crate::{Error, Result, replicate::fetch};
 
-/// The head that the newest acknowledged single-writer data is in, of `heads` or one that the fence
-/// names; `None` if no cloud has a fencing head, or one that acknowledges nothing.
+/// What the fencing heads of some clouds say.
+#[derive(Debug, Default)]
+pub(crate) struct Fenced {
+    /// The furthest fencing head; `None` if no cloud has one.
+    pub(crate) fence: Option<Fence>,
+    /// The head that the newest acknowledged single-writer data is in; `None` if nothing is
+    /// acknowledged, or no cloud has that head any more.
+    pub(crate) head: Option<(ObjectRef, Head)>,
+}
+
+/// Looks where the newest acknowledged single-writer data is, among `heads` or in a head that the
+/// fence names.
 ///
 /// The newest head of the holder counts. A holder that has put none yet holds exactly the restore
 /// point that it took over: what the writer before has put later does not count.
@@ -17,7 +27,7 @@ pub(crate) async fn fenced_head(
     sealer: &ObjectSealer,
     clouds: &[Arc<dyn CloudBackend>],
     heads: &[(ObjectRef, Head)],
-) -> Result<Option<(ObjectRef, Head)>> {
+) -> Result<Fenced> {
     let mut fences: Vec<Fence> = Vec::new();
     let mut failure = None;
     for cloud in clouds {
@@ -26,13 +36,23 @@ pub(crate) async fn fenced_head(
             Err(error) => failure = Some(error),
         }
     }
-    let Some(fence) = furthest_fence(&fences) else {
+    let Some(fence) = furthest_fence(&fences).cloned() else {
         return match failure {
             // A damaged one must not be taken for none.
             Some(error @ Error::Backup(_)) => Err(error),
-            _ => Ok(None),
+            _ => Ok(Fenced::default()),
         };
     };
+    let head = head_of(&fence, sealer, clouds, heads).await?;
+    Ok(Fenced { fence: Some(fence), head })
+}
+
+async fn head_of(
+    fence: &Fence,
+    sealer: &ObjectSealer,
+    clouds: &[Arc<dyn CloudBackend>],
+    heads: &[(ObjectRef, Head)],
+) -> Result<Option<(ObjectRef, Head)>> {
     let Some(at) = fence.at else { return Ok(None) };
     // Its own chain begins with a dump of all it took over.
     let is_own = |(object, head): &&(ObjectRef, Head)| {
@@ -43,15 +63,16 @@ pub(crate) async fn fenced_head(
     if let Some(newest) = backup::newest_head(&own) {
         return Ok(Some(newest.clone()));
     }
-    let mut failure = Error::NoCloud;
+    let mut failure = None;
     for cloud in clouds {
         match fetch(&**cloud, &sealer.tag(), &at.head).await {
             Ok(bytes) => {
                 let head = sealer.open(&at.head, ObjectHash::NONE, &bytes)?;
                 return Ok(Some((at.head, head)));
             }
-            Err(error) => failure = error,
+            Err(Error::Backup(backup::Error::Missing { .. })) => {}
+            Err(error) => failure = Some(error),
         }
     }
-    Err(failure)
+    failure.map_or(Ok(None), Err)
 }

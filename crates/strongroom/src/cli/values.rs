@@ -1,0 +1,55 @@
+//! The values of options that are more than text.
+
+use std::path::PathBuf;
+
+use wallet_persistence::{CloudUrl, LdkVersion, RestoreAt};
+
+use crate::time;
+
+/// Where a Lightning node keeps its data.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) version: LdkVersion,
+    pub(crate) folder: PathBuf,
+}
+
+/// Which addresses this build takes.
+pub(super) fn kinds_of_clouds() -> String {
+    let kinds = CloudUrl::kinds();
+    let width = kinds.iter().map(|(_, example)| example.len()).max().unwrap_or_default();
+    let lines = kinds.iter().map(|(name, example)| format!("  {example:width$}  {name}\n"));
+    format!(
+        "Addresses of clouds:\n{}\nAn address holds no secret. Passwords and keys come from the \
+         environment, from files, or from\nwhere the tools of each service keep them; the chapter \
+         on clouds in the book says which.",
+        lines.collect::<String>()
+    )
+}
+
+pub(super) fn cloud(text: &str) -> Result<CloudUrl, String> {
+    CloudUrl::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn source(text: &str) -> Result<Source, String> {
+    let (version, folder) = match text.split_once(':') {
+        Some(("ldk-fs", folder)) => (LdkVersion::V1, folder),
+        Some(("ldk-fs-v2", folder)) => (LdkVersion::V2, folder),
+        _ => (LdkVersion::V1, ""),
+    };
+    if folder.is_empty() {
+        return Err("a place to move from is `ldk-fs:DIR` or `ldk-fs-v2:DIR`".to_owned());
+    }
+    Ok(Source { version, folder: folder.into() })
+}
+
+pub(super) fn at(text: &str) -> Result<RestoreAt, String> {
+    if text == "newest" {
+        return Ok(RestoreAt::Newest);
+    }
+    if let Ok(sequence) = text.parse() {
+        return Ok(RestoreAt::Sequence(sequence));
+    }
+    time::parse(text).map(RestoreAt::Time).ok_or_else(|| {
+        "neither the number of a change nor a time such as 2026-01-31T18:00:00Z".to_owned()
+    })
+}

@@ -1,0 +1,113 @@
+//! Whether more is known to exist than would be restored.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use backup::{ObjectRef, ObjectSealer, WriterId};
+use serde::Serialize;
+use vault::{Keys, RootSecret};
+
+use super::{Offer, Point, RestoreAt, Source, point};
+use crate::{Error, Result, builder::Parts};
+
+/// A device of which more is known to exist than would be restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct NewerState {
+    /// The device.
+    pub writer: String,
+    /// The last of its changes that a head or the fence speaks of, by its numbers.
+    pub known: u64,
+    /// The last of its changes that would be restored; `None`: that cannot be compared, or is none.
+    pub restored: Option<u64>,
+}
+
+impl fmt::Display for NewerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { writer, known, .. } = self;
+        match self.restored {
+            Some(restored) => write!(f, "change {known} of device {writer}, of which {restored} "),
+            None => write!(f, "change {known} of device {writer}, of which nothing "),
+        }?;
+        f.write_str("would be restored")
+    }
+}
+
+/// For the message of an error.
+pub(crate) fn list(newer: &[NewerState]) -> String {
+    newer.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What is to be restored.
+pub(crate) struct Choice {
+    pub(super) point: Point,
+    pub(super) head: ObjectRef,
+    /// What is known of and would not be restored.
+    pub(crate) newer: Vec<NewerState>,
+}
+
+impl Choice {
+    /// Why it is not restored without being asked for.
+    pub(crate) fn refused(self) -> Error {
+        Error::Stale { time: self.point.time, newer: self.newer }
+    }
+}
+
+/// Finds the restore point that is wished for.
+pub(crate) async fn choose(
+    parts: &Parts,
+    offer: &Offer,
+    at: RestoreAt,
+    root: &RootSecret,
+) -> Result<Choice> {
+    let sealer = ObjectSealer::new(Keys::derive(root));
+    let clouds = offer.clouds.iter().cloned();
+    let source = Source::new(sealer, clouds, parts.settings.fetch_at_once);
+    let (point, head) = point::find_among(&source, &offer.newest_each, &offer.newest, at).await?;
+    let newer = newer(&point, offer);
+    Ok(Choice { point, head: *head, newer })
+}
+
+/// What the heads and the fence speak of and this point does not hold.
+///
+/// Data that merges comes from the newest head of each device, now or with the next poll, so only a
+/// tail that all clouds withhold is missed. Data with a single writer comes from the point itself.
+fn newer(point: &Point, offer: &Offer) -> Vec<NewerState> {
+    let mut missed = BTreeMap::new();
+    let mut miss = |writer: WriterId, known: u64, restored: Option<u64>| {
+        if restored.is_none_or(|restored| restored < known) {
+            let (most, _) = missed.entry(writer).or_insert((known, restored));
+            *most = known.max(*most);
+        }
+    };
+    let retired: BTreeSet<WriterId> = offer
+        .all
+        .iter()
+        .flat_map(|(_, head)| head.retired())
+        .map(|retired| retired.writer)
+        .collect();
+    let seen = offer.all.iter().flat_map(|(_, head)| &head.seen).map(|seen| seen.id);
+    for seen in seen.filter(|seen| !retired.contains(&seen.writer)) {
+        let listed = offer.newest_each.iter().find(|(object, _)| object.id.writer == seen.writer);
+        miss(seen.writer, seen.to, listed.map(|(_, head)| head.sequence));
+    }
+    if let Some(fence) = &offer.fence
+        && let Some(at) = fence.at
+    {
+        let of = |writer| (writer == point.writer).then_some(point.sequence);
+        let (newest, head) = &offer.newest;
+        miss(newest.id.writer, head.sequence, of(newest.id.writer));
+        // A holder's own chain begins with all that it took over.
+        if at.writer == point.writer || fence.writer != point.writer {
+            miss(at.writer, at.sequence, of(at.writer));
+        }
+    }
+    let newer = missed.into_iter().map(|(writer, (known, restored))| NewerState {
+        writer: writer.to_string(),
+        known,
+        restored,
+    });
+    newer.collect()
+}
