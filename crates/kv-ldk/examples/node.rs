@@ -71,25 +71,25 @@ impl Logger for Chain {
 type Graph = NetworkGraph<Arc<Chain>>;
 type Scorer = ProbabilisticScorer<Arc<Graph>, Arc<Chain>>;
 type Source = Arc<dyn Filter + Send + Sync>;
-type Chains = Arc<Chain>;
-type Persister = Arc<ReplicatedPersister>;
-type Monitors =
-    ChainMonitor<InMemorySigner, Source, Chains, Chains, Chains, Persister, Arc<KeysManager>>;
+type C = Arc<Chain>;
+type P = Arc<ReplicatedPersister>;
+type Monitors = ChainMonitor<InMemorySigner, Source, C, C, C, P, Arc<KeysManager>>;
 type Manager = SimpleArcChannelManager<Monitors, Chain, Chain, Chain>;
 
 /// The node with what the wallet holds, or a new one.
-async fn start(session: &Session, chain: &Arc<Chain>) -> Result<Node, Failure> {
+#[rustfmt::skip] // LDK's calls have a dozen arguments, which need no line each.
+async fn start(session: &Session, chain: &C) -> Result<Node, Failure> {
     // Here a node without Strongroom makes its `FilesystemStore`.
     let store = StrongroomStore::new(session.kv()?);
     // Waits for the cloud, if it lacks something that this device had when it was switched off.
     let (replicated, left) = (session.kv_replicated()?, session.not_yet_replicated()?);
     let persister = Arc::new(ReplicatedPersister::open_when_replicated(replicated, left).await?);
 
-    // The words alone bring these keys back.
-    let (seed, now) = (session.app_key("ldk-seed")?, SystemClock.now().0);
-    let keys = Arc::new(KeysManager::new(seed.as_bytes(), now / 1000, now as u32, true));
-    let c = || chain.clone();
-    let k = || keys.clone();
+    // The words alone bring these keys back, unless the node was there before its wallet.
+    let seed = store.seed_or(session.app_key("ldk-seed")?.as_bytes()).map_err(failed)?;
+    let now = SystemClock.now().0;
+    let keys = Arc::new(KeysManager::new(&seed, now / 1000, now as u32, true));
+    let (c, k) = (|| chain.clone(), || keys.clone());
 
     let graph = Arc::new(match stored(&store, "network_graph")? {
         Some(bytes) => Graph::read(&mut &bytes[..], c()).map_err(failed)?,
@@ -97,65 +97,32 @@ async fn start(session: &Session, chain: &Arc<Chain>) -> Result<Node, Failure> {
     });
     let decay = ProbabilisticScoringDecayParameters::default();
     let scorer = Arc::new(RwLock::new(match stored(&store, "scorer")? {
-        Some(bytes) => {
-            Scorer::read(&mut &bytes[..], (decay, graph.clone(), c())).map_err(failed)?
-        }
+        Some(bytes) => Scorer::read(&mut &bytes[..], (decay, graph.clone(), c())).map_err(failed)?,
         None => Scorer::new(decay, graph.clone(), c()),
     }));
     let fees = ProbabilisticScoringFeeParameters::default();
     let router = Arc::new(DefaultRouter::new(graph.clone(), c(), k(), scorer.clone(), fees));
     let messages = Arc::new(DefaultMessageRouter::new(graph.clone(), k()));
 
-    let inbox = keys.get_peer_storage_key();
+    let (config, inbox) = (UserConfig::default(), keys.get_peer_storage_key());
     let monitors = ChainMonitor::new(None, c(), c(), c(), persister.clone(), k(), inbox);
     let monitors: Arc<Monitors> = Arc::new(monitors);
-    let (config, m) = (UserConfig::default(), monitors.clone());
-    let read = persister.read_channel_monitors(&*keys, &*keys).map_err(failed)?;
-    let manager: Manager = match stored(&store, "manager")? {
-        Some(bytes) => {
-            let of_monitors = read.iter().map(|(_, monitor)| monitor).collect();
-            let args = ChannelManagerReadArgs::new(
-                k(),
-                k(),
-                k(),
-                c(),
-                m,
-                c(),
-                router,
-                messages,
-                c(),
-                config,
-                of_monitors,
-            );
-            let read = <(BlockHash, Manager)>::read(&mut &bytes[..], args);
-            read.map_err(failed)?.1
-        }
-        None => {
-            let (network, best_block) =
-                (Network::Testnet, BestBlock::from_network(Network::Testnet));
-            let params = ChainParameters { network, best_block };
-            let seconds = (now / 1000) as u32;
-            ChannelManager::new(
-                c(),
-                m,
-                c(),
-                router,
-                messages,
-                c(),
-                k(),
-                k(),
-                k(),
-                config,
-                params,
-                seconds,
-            )
-        }
+    let (m, read) = (monitors.clone(), persister.read_channel_monitors(&*keys, &*keys));
+    let read = read.map_err(failed)?;
+    let manager: Manager = if let Some(bytes) = stored(&store, "manager")? {
+        let all = read.iter().map(|(_, monitor)| monitor).collect();
+        let args = ChannelManagerReadArgs::new(
+            k(), k(), k(), c(), m, c(), router, messages, c(), config, all,
+        );
+        <(BlockHash, Manager)>::read(&mut &bytes[..], args).map_err(failed)?.1
+    } else {
+        let (network, time) = (Network::Testnet, (now / 1000) as u32);
+        let chain = ChainParameters { network, best_block: BestBlock::from_network(network) };
+        ChannelManager::new(c(), m, c(), router, messages, c(), k(), k(), k(), config, chain, time)
     };
     for (_, monitor) in read {
-        let channel = monitor.channel_id();
-        monitors
-            .load_existing_monitor(channel, monitor)
-            .map_err(|()| "a monitor is there twice")?;
+        let loaded = monitors.load_existing_monitor(monitor.channel_id(), monitor);
+        loaded.map_err(|()| "a monitor is there twice")?;
     }
     Ok(Node { store, persister, monitors, manager: Arc::new(manager), graph, scorer })
 }

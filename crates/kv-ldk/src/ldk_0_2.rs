@@ -1,10 +1,28 @@
-//! The traits of LDK 0.2.
+//! LDK 0.2: its traits, and what is the same in each version, with its types.
 
+#[path = "each/replicated.rs"]
+mod replicated;
+#[path = "each/sync.rs"]
+mod sync;
+#[path = "each/verify.rs"]
+mod verify;
+
+use lightning as ldk;
 use lightning::{
+    bitcoin::{BlockHash as Locator, Transaction},
+    chain::chaininterface::BroadcasterInterface,
     io,
     util::{
         async_poll::AsyncResult,
-        persist::{KVStore, KVStoreSync, MigratableKVStore},
+        persist::{KVStore, MigratableKVStore},
+    },
+};
+
+pub use self::{
+    replicated::ReplicatedPersister,
+    verify::{
+        ChannelReport, ChannelsReport, ForceClose, ManagerVerdict, ReadArgs, Verdict,
+        verify_channels,
     },
 };
 
@@ -13,26 +31,6 @@ use crate::{
     store::{Name, place, space},
     trouble::io_error,
 };
-
-impl KVStoreSync for StrongroomStore {
-    fn read(&self, primary: &str, secondary: &str, key: &str) -> io::Result<Vec<u8>> {
-        self.get(place(primary, secondary, key)).map_err(io_error)
-    }
-
-    fn write(&self, primary: &str, secondary: &str, key: &str, value: Vec<u8>) -> io::Result<()> {
-        self.may_wait().map_err(io_error)?;
-        self.put(place(primary, secondary, key), value).wait().map_err(io_error)
-    }
-
-    fn remove(&self, primary: &str, secondary: &str, key: &str, lazy: bool) -> io::Result<()> {
-        self.may_wait().map_err(io_error)?;
-        self.delete(place(primary, secondary, key), lazy).wait().map_err(io_error)
-    }
-
-    fn list(&self, primary: &str, secondary: &str) -> io::Result<Vec<String>> {
-        self.names(space(primary, secondary)).map_err(io_error)
-    }
-}
 
 // A change is submitted by the call, so that the order of calls counts and not that of awaiting.
 impl KVStore for StrongroomStore {
@@ -77,5 +75,11 @@ impl KVStore for StrongroomStore {
 impl MigratableKVStore for StrongroomStore {
     fn list_all_keys(&self) -> io::Result<Vec<Name>> {
         self.all_names().map_err(io_error)
+    }
+}
+
+impl BroadcasterInterface for verify::Sent {
+    fn broadcast_transactions(&self, txs: &[&Transaction]) {
+        self.note(txs.iter().copied());
     }
 }

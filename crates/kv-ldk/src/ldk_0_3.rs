@@ -1,13 +1,40 @@
-//! The traits of LDK 0.3.
+//! The same for LDK 0.3.0-rc3: what is here differs from what the crate has for 0.2 in nothing but the
+//! types it is for. [`StrongroomStore`] is one for both.
+//!
+//! With `ChainMonitor` in deferred mode, which LDK's background processor sets up, a crash closes no
+//! channel: the manager is stored before the monitors that it has changed.
+
+#![expect(clippy::duplicate_mod, reason = "one text for both versions of LDK")]
+
+#[path = "each/replicated.rs"]
+mod replicated;
+#[path = "each/sync.rs"]
+mod sync;
+#[path = "each/verify.rs"]
+mod verify;
 
 use std::future::{Future, ready};
 
 use kv_core::{Cursor, Error, InvalidName};
+use lightning_0_3 as ldk;
 use lightning_0_3::{
+    bitcoin::Transaction,
+    chain::{
+        BlockLocator as Locator,
+        chaininterface::{BroadcasterInterface, TransactionType},
+    },
     io,
     util::persist::{
         KVStore, KVStoreSync, MigratableKVStore, MigratableKVStoreSync, PageToken,
         PaginatedKVStore, PaginatedKVStoreSync, PaginatedListResponse,
+    },
+};
+
+pub use self::{
+    replicated::ReplicatedPersister,
+    verify::{
+        ChannelReport, ChannelsReport, ForceClose, ManagerVerdict, ReadArgs, Verdict,
+        verify_channels,
     },
 };
 
@@ -16,26 +43,6 @@ use crate::{
     store::{Name, place, space},
     trouble::io_error,
 };
-
-impl KVStoreSync for StrongroomStore {
-    fn read(&self, primary: &str, secondary: &str, key: &str) -> io::Result<Vec<u8>> {
-        self.get(place(primary, secondary, key)).map_err(io_error)
-    }
-
-    fn write(&self, primary: &str, secondary: &str, key: &str, value: Vec<u8>) -> io::Result<()> {
-        self.may_wait().map_err(io_error)?;
-        self.put(place(primary, secondary, key), value).wait().map_err(io_error)
-    }
-
-    fn remove(&self, primary: &str, secondary: &str, key: &str, lazy: bool) -> io::Result<()> {
-        self.may_wait().map_err(io_error)?;
-        self.delete(place(primary, secondary, key), lazy).wait().map_err(io_error)
-    }
-
-    fn list(&self, primary: &str, secondary: &str) -> io::Result<Vec<String>> {
-        self.names(space(primary, secondary)).map_err(io_error)
-    }
-}
 
 impl MigratableKVStoreSync for StrongroomStore {
     fn list_all_keys(&self) -> io::Result<Vec<Name>> {
@@ -127,4 +134,10 @@ fn from_token(token: &PageToken) -> Result<Cursor, Error> {
     let found = token.as_str().chars().find(|c| !c.is_ascii_digit()).unwrap_or(' ');
     let sequence = token.as_str().parse();
     sequence.map(Cursor::from_sequence).map_err(|_| InvalidName::Character { found }.into())
+}
+
+impl BroadcasterInterface for verify::Sent {
+    fn broadcast_transactions(&self, txs: &[(&Transaction, TransactionType)]) {
+        self.note(txs.iter().map(|(tx, _)| *tx));
+    }
 }

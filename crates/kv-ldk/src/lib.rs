@@ -3,15 +3,15 @@
 
 mod ldk_0_2;
 #[cfg(feature = "ldk-0-3")]
-mod ldk_0_3;
-mod replicated;
+pub mod ldk_0_3;
+mod seed;
 mod store;
 mod trouble;
-mod verify;
 
-pub use replicated::ReplicatedPersister;
+pub use ldk_0_2::{
+    ChannelReport, ChannelsReport, ForceClose, ManagerVerdict, ReadArgs, ReplicatedPersister,
+    Verdict, verify_channels,
+};
+pub use seed::SEED_KEY;
 pub use store::StrongroomStore;
 pub use trouble::OpenError;
-pub use verify::{
-    ChannelReport, ChannelsReport, ForceClose, ManagerVerdict, ReadArgs, Verdict, verify_channels,
-};

@@ -1,37 +1,25 @@
 //! A node whose wallet is in a cloud, its peer, and what befalls them.
 
-use std::{
-    collections::HashSet,
-    ops::AddAssign,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-};
+use std::{collections::HashSet, ops::AddAssign, sync::Arc};
 
 use cloud::{
     CloudBackend, CloudError, MemCloud,
     testing::{Failure, FlakyCloud, Weather},
 };
 use kv_core::testing::Random;
-use kv_ldk::{
-    ManagerVerdict, OpenError, ReadArgs, ReplicatedPersister, StrongroomStore, Verdict,
-    verify_channels,
-};
+use kv_ldk::StrongroomStore;
 use kv_mem::{Medium, MemStore};
 use lightning::{
-    bitcoin::{BlockHash, Transaction},
-    chain::channelmonitor::ChannelMonitor,
+    bitcoin::Transaction,
     events::{ClosureReason, Event},
-    ln::{msgs::MessageSendEvent, types::ChannelId},
-    sign::InMemorySigner,
-    util::{
-        persist::{KVStoreSync, read_channel_monitors},
-        ser::Writeable,
-    },
+    ln::msgs::MessageSendEvent,
 };
 use wallet_persistence::{KvStore, RootSecret, Session, Settings, WalletPersistence};
 
-use crate::common::small::{self, Parts, Persister, Quiet, Small, hidden_number};
+use crate::{
+    common::small::{self, Parts, Quiet, Small, hidden_number},
+    device::{Device, Read, Restored},
+};
 
 /// When an update of a monitor counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,28 +63,9 @@ pub(crate) struct World {
     secrets: HashSet<[u8; 32]>,
     /// The first commitment transaction: what hides the numbers of the others.
     first: Option<u64>,
+    /// What opened the channel, in the one block there is.
+    funding: Option<Transaction>,
     outcome: Outcome,
-}
-
-/// A device on which the node runs.
-pub(crate) struct Device {
-    pub(crate) session: Session,
-    local: StrongroomStore,
-    pub(crate) persister: Arc<ReplicatedPersister>,
-    pub(crate) node: Small,
-    waited: bool,
-}
-
-type Read = Vec<(BlockHash, ChannelMonitor<InMemorySigner>)>;
-
-/// The next completed update, if there is one now.
-pub(crate) fn next(
-    persister: &ReplicatedPersister,
-) -> Option<Result<(ChannelId, u64), kv_core::Error>> {
-    match pin!(persister.next_completed()).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => Some(outcome),
-        Poll::Pending => None,
-    }
 }
 
 impl World {
@@ -119,6 +88,7 @@ impl World {
             peer: Small::new(Parts::new(&[2; 32]), Arc::new(local)),
             secrets: HashSet::new(),
             first: None,
+            funding: None,
             outcome: Outcome::default(),
         }
     }
@@ -139,7 +109,7 @@ impl World {
         let mut device = Device::start(session, self.keeps).await;
         small::ask_for_channel(&device.node, &self.peer);
         self.settle(&mut device).await;
-        small::mine_funding(&device.node, &self.peer);
+        self.funding = Some(small::mine_funding(&device.node, &self.peer));
         self.settle(&mut device).await;
         assert_eq!(device.node.manager.list_usable_channels().len(), 1);
         let read = device.read_monitors();
@@ -314,8 +284,17 @@ impl World {
         self.go_on(device)
     }
 
+    /// As every node does at a start: its manager may have been stored before the block came.
+    fn look_at_the_chain(&self, device: &Device) {
+        let node = &device.node;
+        if node.manager.current_best_block().height == 0 {
+            small::mine(1, self.funding.as_slice(), &[&*node.monitors, &node.manager]);
+        }
+    }
+
     /// With the channel, if LDK keeps it: 0.2 closes it where the manager is older than the monitor.
     fn go_on(&mut self, device: Device) -> Option<Device> {
+        self.look_at_the_chain(&device);
         device.node.handle_events();
         let told = device.node.told.lock().unwrap();
         let mut open = true;
@@ -336,99 +315,5 @@ impl World {
         let number = self.number(&sent[0]);
         assert!(number >= self.revoked(), "{number} is revoked: {} are", self.revoked());
         None
-    }
-}
-
-/// A wallet on a new device before its node is started.
-pub(crate) struct Restored {
-    pub(crate) session: Session,
-}
-
-fn parts(session: &Session) -> Parts {
-    // The words alone bring the node's keys back.
-    Parts::new(session.app_key("ldk-seed").unwrap().as_bytes())
-}
-
-impl Restored {
-    pub(crate) fn read_monitors(&self) -> Read {
-        let local = StrongroomStore::new(self.session.kv().unwrap());
-        let keys = parts(&self.session).keys;
-        read_channel_monitors(&local, keys.clone(), keys).unwrap()
-    }
-
-    /// Manager and monitors are of one cut: nothing is unreadable.
-    fn verify(&self) {
-        let local = StrongroomStore::new(self.session.kv().unwrap());
-        let parts = parts(&self.session);
-        let args = ReadArgs {
-            entropy_source: parts.keys.clone(),
-            node_signer: parts.keys.clone(),
-            signer_provider: parts.keys,
-            fee_estimator: parts.fees,
-            router: parts.router,
-            message_router: parts.message_router,
-            config: parts.config,
-        };
-        let report = verify_channels(&local, args).unwrap();
-        assert_eq!(report.manager, ManagerVerdict::Loads, "{report:?}");
-        let whole = |verdict| !matches!(verdict, Verdict::Unreadable | Verdict::NotReached);
-        assert!(report.channels.iter().all(|channel| whole(channel.verdict)), "{report:?}");
-    }
-}
-
-impl Device {
-    /// The node with what the wallet has, new if that is nothing.
-    pub(crate) async fn start(session: Session, keeps: Keeps) -> Self {
-        let local = StrongroomStore::new(session.kv().unwrap());
-        let replicated = session.kv_replicated().unwrap();
-        let left = session.not_yet_replicated().unwrap();
-        let waited = left.is_some();
-        let persister = match ReplicatedPersister::open(replicated.clone(), left) {
-            Ok(persister) => persister,
-            Err(OpenError::NotYetReplicated { lag }) => {
-                assert!(lag.records > 0);
-                session.post_backup().await.unwrap();
-                let left = session.not_yet_replicated().unwrap();
-                ReplicatedPersister::open_when_replicated(replicated, left).await.unwrap()
-            }
-            Err(error) => panic!("{error}"),
-        };
-        let persister = Arc::new(persister);
-        let chosen: Arc<Persister> = match keeps {
-            Keeps::InTheCloud => persister.clone(),
-            Keeps::OnTheDevice => Arc::new(local.clone()),
-        };
-        let parts = parts(&session);
-        let node = match KVStoreSync::read(&local, "", "", "manager") {
-            Ok(manager) => {
-                let keys = parts.keys.clone();
-                let read = read_channel_monitors(&local, keys.clone(), keys).unwrap();
-                Small::load(parts, chosen, &manager, read).unwrap()
-            }
-            Err(_) => Small::new(parts, chosen),
-        };
-        Self { session, local, persister, node, waited }
-    }
-
-    pub(crate) fn read_monitors(&self) -> Read {
-        let keys = self.node.parts.keys.clone();
-        read_channel_monitors(&self.local, keys.clone(), keys).unwrap()
-    }
-
-    /// Tells LDK what the cloud has.
-    fn complete(&self) -> bool {
-        let mut any = false;
-        while let Some(outcome) = next(&self.persister) {
-            let (channel, update) = outcome.unwrap();
-            self.node.monitors.channel_monitor_updated(channel, update).unwrap();
-            any = true;
-        }
-        any
-    }
-
-    fn store_manager(&self) {
-        if self.node.manager.get_and_clear_needs_persistence() {
-            KVStoreSync::write(&self.local, "", "", "manager", self.node.manager.encode()).unwrap();
-        }
     }
 }

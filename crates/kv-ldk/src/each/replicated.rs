@@ -9,31 +9,32 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use backup::NotYetReplicated;
-use kv_core::{Batch, Commit, Error, Key, KvStore, Namespace, Result, Value};
-use lightning::{
-    bitcoin::BlockHash,
-    chain::{
-        ChannelMonitorUpdateStatus,
-        chainmonitor::Persist,
-        channelmonitor::{ChannelMonitor, ChannelMonitorUpdate},
-    },
-    io,
-    ln::types::ChannelId,
-    sign::{EntropySource, SignerProvider, ecdsa::EcdsaChannelSigner},
-    util::{
-        persist::{
-            ARCHIVED_CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE as ARCHIVED,
-            CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE as MONITORS, MonitorName,
-            read_channel_monitors,
+use super::{
+    Locator,
+    ldk::{
+        chain::{
+            ChannelMonitorUpdateStatus,
+            chainmonitor::Persist,
+            channelmonitor::{ChannelMonitor, ChannelMonitorUpdate},
         },
-        ser::Writeable,
+        io,
+        ln::types::ChannelId,
+        sign::{EntropySource, SignerProvider, ecdsa::EcdsaChannelSigner},
+        util::{
+            persist::{
+                ARCHIVED_CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE as ARCHIVED,
+                CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE as MONITORS, MonitorName,
+                read_channel_monitors,
+            },
+            ser::Writeable,
+        },
     },
 };
-
 use crate::{OpenError, StrongroomStore};
+use backup::NotYetReplicated;
+use kv_core::{Batch, Commit, Error, Key, KvStore, Namespace, Result, Value};
 
-/// Persists channel monitors of LDK 0.2 so that no state is revoked before the cloud has the one
+/// Persists channel monitors so that no state is revoked before the cloud has the one
 /// that replaces it.
 ///
 /// Each call submits the monitor, durable here first and then in the cloud, and answers
@@ -118,7 +119,7 @@ impl ReplicatedPersister {
         &self,
         entropy_source: ES,
         signer_provider: SP,
-    ) -> io::Result<Vec<(BlockHash, ChannelMonitor<<SP::Target as SignerProvider>::EcdsaSigner>)>>
+    ) -> io::Result<Vec<(Locator, ChannelMonitor<<SP::Target as SignerProvider>::EcdsaSigner>)>>
     where
         ES: std::ops::Deref<Target: EntropySource + Sized>,
         SP: std::ops::Deref<Target: SignerProvider + Sized>,

@@ -1,6 +1,6 @@
 //! What a verification finds.
 
-use lightning::{
+use super::super::ldk::{
     bitcoin::{Txid, secp256k1::PublicKey},
     ln::{msgs::DecodeError, types::ChannelId},
 };

@@ -2,40 +2,39 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lightning::{
-    bitcoin::{Transaction, Txid, secp256k1::PublicKey},
-    chain::{
-        ChannelMonitorUpdateStatus, Watch,
-        chaininterface::BroadcasterInterface,
-        channelmonitor::{ChannelMonitor, ChannelMonitorUpdate, MonitorEvent},
-        transaction::OutPoint,
+use super::{
+    super::ldk::{
+        bitcoin::{Transaction, Txid, secp256k1::PublicKey},
+        chain::{
+            ChannelMonitorUpdateStatus, Watch,
+            channelmonitor::{ChannelMonitor, ChannelMonitorUpdate, MonitorEvent},
+            transaction::OutPoint,
+        },
+        ln::types::ChannelId,
+        sign::ecdsa::EcdsaChannelSigner,
+        util::logger::{Level, Logger, Record},
     },
-    ln::types::ChannelId,
-    sign::ecdsa::EcdsaChannelSigner,
-    util::logger::{Level, Logger, Record},
+    ForceClose,
 };
 
-use super::ForceClose;
-
-// How LDK 0.2 begins the lines that say why it will close a channel. Before it is done there is no
-// other sign of it; the vectors fail if a later version says it differently.
-const CLOSES_UNKNOWN: &str = "Queueing monitor update to ensure missing channel";
+// How LDK tells in its log that it will close a channel, and why. Before it is done there is no other
+// sign of it; the vectors fail if a later version says it differently.
+const CLOSES_UNKNOWN: [&str; 2] = ["Queueing monitor update", "to ensure missing channel"];
 const CLOSES_STALE: &str = "A ChannelManager is stale compared to the current ChannelMonitor";
 
 /// Notes what would be sent.
 #[derive(Debug, Default)]
-pub(super) struct Sent(Mutex<Vec<Txid>>);
+pub(in super::super) struct Sent(Mutex<Vec<Txid>>);
 
 impl Sent {
+    /// What the broadcaster of either version comes to.
+    pub(in super::super) fn note<'a>(&self, txs: impl Iterator<Item = &'a Transaction>) {
+        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.extend(txs.map(Transaction::compute_txid));
+    }
+
     pub(super) fn into_ids(self) -> Vec<Txid> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl BroadcasterInterface for Sent {
-    fn broadcast_transactions(&self, txs: &[&Transaction]) {
-        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.extend(txs.iter().map(|tx| tx.compute_txid()));
     }
 }
 
@@ -99,7 +98,9 @@ impl Logger for Words {
         let line = record.args.to_string();
         let cause = match line.as_str() {
             line if line.starts_with(CLOSES_STALE) => Some(ForceClose::ManagerIsBehind),
-            line if line.starts_with(CLOSES_UNKNOWN) => Some(ForceClose::UnknownToManager),
+            line if CLOSES_UNKNOWN.iter().all(|words| line.contains(words)) => {
+                Some(ForceClose::UnknownToManager)
+            }
             _ => None,
         };
         let mut heard = self.heard();

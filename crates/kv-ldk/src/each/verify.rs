@@ -5,30 +5,36 @@ mod report;
 
 use std::{collections::BTreeSet, fmt, ops::Deref};
 
-use lightning::{
-    bitcoin::{BlockHash, Txid, hex::FromHex},
-    chain::{chaininterface::FeeEstimator, channelmonitor::ChannelMonitor, transaction::OutPoint},
-    io::{self, ErrorKind},
-    ln::{
-        channelmanager::{ChannelManager, ChannelManagerReadArgs},
-        types::ChannelId,
-    },
-    onion_message::messenger::MessageRouter,
-    routing::router::Router,
-    sign::{EntropySource, NodeSigner, SignerProvider},
-    util::{
-        config::UserConfig,
-        persist::{
-            CHANNEL_MANAGER_PERSISTENCE_KEY as MANAGER,
-            CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE as MONITORS, KVStoreSync,
-            MonitorUpdatingPersister,
-        },
-        ser::ReadableArgs,
-    },
-};
 pub use report::{ChannelReport, ChannelsReport, ForceClose, ManagerVerdict, Verdict};
 
-use self::recorders::{NoWatch, Sent, Words};
+pub(super) use self::recorders::Sent;
+use self::recorders::{NoWatch, Words};
+use super::{
+    Locator,
+    ldk::{
+        bitcoin::{Txid, hex::FromHex},
+        chain::{
+            chaininterface::FeeEstimator, channelmonitor::ChannelMonitor, transaction::OutPoint,
+        },
+        io::{self, ErrorKind},
+        ln::{
+            channelmanager::{ChannelManager, ChannelManagerReadArgs},
+            types::ChannelId,
+        },
+        onion_message::messenger::MessageRouter,
+        routing::router::Router,
+        sign::{EntropySource, NodeSigner, SignerProvider},
+        util::{
+            config::UserConfig,
+            persist::{
+                CHANNEL_MANAGER_PERSISTENCE_KEY as MANAGER,
+                CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE as MONITORS, KVStoreSync,
+                MonitorUpdatingPersister,
+            },
+            ser::ReadableArgs,
+        },
+    },
+};
 use crate::StrongroomStore;
 
 /// What a node would give to LDK to read its manager, without what sends, watches or logs.
@@ -56,7 +62,7 @@ impl<ES, NS, SP, F, R, MR> fmt::Debug for ReadArgs<ES, NS, SP, F, R, MR> {
     }
 }
 
-/// Reads manager and monitors as LDK 0.2 would at a start, whole monitors as well as those of
+/// Reads manager and monitors as LDK would at a start, whole monitors as well as those of
 /// `MonitorUpdatingPersister`, and tells what would become of each channel.
 ///
 /// Nothing is sent and nothing is written, so it can be asked again and again: after a restore, before
@@ -124,7 +130,7 @@ where
         }
         Err(error) => return Err(error),
     };
-    let read = <(BlockHash, ChannelManager<&NoWatch, &Sent, ES, NS, SP, F, R, MR, &Words>)>::read(
+    let read = <(Locator, ChannelManager<&NoWatch, &Sent, ES, NS, SP, F, R, MR, &Words>)>::read(
         &mut io::Cursor::new(bytes),
         ChannelManagerReadArgs::new(
             args.entropy_source,

@@ -1,0 +1,229 @@
+//! A small node of LDK 0.2 with nothing of the test kit in it: what is not stored is lost with it.
+
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each user takes its part")]
+#![allow(clippy::allow_attributes, reason = "it is not the same for each user")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a helper of tests panics")]
+
+mod between;
+mod parts;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use lightning::{
+    bitcoin::{
+        Amount, BlockHash, Transaction, TxOut, absolute::LockTime, secp256k1::PublicKey,
+        transaction::Version,
+    },
+    chain::{ChannelMonitorUpdateStatus, Watch, channelmonitor::ChannelMonitor},
+    events::{Event, EventsProvider, ReplayEvent},
+    ln::{
+        channelmanager::{
+            MIN_FINAL_CLTV_EXPIRY_DELTA, PaymentId, RecipientOnionFields, Retry,
+            RetryableSendFailure,
+        },
+        msgs::{
+            BaseMessageHandler, ChannelMessageHandler, DecodeError, ErrorAction, MessageSendEvent,
+        },
+    },
+    routing::router::{PaymentParameters, RouteParameters},
+    sign::InMemorySigner,
+};
+
+pub use self::{
+    between::{ask_for_channel, connect, hidden_number, mine, mine_funding, open_channel, run},
+    parts::{Fees, Manager, Monitors, Parts, Persister, Quiet, Sent},
+};
+
+/// A node that runs.
+pub struct Small<M: Watch<InMemorySigner> = Monitors> {
+    pub parts: Parts,
+    pub monitors: Arc<M>,
+    pub manager: Manager<M>,
+    /// What LDK told and the node did not act upon.
+    pub told: Mutex<Vec<Event>>,
+    /// Whether it has a line to its peer, as far as it knows.
+    pub online: AtomicBool,
+}
+
+impl Small {
+    /// A new node.
+    pub fn new(parts: Parts, persister: Arc<Persister>) -> Self {
+        let monitors = parts.monitors(persister);
+        Self::over(parts, monitors)
+    }
+
+    /// A node from what was stored.
+    pub fn load(
+        parts: Parts,
+        persister: Arc<Persister>,
+        manager: &[u8],
+        read: Vec<(BlockHash, ChannelMonitor<InMemorySigner>)>,
+    ) -> Result<Self, DecodeError> {
+        let monitors = parts.monitors(persister);
+        let manager = parts.read_manager(manager, monitors.clone(), &read)?;
+        for (_, monitor) in read {
+            let loaded = monitors.load_existing_monitor(monitor.channel_id(), monitor);
+            assert_eq!(loaded, Ok(ChannelMonitorUpdateStatus::Completed));
+        }
+        Ok(Self::with(parts, monitors, manager))
+    }
+}
+
+impl<M: Watch<InMemorySigner>> Small<M> {
+    /// A new node.
+    pub fn over(parts: Parts, monitors: Arc<M>) -> Self {
+        let manager = parts.manager(monitors.clone());
+        Self::with(parts, monitors, manager)
+    }
+
+    /// A node of these.
+    pub fn with(parts: Parts, monitors: Arc<M>, manager: Manager<M>) -> Self {
+        let (told, online) = (Mutex::default(), AtomicBool::default());
+        Self { parts, monitors, manager, told, online }
+    }
+
+    fn hang_up(&self, peer: PublicKey) {
+        if self.online.swap(false, Ordering::SeqCst) {
+            self.manager.peer_disconnected(peer);
+        }
+    }
+
+    /// Acts upon what LDK tells: funds channels, claims payments.
+    pub fn handle_events(&self) {
+        let manager = &self.manager;
+        manager.process_pending_events(&|event: Event| {
+            match &event {
+                Event::FundingGenerationReady {
+                    temporary_channel_id,
+                    counterparty_node_id,
+                    channel_value_satoshis,
+                    output_script,
+                    ..
+                } => {
+                    let funding = Transaction {
+                        version: Version::TWO,
+                        lock_time: LockTime::ZERO,
+                        input: Vec::new(),
+                        output: vec![TxOut {
+                            value: Amount::from_sat(*channel_value_satoshis),
+                            script_pubkey: output_script.clone(),
+                        }],
+                    };
+                    manager
+                        .funding_transaction_generated(
+                            *temporary_channel_id,
+                            *counterparty_node_id,
+                            funding,
+                        )
+                        .unwrap();
+                }
+                Event::PaymentClaimable { purpose, .. } => {
+                    manager.claim_funds(purpose.preimage().unwrap());
+                }
+                _ => self.told.lock().unwrap().push(event),
+            }
+            Ok::<(), ReplayEvent>(())
+        });
+        manager.process_pending_htlc_forwards();
+    }
+
+    /// Gives the messages for the other node to it; `see` sees each. Whether there were any.
+    pub fn deliver<N: Watch<InMemorySigner>>(
+        &self,
+        to: &Small<N>,
+        mut see: impl FnMut(&MessageSendEvent),
+    ) -> bool {
+        let (me, to) = (self.manager.get_our_node_id(), &to.manager);
+        let messages = VecDeque::from(self.manager.get_and_clear_pending_msg_events());
+        let any = !messages.is_empty();
+        for message in messages {
+            see(&message);
+            match message {
+                MessageSendEvent::SendOpenChannel { msg, .. } => to.handle_open_channel(me, &msg),
+                MessageSendEvent::SendAcceptChannel { msg, .. } => {
+                    to.handle_accept_channel(me, &msg);
+                }
+                MessageSendEvent::SendFundingCreated { msg, .. } => {
+                    to.handle_funding_created(me, &msg);
+                }
+                MessageSendEvent::SendFundingSigned { msg, .. } => {
+                    to.handle_funding_signed(me, &msg);
+                }
+                MessageSendEvent::SendChannelReady { msg, .. } => to.handle_channel_ready(me, &msg),
+                MessageSendEvent::SendChannelUpdate { msg, .. } => {
+                    to.handle_channel_update(me, &msg);
+                }
+                MessageSendEvent::SendChannelReestablish { msg, .. } => {
+                    to.handle_channel_reestablish(me, &msg);
+                }
+                MessageSendEvent::SendRevokeAndACK { msg, .. } => {
+                    to.handle_revoke_and_ack(me, &msg);
+                }
+                MessageSendEvent::UpdateHTLCs { updates, .. } => {
+                    for msg in &updates.update_add_htlcs {
+                        to.handle_update_add_htlc(me, msg);
+                    }
+                    for msg in updates.update_fulfill_htlcs {
+                        to.handle_update_fulfill_htlc(me, msg);
+                    }
+                    for msg in &updates.update_fail_htlcs {
+                        to.handle_update_fail_htlc(me, msg);
+                    }
+                    for msg in &updates.update_fail_malformed_htlcs {
+                        to.handle_update_fail_malformed_htlc(me, msg);
+                    }
+                    if let Some(msg) = &updates.update_fee {
+                        to.handle_update_fee(me, msg);
+                    }
+                    for msg in &updates.commitment_signed {
+                        to.handle_commitment_signed(me, msg);
+                    }
+                }
+                MessageSendEvent::HandleError {
+                    action:
+                        ErrorAction::SendErrorMessage { msg }
+                        | ErrorAction::DisconnectPeer { msg: Some(msg) },
+                    ..
+                } => to.handle_error(me, &msg),
+                // Gossip, and what only announced channels need.
+                _ => {}
+            }
+        }
+        any
+    }
+
+    /// Offers a payment.
+    pub fn pay<N: Watch<InMemorySigner>>(&self, to: &Small<N>, msat: u64) {
+        self.try_to_pay(to, msat).unwrap();
+    }
+
+    /// Offers a payment, which LDK may refuse while others are under way.
+    pub fn try_to_pay<N: Watch<InMemorySigner>>(
+        &self,
+        to: &Small<N>,
+        msat: u64,
+    ) -> Result<(), RetryableSendFailure> {
+        let to = &to.manager;
+        let (hash, secret) = to.create_inbound_payment(Some(msat), 7200, None).unwrap();
+        let payee = PaymentParameters::from_node_id(
+            to.get_our_node_id(),
+            u32::from(MIN_FINAL_CLTV_EXPIRY_DELTA),
+        );
+        let payee = payee.with_bolt11_features(to.bolt11_invoice_features()).unwrap();
+        let route = RouteParameters::from_payment_params_and_value(payee, msat);
+        let onion = RecipientOnionFields::secret_only(secret);
+        self.manager.send_payment(hash, onion, PaymentId(hash.0), route, Retry::Attempts(0))
+    }
+
+    /// The payments of ours that have arrived.
+    pub fn paid(&self) -> usize {
+        let told = self.told.lock().unwrap();
+        told.iter().filter(|event| matches!(event, Event::PaymentSent { .. })).count()
+    }
+}
