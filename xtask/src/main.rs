@@ -39,6 +39,8 @@ The checks of this repository, the same at home and in CI.
                                    backups, restores and polls over a line of 50 ms, into the book
   cargo xtask bench records [OPTIONS]
                                    typed records beside SQLite, into the book as well
+  cargo xtask bench ldk [OPTIONS]  payments of two Lightning nodes, beside LDK's own store and that of
+                                   ldk-node, into the book as well
   cargo xtask kernels [--rounds N] [--seed S]
                                    kv-fs on real file systems: power cuts, kills, a full disk,
                                    failing syncs; N times the minute that test-all spends; needs root

@@ -17,8 +17,17 @@ use crate::{
 };
 
 /// All crates but those with peers and with LDK, which nobody should compile without asking for them.
-pub(crate) const OURS: [&str; 7] =
-    ["--workspace", "--exclude", "kv-bench", "--exclude", "kv-fs-compat", "--exclude", "kv-ldk"];
+pub(crate) const OURS: [&str; 9] = [
+    "--workspace",
+    "--exclude",
+    "kv-bench",
+    "--exclude",
+    "ldk-bench",
+    "--exclude",
+    "kv-fs-compat",
+    "--exclude",
+    "kv-ldk",
+];
 
 /// What the sections share.
 struct Context {
@@ -144,8 +153,9 @@ fn by_a_script() -> Result<(), Stop> {
 fn deny(_: &mut Context) -> Result<(), Stop> {
     need(Tool::Deny)?;
     // Advisories need the network and change without us: deny.toml says more.
-    // What these two compare with is never shipped.
-    let graph = ["deny", "--exclude", "kv-bench", "--exclude", "kv-fs-compat"];
+    // What these compare with is never shipped.
+    let graph =
+        ["deny", "--exclude", "kv-bench", "--exclude", "ldk-bench", "--exclude", "kv-fs-compat"];
     let checks = ["check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
     Ok(Step::cargo(&[graph.as_slice(), checks.as_slice()].concat()).run()?)
 }

@@ -91,7 +91,7 @@ pub use backup::{Gate, Lag, NotYetReplicated, Policies, Policy, Refusal, Rule, W
 pub use cloud::{BadCloudUrl, Check, CheckStep, CloudBackend, CloudUrl, Limits, Probe};
 pub use kv_core::{
     Batch, Clock, Copied, CopyError, CopyProgress, Error as StoreError, InvalidName, Key, KvStore,
-    KvStoreExt, Namespace, Report, Severity, Side, Timestamp, Value,
+    KvStoreExt, Namespace, Report, Severity, Side as CopySide, Timestamp, Value,
 };
 pub use kv_fs::{LdkFolder, LdkVersion};
 pub use records;

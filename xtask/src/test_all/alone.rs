@@ -16,6 +16,7 @@ pub(super) fn run() -> Result<(), Stop> {
         "backup-bench",
         "cloud-bench",
         "records-bench",
+        "ldk-bench",
         "kv-fs-compat",
     ];
     for package in metadata::packages()?.iter().filter(|p| !left_out.contains(&p.name.as_str())) {

@@ -39,7 +39,7 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
 /// Files are touched in few places: the disk of kv-fs, the files of kv-sqlite, the directory cloud,
 /// the secrets of the other clouds, the wallet's folder, and in programs and tests.
 fn may_use_files(path: &str) -> bool {
-    const MODULES: [&str; 12] = [
+    const MODULES: [&str; 13] = [
         "crates/kv-fs/src/disk",
         "crates/kv-sqlite/src/files",
         "crates/cloud/src/access",
@@ -50,6 +50,7 @@ fn may_use_files(path: &str) -> bool {
         "crates/backup-bench/",
         "crates/cloud-bench/",
         "crates/records-bench/",
+        "crates/ldk-bench/",
         "crates/bench-report/",
         "xtask/",
     ];

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::metadata;
 
 /// The arrows of the architecture page, all of them downwards.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("kv-core", &[]),
     ("kv-mem", &["kv-core"]),
     ("kv-fs", &["kv-core"]),
@@ -39,6 +39,10 @@ const ARROWS: [(&str, &[&str]); 19] = [
     (
         "records-bench",
         &["kv-core", "kv-fs", "kv-sqlite", "vault", "backup", "records", "bench-report"],
+    ),
+    (
+        "ldk-bench",
+        &["kv-core", "kv-fs", "backup", "cloud", "wallet-persistence", "kv-ldk", "bench-report"],
     ),
     ("kv-fs-compat", &[]),
     ("xtask", &[]),

@@ -8,8 +8,8 @@ use std::{
 
 use serde::Serialize;
 use wallet_persistence::{
-    Copied, CopyError, Error, InvalidName, Key, KvStore as _, LdkFolder, Namespace, Session, Side,
-    StoreError,
+    Copied, CopyError, CopySide, Error, InvalidName, Key, KvStore as _, LdkFolder, Namespace,
+    Session, StoreError,
 };
 use zeroize::Zeroizing;
 
@@ -109,7 +109,7 @@ async fn copy(session: &Session, from: &Arc<LdkFolder>) -> Result<Copied> {
             "the folder has changed while it was copied",
             "end the node that uses it, then begin with a new wallet; the folder is as it was",
         ),
-        Error::Copy(CopyError::Store { side: Side::From, source }) => unreadable(&source),
+        Error::Copy(CopyError::Store { side: CopySide::From, source }) => unreadable(&source),
         error => error.into(),
     })
 }
