@@ -13,8 +13,8 @@ use wallet_persistence::{AccountId, CloudUrl, ProfileField, RestoreAt};
 pub(crate) use self::{
     clouds::{Backup, Cloud, Device},
     data::{
-        ActivityArgs, Balance, By, Click, Cohort, Contract, Export, Format, Kind, Nft, OfAccount,
-        Reward, Tx, TxFilterArgs, Visit,
+        ActivityArgs, Balance, By, Click, Cohort, Contract, Export, Format, Kind, Label, Nft,
+        OfAccount, Reward, Tx, TxFilterArgs, Visit,
     },
     values::Source,
 };
@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// How far the events of contracts were read
     #[command(subcommand)]
     Contract(Contract),
+    /// Labels of transactions, addresses and keys, as wallets exchange them (BIP-329)
+    #[command(subcommand)]
+    Label(Label),
     /// Add transactions, or what was exported; each line of output says how much is durable
     #[command(subcommand)]
     Import(Import),

@@ -59,8 +59,8 @@ pub use clear::{ClearedClouds, ToClear};
 pub use clock::SystemClock;
 pub use clouds::{AddedCloud, KnownCloud, check_cloud};
 pub use data::{
-    ActivityFilter, AssetId, BadAssetId, BadData, Balance, Click, ContractProgress, EarnedReward,
-    Nft, RejectedCohort, SiteVisit,
+    ActivityFilter, AssetId, BadAssetId, BadData, BadLabelKind, Balance, Click, ContractProgress,
+    EarnedReward, ImportedLabels, Label, LabelKind, Nft, RejectedCohort, SiteVisit,
 };
 pub use devices::Device;
 pub use digest::{Digest, EMPTY_DIGEST};

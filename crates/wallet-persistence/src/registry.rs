@@ -6,8 +6,8 @@ use kv_core::Namespace;
 use records::Record;
 
 use crate::{
-    Account, Balance, Click, ContractProgress, EarnedReward, EvmTransaction, Nft, RejectedCohort,
-    SiteVisit,
+    Account, Balance, Click, ContractProgress, EarnedReward, EvmTransaction, Label, Nft,
+    RejectedCohort, SiteVisit,
 };
 
 /// One kind of data.
@@ -45,6 +45,7 @@ pub const KINDS: &[Kind] = &[
     record("site visits", SiteVisit::STORE, "a visit"),
     record("rejected cohorts", RejectedCohort::STORE, "a cohort"),
     record("latest blocks of contracts", ContractProgress::STORE, "a contract of a chain"),
+    record("labels (BIP-329)", Label::STORE, "what has a label"),
     Kind {
         name: "records of applications",
         place: Place::OthersOf(RECORDS),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use wallet_persistence::{AccountId, Address, AssetId, TxHash, U256, parse_chain};
+use wallet_persistence::{AccountId, Address, AssetId, LabelKind, TxHash, U256, parse_chain};
 
 use crate::time;
 
@@ -263,6 +263,43 @@ pub(crate) enum Contract {
     List,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Label {
+    /// Set a label
+    Set {
+        /// tx, addr, pubkey, input, output or xpub
+        #[arg(value_name = "TYPE")]
+        kind: LabelKind,
+        /// Which one: the id of a transaction, an address, TXID:INDEX, a key
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// What it is called
+        label: String,
+    },
+    /// List labels
+    List {
+        /// Only those of this type
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<LabelKind>,
+    },
+    /// Forget a label
+    Remove {
+        /// tx, addr, pubkey, input, output or xpub
+        #[arg(value_name = "TYPE")]
+        kind: LabelKind,
+        /// Which one
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Add the labels of a BIP-329 file, as other wallets export them
+    Import {
+        /// What to read; "-" is standard input
+        file: PathBuf,
+    },
+    /// Print all labels as a BIP-329 file
+    Export,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// JSON: one line for each record, with its kind; CSV: a table of one kind
@@ -298,6 +335,7 @@ pub(crate) enum Kind {
     Visits,
     Cohorts,
     Contracts,
+    Labels,
 }
 
 pub(super) fn chain(text: &str) -> Result<u64, String> {

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wallet_persistence::{
-    Account, Balance, Click, ContractProgress, EarnedReward, Error, EvmTransaction, Nft,
+    Account, Balance, Click, ContractProgress, EarnedReward, Error, EvmTransaction, Label, Nft,
     ProfileField, Query, Record, RejectedCohort, Session, SiteVisit, records,
 };
 
@@ -95,6 +95,7 @@ async fn write<W: Write>(session: &Session, kinds: &[Kind], sink: &mut Sink<W>) 
             Kind::Visits => all::<SiteVisit, _>(session, *kind, sink).await?,
             Kind::Cohorts => all::<RejectedCohort, _>(session, *kind, sink).await?,
             Kind::Contracts => all::<ContractProgress, _>(session, *kind, sink).await?,
+            Kind::Labels => all::<Label, _>(session, *kind, sink).await?,
         };
     }
     Ok(count)
@@ -198,6 +199,7 @@ fn columns(kind: Kind) -> &'static [&'static str] {
         Kind::Visits => &["id", "url", "origin", "start", "end"],
         Kind::Cohorts => &["id", "rejected"],
         Kind::Contracts => &["chainId", "contract", "blockNumber", "updated"],
+        Kind::Labels => &["type", "ref", "label", "origin", "spendable"],
     }
 }
 

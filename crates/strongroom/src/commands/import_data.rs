@@ -11,8 +11,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wallet_persistence::{
-    Account, Balance, Click, ContractProgress, EarnedReward, Error, EvmTransaction, Fields, Nft,
-    ObjectStore, ProfileField, Record, RecordKey, RejectedCohort, Session, SiteVisit, Transaction,
+    Account, Balance, Click, ContractProgress, EarnedReward, Error, EvmTransaction, Fields, Label,
+    Nft, ObjectStore, ProfileField, Record, RecordKey, RejectedCohort, Session, SiteVisit,
+    Transaction,
 };
 
 use super::{
@@ -60,6 +61,7 @@ struct Stores {
     visits: ObjectStore<SiteVisit>,
     cohorts: ObjectStore<RejectedCohort>,
     contracts: ObjectStore<ContractProgress>,
+    labels: ObjectStore<Label>,
 }
 
 pub(super) async fn run(context: &Context, files: &[PathBuf]) -> Result<()> {
@@ -147,6 +149,7 @@ impl Stores {
             visits: session.records().await?,
             cohorts: session.records().await?,
             contracts: session.records().await?,
+            labels: session.records().await?,
         })
     }
 
@@ -170,6 +173,7 @@ impl Stores {
             Kind::Visits => put(batch, &self.visits, json),
             Kind::Cohorts => put(batch, &self.cohorts, json),
             Kind::Contracts => put(batch, &self.contracts, json),
+            Kind::Labels => put(batch, &self.labels, json),
         }
     }
 

@@ -16,6 +16,7 @@ mod import;
 mod import_data;
 mod init;
 mod kv;
+mod label;
 mod man;
 mod migrate;
 mod migrate_ldk;
@@ -62,6 +63,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Click(command) => activity::click(&context, command).await,
         Command::Cohort(command) => cohort::run(&context, command).await,
         Command::Contract(command) => contract::run(&context, command).await,
+        Command::Label(command) => label::run(&context, command).await,
         Command::Import(command) => import::run(&context, command).await,
         Command::Export(args) => export::run(&context, args).await,
         Command::Kv(command) => kv::run(&context, command).await,

@@ -84,6 +84,23 @@ fn nfts_rewards_cohorts_and_contracts_are_kept() {
 }
 
 #[test]
+fn labels_come_from_other_wallets_and_go_there() {
+    let home = Home::new();
+    let theirs =
+        r#"{"type":"addr","ref":"bc1q34aq5drpuwy3wgl9lhup9892qp6svr8ldzyy7c","label":"Address"}"#;
+    home.file("labels", format!("{theirs}\nnonsense\n"));
+    let told = home.ok(&["label", "import", "labels"]);
+    assert_eq!(told, "1 labels written, 0 known before, 1 lines were no labels\n");
+    home.ok(&["label", "set", "tx", "f91d", "coffee"]);
+    assert_eq!(home.ok(&["label", "list", "--type", "tx"]), "tx  f91d  coffee\n");
+    home.ok(&["label", "remove", "tx", "f91d"]);
+    home.fails(6, &["label", "remove", "tx", "f91d"]);
+    home.fails(2, &["label", "set", "shoe", "f91d", "x"]);
+    assert_eq!(home.ok(&["label", "export"]), format!("{theirs}\n"));
+    home.fails(11, &["label", "import", "absent"]);
+}
+
+#[test]
 fn visits_and_clicks_are_listed_and_counted() {
     let home = Home::new();
     for (url, day) in [("https://a.org/1", 1), ("https://a.org/2", 2), ("https://a.org/1", 3)] {

@@ -22,6 +22,7 @@ fn full() -> Home {
         &["visit", "add", "https://a.org"],
         &["click", "add", "https://a.org"],
         &["cohort", "reject", "c"],
+        &["label", "set", "tx", "f91d", "coffee"],
         &["contract", "set", "1", "0x6b175474e89094c44da98b954eedeac495271d0f", "5"],
     ] {
         home.ok(args);
@@ -37,7 +38,7 @@ fn an_export_makes_an_equal_wallet() {
     assert!(!exported.contains("\"age\""), "what follows from the birthday is not exported");
     let kind = |line| serde_json::from_str::<Value>(line).unwrap()["kind"].to_string();
     let kinds: BTreeSet<String> = exported.lines().map(kind).collect();
-    assert_eq!(kinds.len(), 10, "{kinds:?}");
+    assert_eq!(kinds.len(), 11, "{kinds:?}");
 
     let other = Home::new();
     other.file("all", &exported);

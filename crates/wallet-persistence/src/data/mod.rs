@@ -6,6 +6,7 @@ mod asset;
 mod cohort;
 mod contract;
 mod holding;
+mod label;
 mod reward;
 mod text;
 mod visits;
@@ -18,6 +19,7 @@ pub use self::{
     cohort::RejectedCohort,
     contract::ContractProgress,
     holding::{Balance, Nft},
+    label::{BadLabelKind, ImportedLabels, Label, LabelKind},
     reward::EarnedReward,
     text::BadData,
 };
@@ -35,6 +37,7 @@ pub(crate) struct Data {
     pub(crate) visits: ObjectStore<SiteVisit>,
     pub(crate) cohorts: ObjectStore<RejectedCohort>,
     pub(crate) contracts: ObjectStore<ContractProgress>,
+    pub(crate) labels: ObjectStore<Label>,
 }
 
 impl Data {
@@ -49,6 +52,7 @@ impl Data {
             visits: stores.open()?,
             cohorts: stores.open()?,
             contracts: stores.open()?,
+            labels: stores.open()?,
         })
     }
 }

@@ -7,6 +7,7 @@ mod common;
 mod data;
 mod events;
 mod kinds;
+mod labels;
 mod own_records;
 mod profile;
 mod suspending;
