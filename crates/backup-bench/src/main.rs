@@ -21,33 +21,20 @@ mod wallet;
 use std::process::ExitCode;
 
 use bench::Bench;
-use bench_report::{Result, grid, machine, page, random, results, run::Run};
+use bench_report::{Result, grid, ground, machine, page, random, results, run};
 use clap::Parser;
 use options::{Command, Options};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let outcome = match &options.child {
+    run::end(match &options.child {
         Some(Command::Child { task }) => child::run(task),
-        None => run(&options),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        None => measure(&options),
+    })
 }
 
-fn run(options: &Options) -> Result<()> {
+fn measure(options: &Options) -> Result<()> {
     let bench = Bench::new(options)?;
-    let mut run = Run::begin(rows::book(), &options.dir, &options.page, &options.out)?;
-    for row in rows::ALL.iter().filter(|row| options.wants(row.name)) {
-        run.row(row.name, || (row.run)(&bench))?;
-    }
-    eprintln!("\nremoving what was measured");
-    bench.clean_up()?;
-    run.end();
-    Ok(())
+    options.paths.run(rows::book(), &rows::ALL, &options.only, &bench)?;
+    bench.ground.clean_up()
 }

@@ -1,7 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
-
+use bench_report::run::Paths;
 use clap::{Parser, Subcommand};
 
 use crate::rows;
@@ -10,9 +9,8 @@ use crate::rows;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench backup")]
 pub(crate) struct Options {
-    /// Where wallets and clouds lie while they are measured; must be on the disk in question.
-    #[arg(long, default_value = "target/bench-data")]
-    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) paths: Paths,
     /// Interleaved rounds of each measurement but the steady load.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
@@ -34,12 +32,6 @@ pub(crate) struct Options {
     /// Only this row; may be repeated. The other rows stay as they were measured before.
     #[arg(long, value_name = "ROW", value_parser = rows::names())]
     pub(crate) only: Vec<String>,
-    /// Where the page, the results and the plots go.
-    #[arg(long, default_value = "target/bench")]
-    pub(crate) out: PathBuf,
-    /// The page whose prose is kept.
-    #[arg(long, hide = true, default_value = "docs/src/benchmarks-backup.md")]
-    pub(crate) page: PathBuf,
     #[command(subcommand)]
     pub(crate) child: Option<Command>,
 }
@@ -53,10 +45,4 @@ pub(crate) enum Command {
         /// What to do, as JSON.
         task: String,
     },
-}
-
-impl Options {
-    pub(crate) fn wants(&self, row: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == row)
-    }
 }

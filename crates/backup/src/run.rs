@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Entry, Error, Result, codec, segment::EntryRef};
+use crate::{Entry, Error, Result, segment::EntryRef};
 
 /// Entries that are worked on together.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ fn for_each<'a>(
     mut each: impl FnMut(EntryRef<'a>) -> Result<()>,
 ) -> Result<()> {
     while !rest.is_empty() {
-        let (entry, after) = codec::decode_first("part", rest)
+        let (entry, after) = EntryRef::decode_first(rest)
             .map_err(|_| Error::BrokenChain { what: "a part does not decode" })?;
         each(entry)?;
         rest = after;

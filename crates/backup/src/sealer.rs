@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use vault::{Aad, EnvelopeError, Keys};
 
 use crate::{
-    Body, Class, Error, ObjectHash, ObjectId, ObjectName, ObjectRef, Result, Sealed, codec,
+    Body, Class, Error, ObjectHash, ObjectId, ObjectName, ObjectRef, Result, Sealed, Spare, codec,
     pad::padme,
 };
 
@@ -74,14 +74,27 @@ impl ObjectSealer {
         previous: ObjectHash,
         plain: &[u8],
     ) -> Result<(ObjectRef, Sealed)> {
+        self.seal_using(&mut Vec::new(), id, previous, plain)
+    }
+
+    /// As [`ObjectSealer::seal_encoded`], with a buffer for what is compressed.
+    pub(crate) fn seal_using(
+        &self,
+        compressed: &mut Vec<u8>,
+        id: ObjectId,
+        previous: ObjectHash,
+        plain: &[u8],
+    ) -> Result<(ObjectRef, Sealed)> {
         let level = match id.class {
             Class::DumpPart => ZSTD_LEVEL_OF_PARTS,
             _ => ZSTD_LEVEL,
         };
-        let packed = pack_at(level, plain).ok_or(Error::TooLarge)?;
-        let keys = self.keys()?;
-        let sealed = vault::seal(keys.backup_content(), &aad(&keys, &id, previous), &packed)
-            .map_err(seal_error)?;
+        compress(level, plain, compressed).ok_or(Error::TooLarge)?;
+        let (lengths, padded) = lengths(plain, compressed);
+        let (keys, pieces) = (self.keys()?, [&lengths[..], compressed]);
+        let aad = aad(&keys, &id, previous);
+        let sealed =
+            vault::seal_padded(keys.backup_content(), &aad, &pieces, padded).map_err(seal_error)?;
         let object = ObjectRef { id, hash: ObjectHash::of(&sealed) };
         Ok((object, Sealed::new(object.name(&self.tag()), sealed.into())))
     }
@@ -118,14 +131,28 @@ impl ObjectSealer {
         previous: ObjectHash,
         sealed: &Bytes,
     ) -> Result<Vec<u8>> {
-        let name = || object.name(&self.tag());
         if ObjectHash::of(sealed) != object.hash {
-            return Err(Error::Damaged { name: name() });
+            return Err(Error::Damaged { name: object.name(&self.tag()) });
         }
-        let keys = self.keys()?;
-        let packed = vault::open(keys.backup_content(), &aad(&keys, &object.id, previous), sealed)
+        self.open_exact(&Spare::default(), object, previous, sealed)
+    }
+
+    /// As [`ObjectSealer::open_encoded`], of bytes that are known to be those of the name.
+    pub(crate) fn open_exact(
+        &self,
+        spare: &Spare,
+        object: &ObjectRef,
+        previous: ObjectHash,
+        sealed: &Bytes,
+    ) -> Result<Vec<u8>> {
+        let name = || object.name(&self.tag());
+        let (keys, mut packed, mut plain) = (self.keys()?, spare.take(), spare.take());
+        let aad = aad(&keys, &object.id, previous);
+        vault::open_into(&mut packed, keys.backup_content(), &aad, sealed)
             .map_err(|e| open_error(e, name()))?;
-        unpack(&packed).ok_or_else(|| Error::Damaged { name: name() })
+        unpack_into(&packed, &mut plain).ok_or_else(|| Error::Damaged { name: name() })?;
+        spare.give(packed);
+        Ok(plain)
     }
 
     /// Seals the one object of a kind, which is replaced and therefore has a fixed name.
@@ -211,21 +238,30 @@ fn open_error(error: EnvelopeError, name: ObjectName) -> Error {
 }
 
 pub(crate) fn pack(plain: &[u8]) -> Option<Vec<u8>> {
-    pack_at(ZSTD_LEVEL, plain)
+    let mut compressed = Vec::new();
+    compress(ZSTD_LEVEL, plain, &mut compressed)?;
+    let (lengths, padded) = lengths(plain, &compressed);
+    let mut packed = [&lengths[..], &compressed].concat();
+    packed.resize(padded, 0);
+    Some(packed)
 }
 
-fn pack_at(level: i32, plain: &[u8]) -> Option<Vec<u8>> {
+fn compress(level: i32, plain: &[u8], compressed: &mut Vec<u8>) -> Option<()> {
     if plain.len() > MAX_PLAIN {
         return None;
     }
-    let compressed = zstd::bulk::compress(plain, level).ok()?;
-    let len = padme((LENGTHS + compressed.len()) as u64);
-    let mut packed = Vec::with_capacity(len as usize);
-    packed.extend_from_slice(&(plain.len() as u64).to_le_bytes());
-    packed.extend_from_slice(&(compressed.len() as u64).to_le_bytes());
-    packed.extend_from_slice(&compressed);
-    packed.resize(len as usize, 0);
-    Some(packed)
+    compressed.clear();
+    compressed.reserve(zstd::compress_bound(plain.len()));
+    let mut compressor = zstd::bulk::Compressor::new(level).ok()?;
+    compressor.compress_to_buffer(plain, compressed).ok().map(drop)
+}
+
+/// What stands before the compressed bytes, and how long all is with the zeros behind them.
+fn lengths(plain: &[u8], compressed: &[u8]) -> ([u8; LENGTHS], usize) {
+    let mut lengths = [0; LENGTHS];
+    let both = [plain.len(), compressed.len()].map(|len| (len as u64).to_le_bytes());
+    lengths.copy_from_slice(both.as_flattened());
+    (lengths, padme((LENGTHS + compressed.len()) as u64) as usize)
 }
 
 /// What [`pack`] packed, for the fuzzers.
@@ -235,6 +271,12 @@ pub(crate) fn open_packed(packed: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    unpack_into(packed, &mut plain)?;
+    Some(plain)
+}
+
+fn unpack_into(packed: &[u8], plain: &mut Vec<u8>) -> Option<()> {
     let (plain_len, rest) = packed.split_first_chunk()?;
     let (compressed_len, rest) = rest.split_first_chunk()?;
     let plain_len = usize::try_from(u64::from_le_bytes(*plain_len)).ok()?;
@@ -247,8 +289,10 @@ fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     {
         return None;
     }
-    let plain = zstd::bulk::decompress(compressed, plain_len).ok()?;
-    (plain.len() == plain_len).then_some(plain)
+    plain.clear();
+    plain.reserve(plain_len);
+    zstd::bulk::Decompressor::new().ok()?.decompress_to_buffer(compressed, plain).ok()?;
+    (plain.len() == plain_len).then_some(())
 }
 
 #[cfg(test)]

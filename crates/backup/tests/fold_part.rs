@@ -1,11 +1,12 @@
 //! A part of a dump is folded where it lies: the same as its entries one by one, and as strict.
 
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
 use backup::{
-    Class, Content, DumpPart, Entry, EntryDigest, EntryName, Error, ObjectHash, ObjectId,
-    ObjectSealer, Stamp, WriterId,
+    Class, Content, DumpPart, DumpWriter, Entry, EntryDigest, EntryName, Error, ObjectHash,
+    ObjectId, ObjectSealer, SealedPart, Spare, Stamp, WriterId,
 };
+use bytes::Bytes;
 use vault::{Keys, RootSecret};
 
 fn sealer() -> ObjectSealer {
@@ -82,4 +83,33 @@ fn what_is_no_part_does_not_fold() {
     let mut damaged = sealed.bytes().to_vec();
     damaged[100] ^= 1;
     assert!(DumpPart::fold(&sealer(), &object, &damaged.into()).is_err());
+}
+
+fn sealed_part() -> SealedPart {
+    let writer = DumpWriter::new(&sealer(), WriterId::from_bytes([3; 16]), 4, 1).unwrap();
+    let mut maker = writer.maker();
+    assert!(maker.add(entries()).unwrap().is_empty(), "they fill no part");
+    maker.rest().remove(0).seal().unwrap()
+}
+
+/// With memory that other parts have been in.
+#[test]
+fn what_came_back_is_what_was_put_or_damaged() {
+    let (part, same, spare) = (sealed_part(), sealed_part(), Spare::default());
+    let back = |bytes: &[u8]| part.read_back(&sealer(), &spare, &Bytes::copy_from_slice(bytes));
+    let good = part.sealed.bytes();
+    for _ in 0..2 {
+        assert_eq!(back(good).unwrap().finish(), part.digest.clone().finish());
+        assert_eq!(part.digest.clone().finish(), one_by_one(&entries()));
+        for bad in [
+            &good[..good.len() - 1],
+            &[&good[..], &[0]].concat(),
+            &[&[good[0] ^ 1], &good[1..]].concat(),
+            // The same entries, sealed another time.
+            same.sealed.bytes(),
+            &[],
+        ] {
+            assert!(matches!(back(bad), Err(Error::Damaged { .. })), "{} bytes", bad.len());
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! Samples by contestant and column, round by round, and what follows from them.
 
-use crate::results::{Number, Spread, Target, Verdict};
+use crate::{
+    machine,
+    results::{Number, Row, Spread, Target, Verdict},
+};
 
 /// All samples of a row, in the order in which the cells first came up.
 #[derive(Debug, Default)]
@@ -14,6 +17,12 @@ struct Cell {
 }
 
 impl Grid {
+    /// A row of these samples, made now from the code in these paths.
+    pub fn row(&self, how: String, verdicts: Vec<Verdict>, code: &[&str]) -> Row {
+        let (date, commit) = (machine::today(), machine::commit(code));
+        Row { date, commit, how, verdicts, numbers: self.numbers(), ..Row::default() }
+    }
+
     /// Adds the sample of one round.
     pub fn push(&mut self, contestant: &str, column: &str, sample: f64) {
         let same = |cell: &&mut Cell| cell.contestant == contestant && cell.column == column;

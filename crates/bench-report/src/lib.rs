@@ -4,6 +4,7 @@
 pub mod chart;
 pub mod child;
 pub mod grid;
+pub mod ground;
 pub mod machine;
 pub mod page;
 pub mod random;

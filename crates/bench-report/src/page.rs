@@ -1,6 +1,10 @@
 //! The page of the book: hand-written prose, and between its markers what was measured.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Result,
@@ -40,6 +44,11 @@ impl Book {
             return Ok(Results::default());
         }
         Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
+    }
+
+    /// Where its prose lies.
+    pub fn page(&self) -> PathBuf {
+        Path::new("docs/src").join(format!("{}.md", self.name))
     }
 
     /// Writes page, results and plots below `out`; the prose is that of `page`.

@@ -13,21 +13,18 @@ mod wallet;
 use std::process::ExitCode;
 
 use bench::Bench;
-use bench_report::{Result, run::Run};
+use bench_report::{
+    Result,
+    run::{self, Run},
+};
 use clap::Parser;
 use options::Options;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    run::end(measure(&Options::parse()))
 }
 
-fn run(options: &Options) -> Result<()> {
+fn measure(options: &Options) -> Result<()> {
     let bench = Bench::new(options)?;
     // No store lies on a disk here: what stands in the book of one is that of the results.
     let mut run = Run::begin(rows::book(), &options.out, &options.page, &options.out)?;

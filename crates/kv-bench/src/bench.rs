@@ -1,9 +1,7 @@
-//! What all rows share: settings, folders, and stores that are filled once.
+//! What all rows share: settings, the folder, and stores that are filled once.
 
 use std::{
-    fs, io,
     path::{Path, PathBuf},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -11,7 +9,7 @@ use crate::{
     Result,
     contestants::Kind,
     grid::Grid,
-    machine,
+    ground::Ground,
     names::Name,
     options::Options,
     results::{Row, Verdict},
@@ -29,7 +27,7 @@ pub(crate) struct Bench {
     pub(crate) keys: usize,
     pub(crate) page_keys: usize,
     pub(crate) values: Values,
-    dir: PathBuf,
+    pub(crate) ground: Ground,
 }
 
 /// Bytes of a small value, and of a large one.
@@ -42,8 +40,7 @@ impl Bench {
         if options.rounds == 0 || options.long_threads == 0 || options.keys == 0 {
             return Err("rounds, threads and keys must be at least 1".into());
         }
-        fs::create_dir_all(&options.dir)?;
-        let bench = Self {
+        Ok(Self {
             rounds: options.rounds,
             slot: Duration::try_from_secs_f64(options.seconds)?,
             long: Duration::try_from_secs_f64(options.long_minutes * 60.0)?,
@@ -52,38 +49,18 @@ impl Bench {
             keys: options.keys,
             page_keys: options.page_keys,
             values: Values::new(),
-            // A folder of our own, so that nothing else is ever removed.
-            dir: options.dir.join("kv-bench"),
-        };
-        bench.clean_up()?;
-        fs::create_dir(&bench.dir)?;
-        Ok(bench)
-    }
-
-    pub(crate) fn clean_up(&self) -> Result<()> {
-        match remove(&self.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => Ok(other?),
-        }
-    }
-
-    /// A new, empty folder on the disk in question. All are removed at the end of the run and
-    /// not before: for minutes after a file is removed ext4 is slower to create others.
-    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
-        let dir = self.dir.join(name);
-        fs::create_dir(&dir)?;
-        Ok(dir)
+            ground: Ground::new(&options.paths.dir, "kv-bench")?,
+        })
     }
 
     /// A cleanly closed kv-fs with small values under the first names; filled once in a run.
     pub(crate) fn filled(&self, keys: usize) -> Result<PathBuf> {
-        let dir = self.dir.join(format!("filled-{keys}"));
-        if !dir.exists() {
+        self.ground.once(&format!("filled-{keys}"), |dir| {
             let start = Instant::now();
-            self.fill(Kind::Fs, &dir, keys)?;
+            self.fill(Kind::Fs, dir, keys)?;
             eprintln!("filled kv-fs with {keys} keys in {:.1} s", start.elapsed().as_secs_f64());
-        }
-        Ok(dir)
+            Ok(())
+        })
     }
 
     /// Fills a store with small values under the first names, and closes it.
@@ -100,45 +77,8 @@ impl Bench {
         Ok(())
     }
 
-    /// `count` things, beginning with another one in each round.
-    pub(crate) fn rotated<T: Copy>(&self, things: &[T], round: usize) -> Vec<T> {
-        let mut rotated = things.to_vec();
-        rotated.rotate_left(round % things.len().max(1));
-        rotated
-    }
-
     /// A row from what was measured.
     pub(crate) fn row(&self, how: String, grid: &Grid, verdicts: Vec<Verdict>) -> Row {
-        Row {
-            date: machine::today(),
-            commit: machine::commit(&["crates/kv-fs", "crates/kv-core", "crates/kv-bench"]),
-            how,
-            verdicts,
-            numbers: grid.numbers(),
-            times: Vec::new(),
-            series: Vec::new(),
-        }
+        grid.row(how, verdicts, &["crates/kv-fs", "crates/kv-core", "crates/kv-bench"])
     }
-}
-
-/// Removes a folder, many files at a time: on some disks each waits a millisecond for its blocks
-/// to be given back.
-fn remove(dir: &Path) -> io::Result<()> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove(&entry.path())?;
-        } else {
-            files.push(entry.path());
-        }
-    }
-    let share = files.len().div_ceil(16).max(1);
-    thread::scope(|scope| {
-        for share in files.chunks(share) {
-            // What could not be removed keeps the folder from being removed.
-            scope.spawn(|| share.iter().for_each(|file| drop(fs::remove_file(file))));
-        }
-    });
-    fs::remove_dir(dir)
 }

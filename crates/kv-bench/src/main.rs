@@ -22,41 +22,20 @@ mod values;
 use std::process::ExitCode;
 
 use bench::Bench;
-use bench_report::{Result, grid, machine, page, random, results};
+use bench_report::{Result, grid, ground, machine, page, random, results, run};
 use clap::Parser;
 use options::{Command, Options};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let outcome = match &options.child {
+    run::end(match &options.child {
         Some(Command::Child(task)) => child::run(task),
-        None => run(&options),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        None => measure(&options),
+    })
 }
 
-fn run(options: &Options) -> Result<()> {
+fn measure(options: &Options) -> Result<()> {
     let bench = Bench::new(options)?;
-    let book = rows::book();
-    let mut results = book.load(&options.out)?;
-    results.machine = machine::describe(&options.dir)?;
-    if let Some(warning) = results.machine.warning() {
-        eprintln!("warning: {warning}");
-    }
-    for row in rows::ALL.iter().filter(|row| options.wants(row.name)) {
-        eprintln!("\n=== {} ===", row.name);
-        let measured = (row.run)(&bench)?;
-        print!("{}", page::for_terminal(&measured));
-        results.rows.insert(row.name.to_owned(), measured);
-        // After each row: a long run that is cut short has not been for nothing.
-        book.write(&results, &options.page, &options.out)?;
-    }
-    println!("\nwritten to {}; now the stores are removed", options.out.display());
-    bench.clean_up()
+    options.paths.run(rows::book(), &rows::ALL, &options.only, &bench)?;
+    bench.ground.clean_up()
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bench_report::run::Paths;
 use clap::{Parser, Subcommand};
 
 use crate::rows;
@@ -10,9 +11,8 @@ use crate::rows;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench kv")]
 pub(crate) struct Options {
-    /// Where the stores lie while they are measured; must be on the disk in question.
-    #[arg(long, default_value = "target/bench-data")]
-    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) paths: Paths,
     /// Interleaved rounds of each measurement.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
@@ -37,12 +37,6 @@ pub(crate) struct Options {
     /// Only this row; may be repeated. The other rows stay as they were measured before.
     #[arg(long, value_name = "ROW", value_parser = rows::names())]
     pub(crate) only: Vec<String>,
-    /// Where the page, the results and the plots go.
-    #[arg(long, default_value = "target/bench")]
-    pub(crate) out: PathBuf,
-    /// The page whose prose is kept.
-    #[arg(long, hide = true, default_value = "docs/src/benchmarks.md")]
-    pub(crate) page: PathBuf,
     #[command(subcommand)]
     pub(crate) child: Option<Command>,
 }
@@ -62,10 +56,4 @@ pub(crate) enum Task {
     Memory { dir: PathBuf },
     /// Fills the log of a store, says so, and waits to be killed.
     FillLog { dir: PathBuf, hot_keys: usize, bytes: u64 },
-}
-
-impl Options {
-    pub(crate) fn wants(&self, row: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == row)
-    }
 }

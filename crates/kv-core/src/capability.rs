@@ -1,6 +1,6 @@
 //! What a store can do beyond the contract: each ability is its own small trait.
 
-use crate::{Batch, Key, Namespace, Result, Value};
+use crate::{Batch, Key, Namespace, Result};
 
 /// The abilities of a store; decorators forward or wrap them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,13 +28,26 @@ pub trait Prepare: std::fmt::Debug {
     fn prepare(&self, batch: Batch) -> Batch;
 }
 
-/// Reads of several keys of one namespace: what they share is done once.
+/// Reads of several keys of one namespace: what they share is done once, and the values are shown where
+/// they lie, so that nothing is copied or counted for a look at them.
 pub trait ReadMany: std::fmt::Debug {
-    /// The values under the first of these keys, in their order, at least one and until they have
-    /// `enough` bytes in all. Each is what [`KvStore::read`](crate::KvStore::read) would answer at
-    /// some moment of the call; the error of one is that of the call.
-    fn read_many(&self, ns: &Namespace, keys: &[Key], enough: usize) -> Result<Vec<Option<Value>>>;
+    /// Shows the values under the first of these keys, at least one and until they have `enough`
+    /// bytes in all; how many keys those are. Each is what [`KvStore::read`](crate::KvStore::read)
+    /// would answer at some moment of the call. The error of one, or of `show`, is that of the call.
+    ///
+    /// `show` gets each of those keys once, by its place in `keys`, in any order. It must not call
+    /// the store, which may hold a lock meanwhile.
+    fn read_many(
+        &self,
+        ns: &Namespace,
+        keys: &[Key],
+        enough: usize,
+        show: &mut Show<'_>,
+    ) -> Result<usize>;
 }
+
+/// What [`ReadMany`] shows the values to.
+pub type Show<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<()> + 'a;
 
 /// Keys in the order of their creation. Overwriting a key keeps its place; removing it and writing
 /// it again gives it a new one.

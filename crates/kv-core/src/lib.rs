@@ -18,7 +18,7 @@ mod value;
 pub use batch::{Batch, Change, Durability, Prepared};
 pub use capability::{
     Capabilities, CreationOrder, CreationPage, Cursor, Finding, Footprint, Prepare, Progress,
-    ReadMany, Report, Severity, Size, Verify,
+    ReadMany, Report, Severity, Show, Size, Verify,
 };
 pub use clock::{Clock, Timestamp};
 pub use commit::{Commit, Pending, Receipt};

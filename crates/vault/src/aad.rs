@@ -51,6 +51,28 @@ impl Aad {
     }
 }
 
+/// The associated data of neighbours, which differ in the last part only: what comes before it is put
+/// together once.
+pub(crate) struct AadOfEach {
+    aad: Aad,
+    begin: usize,
+}
+
+impl AadOfEach {
+    pub(crate) fn new(begin: Aad) -> Self {
+        Self { begin: begin.0.len(), aad: begin }
+    }
+
+    /// That of the one whose last part is this text.
+    pub(crate) fn text(&mut self, last: &str) -> &Aad {
+        let bytes = &mut self.aad.0;
+        bytes.truncate(self.begin);
+        bytes.extend_from_slice(&(last.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(last.as_bytes());
+        &self.aad
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +82,14 @@ mod tests {
         let a = Aad::new("c").text("ab").text("c");
         let b = Aad::new("c").text("a").text("bc");
         assert_ne!(a.as_bytes(), b.as_bytes());
+    }
+
+    #[test]
+    fn neighbours_have_what_they_would_have_alone() {
+        let begin = || Aad::new("c").text("ab").number(7);
+        let mut each = AadOfEach::new(begin());
+        for last in ["", "a", "", "a-longer-one", "b"] {
+            assert_eq!(each.text(last).bound(), begin().text(last).bound());
+        }
     }
 }

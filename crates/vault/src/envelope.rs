@@ -66,6 +66,17 @@ pub fn seal(key: &ContentKey, aad: &Aad, plaintext: &[u8]) -> Result<Vec<u8>, En
     seal_one_of(&mut Nonces::for_values(1), key, aad, plaintext)
 }
 
+/// As [`seal`], of pieces one after the other, and zeros behind them up to `len` bytes in all: so nobody
+/// need put them together before.
+pub fn seal_padded(
+    key: &ContentKey,
+    aad: &Aad,
+    pieces: &[&[u8]],
+    len: usize,
+) -> Result<Vec<u8>, EnvelopeError> {
+    seal_with(key, Nonces::for_values(1).take()?, aad, pieces, len)
+}
+
 /// As [`seal`], of one of several values.
 pub(crate) fn seal_one_of(
     nonces: &mut Nonces,
@@ -73,7 +84,7 @@ pub(crate) fn seal_one_of(
     aad: &Aad,
     plaintext: &[u8],
 ) -> Result<Vec<u8>, EnvelopeError> {
-    seal_with(key, nonces.take()?, aad, plaintext)
+    seal_with(key, nonces.take()?, aad, &[plaintext], plaintext.len())
 }
 
 /// Random nonces for several values, asked for at once: each call of the operating system costs as
@@ -107,15 +118,29 @@ const MOST_NONCES: usize = 1024;
 
 /// Opens what [`seal`] made with the same key and the same `aad`.
 pub fn open(key: &ContentKey, aad: &Aad, sealed: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+    let mut plaintext = Vec::new();
+    open_into(&mut plaintext, key, aad, sealed)?;
+    Ok(plaintext)
+}
+
+/// As [`open`], into memory that is used again. After an error it holds nothing.
+pub fn open_into(
+    plaintext: &mut Vec<u8>,
+    key: &ContentKey,
+    aad: &Aad,
+    sealed: &[u8],
+) -> Result<(), EnvelopeError> {
+    plaintext.clear();
     let parts = Parts::split(sealed)?;
     if !bool::from(key.commit(&parts.nonce).ct_eq(&parts.commitment)) {
         return Err(EnvelopeError::WrongKey);
     }
-    let mut plaintext = parts.ciphertext.to_vec();
-    key.cipher
-        .open(&parts.nonce, aad.bound(), &mut plaintext, parts.tag)
-        .map_err(|_| EnvelopeError::Damaged)?;
-    Ok(plaintext)
+    plaintext.extend_from_slice(parts.ciphertext);
+    if key.cipher.open(&parts.nonce, aad.bound(), plaintext, parts.tag).is_err() {
+        plaintext.clear();
+        return Err(EnvelopeError::Damaged);
+    }
+    Ok(())
 }
 
 impl ContentKey {
@@ -175,15 +200,17 @@ fn seal_with(
     key: &ContentKey,
     nonce: [u8; NONCE],
     aad: &Aad,
-    plaintext: &[u8],
+    pieces: &[&[u8]],
+    len: usize,
 ) -> Result<Vec<u8>, EnvelopeError> {
-    let mut out = Vec::with_capacity(ENVELOPE_OVERHEAD + plaintext.len());
+    let mut out = Vec::with_capacity(ENVELOPE_OVERHEAD + len);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&SUITE);
     out.extend_from_slice(&nonce);
     out.extend_from_slice(&key.commit(&nonce));
     out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
-    out.extend_from_slice(plaintext);
+    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+    out.resize(out.len().max(CHECKED + 4 + len), 0);
     let (_, body) = out.split_at_mut(CHECKED + 4);
     let tag = key.cipher.seal(&nonce, aad.bound(), body).map_err(|_| EnvelopeError::TooLarge)?;
     out.extend_from_slice(&tag);

@@ -8,7 +8,7 @@ use std::{
 use data_encoding::BASE32_NOPAD;
 use kv_core::{InvalidName, Key, Namespace};
 
-use crate::{Aad, Keys, mac::MacKey};
+use crate::{Aad, Keys, aad::AadOfEach, mac::MacKey};
 
 /// The primary namespace of the sealed store itself.
 pub(crate) const OWN: &str = "~vault";
@@ -62,8 +62,16 @@ pub(crate) fn namespace(keys: &Keys, ns: &Namespace) -> Namespace {
 }
 
 pub(crate) fn key(keys: &Keys, ns: &Namespace, key: &Key) -> Key {
-    let name = Aad::new("key").text(ns.primary()).text(ns.secondary()).text(key.as_str());
-    Key::new(keys.at_rest_names().hash(&name).as_str()).expect("base32 is a valid name")
+    hash_key(keys, &names_in(ns).text(key.as_str()))
+}
+
+/// What the names of a namespace begin with.
+fn names_in(ns: &Namespace) -> Aad {
+    Aad::new("key").text(ns.primary()).text(ns.secondary())
+}
+
+fn hash_key(keys: &Keys, name: &Aad) -> Key {
+    Key::new(keys.at_rest_names().hash(name).as_str()).expect("base32 is a valid name")
 }
 
 /// The key that hides names, and the namespaces that it has hidden last. Wiped when dropped.
@@ -119,7 +127,14 @@ impl Hidden {
 /// Hides the keys of the namespaces that come one after the other: most neighbours share theirs.
 pub(crate) struct Hider<'a> {
     keys: &'a Keys,
-    last: Option<(Namespace, Namespace)>,
+    last: Option<Neighbours>,
+}
+
+/// The keys of one namespace.
+struct Neighbours {
+    known: Namespace,
+    hidden: Namespace,
+    names: AadOfEach,
 }
 
 impl<'a> Hider<'a> {
@@ -129,16 +144,18 @@ impl<'a> Hider<'a> {
 
     /// As [`place`].
     pub(crate) fn place(&mut self, ns: &Namespace, key: &Key) -> Result<Place, InvalidName> {
-        if let Some((known, hidden)) = &self.last
+        if let Some(Neighbours { known, hidden, names }) = &mut self.last
             && known == ns
         {
-            let key = self::key(self.keys, ns, key);
+            let key = hash_key(self.keys, names.text(key.as_str()));
             return Ok(Place { ns: hidden.clone(), key, hidden: true });
         }
         let mut place = place(self.keys, ns, key)?;
         if place.hidden {
             place.ns = place.ns.unshared();
-            self.last = Some((ns.clone(), place.ns.clone()));
+            let (known, hidden) = (ns.clone(), place.ns.clone());
+            let names = AadOfEach::new(names_in(ns));
+            self.last = Some(Neighbours { known, hidden, names });
         }
         Ok(place)
     }

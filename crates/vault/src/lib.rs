@@ -28,7 +28,9 @@ mod words;
 mod wrap;
 
 pub use aad::Aad;
-pub use envelope::{ContentKey, ENVELOPE_OVERHEAD, EnvelopeError, open, seal};
+pub use envelope::{
+    ContentKey, ENVELOPE_OVERHEAD, EnvelopeError, open, open_into, seal, seal_padded,
+};
 pub use error::UnlockError;
 pub use evm::{BadRequest, BadSignature, SignatureRequest};
 pub use keys::{AppKey, Keys};

@@ -34,6 +34,7 @@ mod own_data;
 mod profile;
 mod registry;
 mod replicate;
+mod replicated;
 mod restore;
 mod secrets;
 mod session;
@@ -75,6 +76,7 @@ pub use replicate::{
     HeadSummary, ObjectSummary, PollReport, RejoinReport, RestorePoint, SingleWriter,
     TakeoverReport, WriterReport,
 };
+pub use replicated::OpenedReplicated;
 pub use restore::{NewerState, RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;
 pub use settings::Settings;

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use backup::{NotYetReplicated, ObjectRef};
+use backup::ObjectRef;
 use cloud::{CloudBackend, CloudUrl};
 use kv_core::KvStore;
 use records::Record;
@@ -113,29 +113,6 @@ impl Session {
     /// [`kv_core::Namespace::new`] accepts.
     pub fn kv(&self) -> Result<Arc<dyn KvStore>> {
         Ok(self.tower()?.kv())
-    }
-
-    /// The same store, but every commit resolves only when the clouds have the change, too, and all
-    /// changes before it: what must survive the loss of this device before anybody relies on it.
-    ///
-    /// Data that has a single writer is acknowledged by the fencing head: if another device has taken
-    /// over, its commits answer [`kv_core::Error::NotReplicated`] (written here, never acknowledged)
-    /// and then [`kv_core::Error::Refused`], both with the [`crate::Refusal`]; if too few clouds can
-    /// fence, the same with [`Error::CannotFence`].
-    ///
-    /// While no cloud is in reach such commits wait, and beyond
-    /// [`Settings::max_waiting`](crate::Settings::max_waiting) of them the next is refused with
-    /// [`kv_core::Error::Backlog`]. [`Error::NoCloud`] if none is set. Without a background task
-    /// only [`Session::post_backup`] lets them resolve.
-    pub fn kv_replicated(&self) -> Result<Arc<dyn KvStore>> {
-        let tower = self.tower()?;
-        if self.inner.has_cloud() { Ok(tower.kv_replicated()) } else { Err(Error::NoCloud) }
-    }
-
-    /// What is durable on this device and not yet in the clouds, after unlocking for instance;
-    /// `None` if they have everything. It can be awaited: see [`NotYetReplicated::replicated`].
-    pub fn not_yet_replicated(&self) -> Result<Option<NotYetReplicated>> {
-        Ok(self.tower()?.recorder.not_yet_replicated())
     }
 
     /// What the wallet holds and what is not yet in the cloud. Never asks a cloud.

@@ -134,14 +134,21 @@ async fn a_restart_goes_on_with_what_was_not_replicated() {
     assert!(waits.await.is_err(), "it is not known to be in a cloud");
     drop(session);
 
-    bed.weather.clear_up();
+    // Opening says so, and whoever asks for that waits.
     let session = wallet.unlock(&root()).await.unwrap();
-    if let Some(left) = session.not_yet_replicated().unwrap() {
-        assert_eq!(left.lag.records, 1);
-        left.replicated().await.unwrap();
+    let opened = session.open_replicated().unwrap();
+    assert_eq!(opened.not_yet_replicated.as_ref().map(|left| left.lag.records), Some(1));
+    assert_eq!(opened.kv.read(&ns, &key).unwrap().as_deref(), Some(&b"1"[..]));
+    let mut opening = Box::pin(opened.when_replicated());
+    while session.status().unwrap().failing.is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    assert!(futures_now(opening.as_mut()).is_none(), "no cloud has it");
+    bed.weather.clear_up();
+    let kv = opening.await.unwrap();
     assert_eq!(session.status().unwrap().lag_records, 0);
-    assert!(session.not_yet_replicated().unwrap().is_none());
+    assert!(session.open_replicated().unwrap().not_yet_replicated.is_none());
+    kv.submit(Batch::new().put(&ns, &key, b"2")).await.unwrap();
     session.lock().await.unwrap();
 }
 
@@ -182,5 +189,6 @@ async fn without_a_cloud_nothing_can_be_replicated() {
     let open = move || Ok(Arc::new(MemStore::open(medium.clone())?) as Arc<dyn KvStore>);
     let session = WalletPersistence::over(open).build().create(&root()).await.unwrap();
     assert!(matches!(session.kv_replicated(), Err(Error::NoCloud)));
+    assert!(matches!(session.open_replicated(), Err(Error::NoCloud)));
     session.lock().await.unwrap();
 }

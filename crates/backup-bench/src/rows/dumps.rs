@@ -15,15 +15,17 @@ const SCATTERED: &str = "1 % scattered";
 const TOGETHER: &str = "1 % together";
 
 const SECONDS: &str = "seconds";
+const PROCESSOR: &str = "seconds of processor";
 const SPEED: &str = "MB/s of values";
 const BYTES: &str = "bytes put";
 
 pub(super) fn run(bench: &Bench) -> Result<Row> {
-    let (cloud, records, rounds) = (bench.place("dumps")?, bench.records, bench.rounds);
+    let (cloud, records, rounds) = (bench.ground.place("dumps")?, bench.records, bench.rounds);
     let dumps: Dumps = child::ask(&Task::Dumps { cloud, records, rounds })?;
     let mut grid = Grid::default();
     let mut push = |who: &str, dumped: &Dumped| {
         grid.push(who, SECONDS, dumped.seconds);
+        grid.push(who, PROCESSOR, dumped.processor);
         grid.push(who, SPEED, dumped.plain as f64 / 1e6 / dumped.seconds);
         grid.push(who, BYTES, dumped.bytes as f64);
     };
@@ -31,7 +33,8 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
     for full in &dumps.full {
         push(FULL, full);
     }
-    let (cloud, values) = (bench.place("large-dumps")?, records * data::RECORD / data::LARGE);
+    let (cloud, values) =
+        (bench.ground.place("large-dumps")?, records * data::RECORD / data::LARGE);
     let large: Vec<Dumped> = child::ask(&Task::LargeDumps { cloud, values, rounds })?;
     for full in &large {
         push(LARGE, full);

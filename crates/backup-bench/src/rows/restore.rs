@@ -6,6 +6,7 @@ use crate::{
     child,
     grid::Grid,
     results::{Row, Target},
+    run::rotated,
     tasks::{Held, Restored, Task},
 };
 
@@ -21,15 +22,15 @@ const BESIDE: &str = "beside it, MB";
 pub(super) fn run(bench: &Bench) -> Result<Row> {
     let mut grid = Grid::default();
     for round in 0..bench.rounds {
-        for who in bench.rotated(&[MEMORY, FILES], round) {
+        for who in rotated(&[MEMORY, FILES], round) {
             let records = if who == MEMORY { bench.records } else { bench.files };
-            let cloud = bench.once(&format!("cloud-{records}"), |cloud| {
+            let cloud = bench.ground.once(&format!("cloud-{records}"), |cloud| {
                 eprintln!("backing up a wallet of {records} records");
                 child::ask(&Task::Cloud { cloud: cloud.to_owned(), records })
             })?;
             let folder = |what: &str| match who {
                 MEMORY => Ok(None),
-                _ => bench.place(&format!("{what}-{round}")).map(Some),
+                _ => bench.ground.place(&format!("{what}-{round}")).map(Some),
             };
             let folder_of_restore = folder("restored")?;
             let restored: Restored =

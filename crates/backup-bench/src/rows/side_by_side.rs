@@ -9,6 +9,7 @@ use crate::{
     grid::Grid,
     restic::{self, Restic},
     results::{Row, Series, Target},
+    run::rotated,
     tasks::{Dumped, Restored, Task},
 };
 
@@ -24,13 +25,13 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
     if let Err(missing) = &version {
         eprintln!("warning: {missing}; the row has only one side");
     }
-    let wallet = bench.once("wallet", |folder| {
+    let wallet = bench.ground.once("wallet", |folder| {
         child::ask(&Task::Folder { folder: folder.to_owned(), records })
     })?;
-    let files = bench.once("files", |place| restic::write_files(place, records))?;
+    let files = bench.ground.once("files", |place| restic::write_files(place, records))?;
     let mut grid = Grid::default();
     for round in 0..bench.rounds {
-        for who in bench.rotated(&[OURS, RESTIC], round) {
+        for who in rotated(&[OURS, RESTIC], round) {
             let (backup, restore) = match who {
                 OURS => ours(bench, &wallet, round)?,
                 _ if version.is_err() => continue,
@@ -70,21 +71,21 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
 }
 
 fn ours(bench: &Bench, wallet: &Path, round: usize) -> Result<(f64, f64)> {
-    let cloud = bench.place(&format!("ours-cloud-{round}"))?;
+    let cloud = bench.ground.place(&format!("ours-cloud-{round}"))?;
     let folder = wallet.to_owned();
     let begun = Instant::now();
     child::ask::<Dumped>(&Task::DumpFolder { folder, cloud: cloud.clone() })?;
     let backup = begun.elapsed().as_secs_f64();
-    let folder = Some(bench.place(&format!("ours-{round}"))?);
+    let folder = Some(bench.ground.place(&format!("ours-{round}"))?);
     let begun = Instant::now();
     child::ask::<Restored>(&Task::Restore { cloud, folder })?;
     Ok((backup, begun.elapsed().as_secs_f64()))
 }
 
 fn theirs(bench: &Bench, files: &Path, round: usize) -> Result<(f64, f64)> {
-    let restic = Restic::init(&bench.place(&format!("restic-repository-{round}"))?)?;
+    let restic = Restic::init(&bench.ground.place(&format!("restic-repository-{round}"))?)?;
     let backup = restic.back_up(files)?;
-    Ok((backup, restic.restore(&bench.place(&format!("restic-{round}"))?)?))
+    Ok((backup, restic.restore(&bench.ground.place(&format!("restic-{round}"))?)?))
 }
 
 /// Seconds by round, for the plot.

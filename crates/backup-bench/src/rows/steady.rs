@@ -17,8 +17,8 @@ const POINTS: f64 = 600.0;
 pub(super) fn run(bench: &Bench) -> Result<Row> {
     let mut grid = Grid::default();
     let mut load = |who: &str, name: &str, with_cloud: bool, seconds: u64| -> Result<Steady> {
-        let cloud = with_cloud.then(|| bench.place(&format!("{name}-cloud"))).transpose()?;
-        let folder = bench.place(name)?;
+        let cloud = with_cloud.then(|| bench.ground.place(&format!("{name}-cloud"))).transpose()?;
+        let folder = bench.ground.place(name)?;
         let (changes, records) = (bench.changes, RECORDS);
         let load = Load { folder, cloud, seconds, changes, records };
         let steady: Steady = child::ask(&Task::Steady(load))?;

@@ -44,7 +44,7 @@ impl DumpPart {
 }
 
 /// The bytes of the number of entries, which come first.
-const COUNT: usize = 8;
+pub(super) const COUNT: usize = 8;
 
 /// Opens a part and looks at each entry: all must be right. Every entry has one encoding only, so it
 /// is folded as it lies there.
@@ -61,7 +61,7 @@ fn check(
     let mut digest = EntryDigest::new(sealer)?;
     let (count, mut rest) = codec::decode_first::<u64>("part", &plain).map_err(damaged)?;
     for _ in 0..count {
-        let (entry, after) = codec::decode_first::<EntryRef<'_>>("part", rest).map_err(damaged)?;
+        let (entry, after) = EntryRef::decode_first(rest).map_err(damaged)?;
         let encoded = rest.get(..rest.len() - after.len()).unwrap_or_default();
         digest.add_encoded(encoded, entry.content.counts());
         rest = after;

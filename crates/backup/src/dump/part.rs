@@ -9,9 +9,12 @@ use std::{
     },
 };
 
+use bytes::Bytes;
+
+use super::index::COUNT;
 use crate::{
-    Class, Entry, EntryDigest, ObjectHash, ObjectId, ObjectRef, ObjectSealer, Result, Sealed,
-    WriterId, codec,
+    Class, Entry, EntryDigest, Error, ObjectHash, ObjectId, ObjectRef, ObjectSealer, Result,
+    Sealed, Spare, WriterId, codec,
     segment::{ContentRef, EntryRef},
     split::{OVERHEAD, PART_BYTES},
 };
@@ -26,6 +29,7 @@ pub struct PartMaker {
     pub(super) writer: WriterId,
     pub(super) from: u64,
     pub(super) next: Arc<AtomicU32>,
+    pub(super) spare: Spare,
     growing: Option<Growing>,
     full: Vec<Growing>,
 }
@@ -34,6 +38,7 @@ pub struct PartMaker {
 #[derive(Debug)]
 pub struct UnsealedPart {
     sealer: ObjectSealer,
+    spare: Spare,
     id: ObjectId,
     part: Growing,
 }
@@ -47,6 +52,8 @@ pub struct SealedPart {
     pub sealed: Sealed,
     /// What its entries fold into.
     pub digest: EntryDigest,
+    entries: u64,
+    checksum: u32,
     pub(super) stores: Counts,
 }
 
@@ -56,6 +63,8 @@ struct Growing {
     plain: Vec<u8>,
     entries: u64,
     digest: EntryDigest,
+    /// Of all entries, as they were when they were folded.
+    checksum: u32,
     stores: Counts,
 }
 
@@ -65,8 +74,9 @@ impl PartMaker {
         writer: WriterId,
         from: u64,
         next: Arc<AtomicU32>,
+        spare: Spare,
     ) -> Self {
-        Self { sealer, writer, from, next, growing: None, full: Vec::new() }
+        Self { sealer, writer, from, next, spare, growing: None, full: Vec::new() }
     }
 
     /// Adds entries; hands out the parts that are full.
@@ -108,7 +118,7 @@ impl PartMaker {
         }
         let growing = match &mut self.growing {
             Some(growing) => growing,
-            none => none.insert(Growing::new(&self.sealer)?),
+            none => none.insert(Growing::new(&self.sealer, self.spare.take())?),
         };
         growing.push(entry);
         Ok(())
@@ -128,26 +138,28 @@ impl PartMaker {
         let (class, writer, from) = (Class::DumpPart, self.writer, self.from);
         let numbered = |(number, part)| {
             let id = ObjectId { class, writer, epoch: 0, from, to: from, part: number };
-            UnsealedPart { sealer: self.sealer.clone(), id, part }
+            let (sealer, spare) = (self.sealer.clone(), self.spare.clone());
+            UnsealedPart { sealer, spare, id, part }
         };
         (first..).zip(parts).map(numbered).collect()
     }
 }
 
 impl Growing {
-    fn new(sealer: &ObjectSealer) -> Result<Self> {
-        let mut plain = Vec::with_capacity(PART_BYTES + PART_BYTES / 64);
+    fn new(sealer: &ObjectSealer, mut plain: Vec<u8>) -> Result<Self> {
+        plain.reserve(PART_BYTES + PART_BYTES / 64);
         codec::encode_into(&0_u64, &mut plain);
         let digest = EntryDigest::new(sealer)?;
-        Ok(Self { plain, entries: 0, digest, stores: Counts::new() })
+        Ok(Self { plain, entries: 0, digest, checksum: 0, stores: Counts::new() })
     }
 
     fn push(&mut self, entry: EntryRef<'_>) {
         let begin = self.plain.len();
-        codec::encode_into(&entry, &mut self.plain);
+        entry.encode_into(&mut self.plain);
         let (entries, bytes) = entry.content.counts();
         let encoded = self.plain.get(begin..).unwrap_or_default();
         self.digest.add_encoded(encoded, (entries, bytes));
+        self.checksum = crc32c::crc32c_append(self.checksum, encoded);
         self.entries += 1;
         if !matches!(entry.content, ContentRef::Removed(_)) {
             self.count(&entry, (entries, bytes));
@@ -180,9 +192,82 @@ impl Growing {
 impl UnsealedPart {
     /// Compresses and seals: the work worth a thread.
     pub fn seal(mut self) -> Result<SealedPart> {
-        let plain = self.part.finish();
-        let (object, sealed) = self.sealer.seal_encoded(self.id, ObjectHash::NONE, plain)?;
-        let Growing { digest, stores, .. } = self.part;
-        Ok(SealedPart { object, sealed, digest, stores })
+        let (mut compressed, plain) = (self.spare.take(), self.part.finish());
+        let (object, sealed) =
+            self.sealer.seal_using(&mut compressed, self.id, ObjectHash::NONE, plain)?;
+        let Growing { plain, entries, digest, checksum, stores } = self.part;
+        self.spare.give(compressed);
+        self.spare.give(plain);
+        Ok(SealedPart { object, sealed, digest, entries, checksum, stores })
+    }
+}
+
+impl SealedPart {
+    /// What the entries fold into that came back from a cloud into which the part was put.
+    ///
+    /// They are not folded once more, which would cost as much as the ciphers and zstd together: what
+    /// came back must be the sealed bytes, each of them, and must open to what was folded, by its
+    /// checksum. So nothing that went wrong on the way from the store to the cloud and back is taken
+    /// for whole, and no cloud can choose what comes back.
+    pub fn read_back(
+        &self,
+        sealer: &ObjectSealer,
+        spare: &Spare,
+        came_back: &Bytes,
+    ) -> Result<EntryDigest> {
+        let damaged = || Error::Damaged { name: self.sealed.name().clone() };
+        if came_back != self.sealed.bytes() {
+            return Err(damaged());
+        }
+        let plain = sealer.open_exact(spare, &self.object, ObjectHash::NONE, came_back)?;
+        let (count, entries) = plain.split_first_chunk::<COUNT>().ok_or_else(damaged)?;
+        if u64::from_le_bytes(*count) != self.entries || crc32c::crc32c(entries) != self.checksum {
+            return Err(damaged());
+        }
+        spare.give(plain);
+        Ok(self.digest.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Content, EntryName};
+
+    /// Memory that fails, or a fault of our own: what is sealed is not what was folded.
+    #[test]
+    fn what_went_wrong_before_it_was_sealed_is_found_when_it_comes_back() {
+        let sealer =
+            ObjectSealer::new(vault::Keys::derive(&vault::RootSecret::from_bytes([7; 32])));
+        let unsealed = || {
+            let (writer, next) = (WriterId::from_bytes([1; 16]), Arc::default());
+            let mut maker = PartMaker::new(sealer.clone(), writer, 1, next, Spare::default());
+            let entry = |key: &str| Entry {
+                name: EntryName { primary: "a".into(), secondary: "b".into(), key: key.into() },
+                content: Content::Value(vec![7; 100]),
+            };
+            assert!(maker.add(vec![entry("c"), entry("d")]).unwrap().is_empty());
+            maker.rest().remove(0)
+        };
+        let read_back = |unsealed: UnsealedPart| {
+            let part = unsealed.seal().unwrap();
+            part.read_back(&sealer, &Spare::default(), part.sealed.bytes())
+        };
+        assert!(read_back(unsealed()).is_ok());
+        let len = unsealed().part.plain.len();
+        for at in COUNT..len {
+            let mut wrong = unsealed();
+            wrong.part.plain[at] ^= 1;
+            assert!(matches!(read_back(wrong), Err(Error::Damaged { .. })), "byte {at}");
+        }
+        let mut wrong = unsealed();
+        wrong.part.entries += 1;
+        let mut part = wrong.seal().unwrap();
+        part.entries -= 1;
+        let back = part.read_back(&sealer, &Spare::default(), part.sealed.bytes());
+        assert!(matches!(back, Err(Error::Damaged { .. })), "another number of entries");
+        let mut short = unsealed();
+        short.part.plain.truncate(len - 1);
+        assert!(matches!(read_back(short), Err(Error::Damaged { .. })));
     }
 }

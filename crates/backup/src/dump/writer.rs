@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Class, Entry, EntryDigest, Link, ObjectHash, ObjectId, ObjectRef, ObjectSealer, Result, Sealed,
-    WriterId,
+    Spare, WriterId,
 };
 
 /// Where a dump stands in its writer's chain.
@@ -46,7 +46,8 @@ impl DumpWriter {
 
     /// Begins a dump.
     pub fn at(sealer: &ObjectSealer, place: DumpPlace) -> Result<Self> {
-        let maker = PartMaker::new(sealer.clone(), place.writer, place.from, Arc::default());
+        let (next, spare) = (Arc::default(), Spare::default());
+        let maker = PartMaker::new(sealer.clone(), place.writer, place.from, next, spare);
         Ok(Self {
             sealer: sealer.clone(),
             place,
@@ -74,8 +75,8 @@ impl DumpWriter {
 
     /// For a thread that makes parts of this dump.
     pub fn maker(&self) -> PartMaker {
-        let PartMaker { sealer, writer, from, next, .. } = &self.maker;
-        PartMaker::new(sealer.clone(), *writer, *from, Arc::clone(next))
+        let PartMaker { sealer, writer, from, next, spare, .. } = &self.maker;
+        PartMaker::new(sealer.clone(), *writer, *from, Arc::clone(next), spare.clone())
     }
 
     /// Notes a part that was sealed, in any order.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kv_core::{Error, Key, KvStore, Namespace, Result, Value};
+use kv_core::{Error, Key, KvStore, Namespace, Result, Show, Value};
 
 use super::Recorder;
 use crate::{
@@ -224,44 +224,51 @@ impl DumpChunk {
         while let keys @ [_, ..] = self.keys.get(self.read..).unwrap_or_default()
             && bytes < PAGE_BYTES
         {
-            let values = self.recorder.read_below(&self.ns, keys, PAGE_BYTES)?;
-            self.read += values.len();
-            for (key, value) in keys.iter().zip(values) {
+            let (ns, mut outcome) = (&self.ns, Ok(()));
+            self.read += self.recorder.read_below(ns, keys, PAGE_BYTES, &mut |at, value| {
                 // Removed since it was listed: a segment will say so.
-                let Some(value) = value else { continue };
+                let (Some(key), Some(value), Ok(())) = (keys.get(at), value, &outcome) else {
+                    return Ok(());
+                };
                 any = true;
-                if Recorder::is_own(&self.ns) {
-                    let Removals(removals) = log::read("tombstones", &value)?;
-                    for (stamp, names) in &removals {
-                        let content = ContentRef::Removed(Some(*stamp));
-                        for name in names {
-                            each(EntryRef { name: NameRef::of(name), content })?;
-                        }
-                    }
-                } else {
+                if !Recorder::is_own(ns) {
                     bytes += value.len();
-                    let name = NameRef::new(&self.ns, key);
-                    each(EntryRef { name, content: ContentRef::Value(&value) })?;
+                    let (name, content) = (NameRef::new(ns, key), ContentRef::Value(value));
+                    outcome = each(EntryRef { name, content });
+                    return Ok(());
                 }
-            }
+                let Removals(removals) = log::read("tombstones", value)?;
+                for (stamp, names) in &removals {
+                    let content = ContentRef::Removed(Some(*stamp));
+                    let mut names = names.iter().map(NameRef::of);
+                    outcome = names.try_for_each(|name| each(EntryRef { name, content }));
+                    if outcome.is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            })?;
+            outcome?;
         }
         Ok(any)
     }
 }
 
 impl Recorder {
-    /// Values as they lie below, at least one, until they have `enough` bytes.
+    /// Shows values as they lie below: see [`kv_core::ReadMany`].
     fn read_below(
         &self,
         ns: &Namespace,
         keys: &[Key],
         enough: usize,
-    ) -> Result<Vec<Option<Value>>> {
+        show: &mut Show<'_>,
+    ) -> Result<usize> {
         if let Some(many) = self.inner.capabilities().read_many {
-            return many.read_many(ns, keys, enough);
+            return many.read_many(ns, keys, enough, show);
         }
-        let first = keys.first().map(|key| self.inner.read(ns, key));
-        first.into_iter().collect()
+        let Some(first) = keys.first() else { return Ok(0) };
+        show(0, self.inner.read(ns, first)?.as_deref())?;
+        Ok(1)
     }
 }
 
@@ -293,7 +300,15 @@ impl<'a> ReadAhead<'a> {
             for entry in alike {
                 keys.push(entry.name.checked_key()?);
             }
-            self.values = self.recorder.read_below(&ns, &keys, PAGE_BYTES)?.into();
+            let mut values = vec![None; keys.len()];
+            let read = self.recorder.read_below(&ns, &keys, PAGE_BYTES, &mut |at, value| {
+                if let Some(place) = values.get_mut(at) {
+                    *place = value.map(Value::from);
+                }
+                Ok(())
+            })?;
+            values.truncate(read);
+            self.values = values.into();
         }
         Ok(self.values.pop_front().flatten())
     }

@@ -27,7 +27,7 @@ const BYTES: &str = "bytes written per byte stored";
 const OURS: &str = "kv-fs";
 
 pub(super) fn run(bench: &Bench) -> Result<Row> {
-    let dir = bench.folder("big")?;
+    let dir = bench.ground.folder("big")?;
     let mut grid = Grid::default();
     let mut random = Random::seeded(7);
     for round in 0..bench.rounds * VALUES {

@@ -21,6 +21,7 @@ use crate::{
     load::{Keys, Load},
     names::{Name, namespace},
     results::{Row, Target},
+    run::rotated,
     values::Random,
 };
 
@@ -46,13 +47,13 @@ enum Way {
 pub(super) fn run(bench: &Bench) -> Result<Row> {
     let names = Name::many(HOT_KEYS)?;
     let (limit, plain, sealed) = (
-        bench.folder("in-flight-limit")?,
-        bench.folder("in-flight-plain")?,
-        bench.folder("in-flight-sealed")?,
+        bench.ground.folder("in-flight-limit")?,
+        bench.ground.folder("in-flight-plain")?,
+        bench.ground.folder("in-flight-sealed")?,
     );
     let mut grid = Grid::default();
     for round in 0..bench.rounds {
-        for (name, way) in bench.rotated(&CONTESTANTS, round) {
+        for (name, way) in rotated(&CONTESTANTS, round) {
             let rate = match way {
                 Way::Threads => threads(bench, &limit, &names, round)?,
                 Way::Await => in_flight(bench, &Ours::plain(&plain)?, &names, block_on)?,

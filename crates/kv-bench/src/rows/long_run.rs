@@ -31,7 +31,7 @@ const MOMENTS: f64 = 300.0;
 pub(super) fn run(bench: &Bench, keys: Keys) -> Result<Row> {
     let names = Name::many(HOT_KEYS)?;
     let next = AtomicUsize::new(0);
-    let dir = bench.folder(&format!("long-{keys:?}"))?;
+    let dir = bench.ground.folder(&format!("long-{keys:?}"))?;
     let store = Kind::Fs.open(&dir)?;
     let load = Load {
         values: &bench.values,

@@ -11,24 +11,16 @@ mod small_records;
 mod writes;
 mod written;
 
+use bench_report::run::{self, Kind};
 use clap::builder::PossibleValuesParser;
 
 use crate::{
-    Result,
     bench::{Bench, LARGE, SMALL},
     page::Book,
     plot,
-    results::Row,
 };
 
-/// A row: its name, which the page has too, and what measures it.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    pub(crate) name: &'static str,
-    pub(crate) run: fn(&Bench) -> Result<Row>,
-}
-
-pub(crate) const ALL: [Kind; 12] = [
+pub(crate) const ALL: [Kind<Bench>; 12] = [
     Kind { name: "writes-256", run: |bench| writes::run(bench, SMALL, &[1, 4, 16, 64]) },
     Kind { name: "in-flight", run: in_flight::run },
     Kind { name: "writes-64k", run: |bench| writes::run(bench, LARGE, &[1, 16]) },
@@ -45,11 +37,10 @@ pub(crate) const ALL: [Kind; 12] = [
 
 /// What of it stands in the book.
 pub(crate) fn book() -> Book {
-    let rows = ALL.iter().map(|row| row.name).collect();
-    Book { name: "benchmarks", rows, plots: plot::of_row }
+    Book::of("benchmarks", &ALL, plot::of_row)
 }
 
 /// For the command line.
 pub(crate) fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(ALL.iter().map(|row| row.name))
+    PossibleValuesParser::new(run::names(&ALL))
 }

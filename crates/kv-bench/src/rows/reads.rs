@@ -9,6 +9,7 @@ use crate::{
     grid::Grid,
     names::{Name, PRIMARY},
     results::{Row, Target},
+    run::rotated,
     values::Random,
 };
 
@@ -26,7 +27,7 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
         let dir = match kind {
             Kind::Fs => bench.filled(bench.keys)?,
             other => {
-                let dir = bench.folder(&format!("reads-{other:?}"))?;
+                let dir = bench.ground.folder(&format!("reads-{other:?}"))?;
                 bench.fill(other, &dir, bench.keys)?;
                 dir
             }
@@ -34,7 +35,7 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
         dirs.push((kind, dir));
     }
     for round in 0..bench.rounds {
-        for (kind, dir) in bench.rotated(&dirs.iter().collect::<Vec<_>>(), round) {
+        for (kind, dir) in rotated(&dirs.iter().collect::<Vec<_>>(), round) {
             let store = kind.open_reader(dir)?;
             for name in &names {
                 store.read(name, &mut see)?;

@@ -29,7 +29,7 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
     let keys = bench.page_keys;
     let mut grid = Grid::default();
     for kind in KINDS {
-        let dir = bench.folder(&format!("records-{kind:?}"))?;
+        let dir = bench.ground.folder(&format!("records-{kind:?}"))?;
         load(bench, &mut grid, kind, &dir, keys)?;
         grid.push(kind.label(), SIZE, used(&dir)? as f64 / keys as f64);
         for round in 0..bench.rounds {

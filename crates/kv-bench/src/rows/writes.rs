@@ -10,6 +10,7 @@ use crate::{
     load::{Keys, Load},
     names::Name,
     results::{Row, Target, Verdict},
+    run::rotated,
 };
 
 /// Time to get going that does not count.
@@ -20,7 +21,7 @@ pub(super) fn run(bench: &Bench, value_len: usize, threads: &[usize]) -> Result<
     let mut grid = Grid::default();
     let mut dirs = Vec::new();
     for kind in Kind::WRITERS {
-        let dir = bench.folder(&format!("writes-{value_len}-{kind:?}"))?;
+        let dir = bench.ground.folder(&format!("writes-{value_len}-{kind:?}"))?;
         let store = kind.open(&dir)?;
         // All keys are there before anything counts.
         let mut random = crate::values::Random::seeded(2);
@@ -32,7 +33,7 @@ pub(super) fn run(bench: &Bench, value_len: usize, threads: &[usize]) -> Result<
     for &threads in threads {
         let column = column(threads);
         for round in 0..bench.rounds {
-            let order = bench.rotated(&Kind::WRITERS, round);
+            let order = rotated(&Kind::WRITERS, round);
             for kind in order {
                 let (_, dir) = dirs.iter().find(|(k, _)| *k == kind).ok_or("no folder")?;
                 let seed = (threads * 1000 + round) as u64;

@@ -23,7 +23,7 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
     for kind in Kind::WRITERS {
         for (what, is_hot) in [("hot keys", true), ("new keys", false)] {
             let next = AtomicUsize::new(0);
-            let dir = bench.folder(&format!("written-{kind:?}-{is_hot}"))?;
+            let dir = bench.ground.folder(&format!("written-{kind:?}-{is_hot}"))?;
             let load = Load {
                 values: &bench.values,
                 keys: if is_hot { Keys::Hot(&names) } else { Keys::New(&next) },

@@ -4,11 +4,12 @@ use bench_report::{
     Result, child,
     grid::Grid,
     results::{Row, Target},
+    run::rotated,
 };
 
 use super::{CONTESTANTS, PEER, SQLITE};
 use crate::{
-    bench::{Bench, rotated},
+    bench::Bench,
     tasks::{Inserted, Task},
 };
 
@@ -19,7 +20,7 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
     let mut grid = Grid::default();
     for round in 0..bench.rounds {
         for (name, who) in rotated(&CONTESTANTS, round) {
-            let folder = bench.folder(&format!("inserts {name} {round}"))?;
+            let folder = bench.ground.folder(&format!("inserts {name} {round}"))?;
             let task = Task::Insert { who, folder, records: bench.inserts };
             let inserted: Inserted = child::ask(&task)?;
             eprintln!("round {}: {name} {inserted:?}", round + 1);

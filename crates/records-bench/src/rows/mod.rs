@@ -3,19 +3,15 @@
 mod inserts;
 mod queries;
 
-use bench_report::{Result, page::Book, results::Row};
+use bench_report::{
+    page::Book,
+    run::{self, Kind},
+};
 use clap::builder::PossibleValuesParser;
 
 use crate::{bench::Bench, tasks::Who, tower::Below};
 
-/// A row: its name, which the page has too, and what measures it.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    pub(crate) name: &'static str,
-    pub(crate) run: fn(&Bench) -> Result<Row>,
-}
-
-pub(crate) const ALL: [Kind; 2] =
+pub(crate) const ALL: [Kind<Bench>; 2] =
     [Kind { name: "queries", run: queries::run }, Kind { name: "inserts", run: inserts::run }];
 
 /// Our own contestants: the store the book recommends for so many small values, and the default.
@@ -27,11 +23,10 @@ const CONTESTANTS: [(&str, Who); 3] = [SQLITE, FS, PEER];
 
 /// What of it stands in the book.
 pub(crate) fn book() -> Book {
-    let rows = ALL.iter().map(|row| row.name).collect();
-    Book { name: "benchmarks-records", rows, plots: |_, _| Vec::new() }
+    Book::of("benchmarks-records", &ALL, |_, _| Vec::new())
 }
 
 /// For the command line.
 pub(crate) fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(ALL.iter().map(|row| row.name))
+    PossibleValuesParser::new(run::names(&ALL))
 }

@@ -4,12 +4,13 @@ use bench_report::{
     Result, child,
     grid::Grid,
     results::{Row, Target},
+    run::rotated,
 };
 
 use super::{CONTESTANTS, PEER, SQLITE};
 use crate::{
     activity,
-    bench::{Bench, rotated},
+    bench::Bench,
     tasks::{Queried, Task},
 };
 
@@ -33,7 +34,7 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
         let mut grid = Grid::default();
         let mut folders = Vec::new();
         for (name, who) in CONTESTANTS {
-            let folder = bench.folder(&format!("{records} {name}"))?;
+            let folder = bench.ground.folder(&format!("{records} {name}"))?;
             let () = child::ask(&Task::Fill { who, folder: folder.clone(), records })?;
             eprintln!("filled {name} with {records} records");
             folders.push((name, who, folder));

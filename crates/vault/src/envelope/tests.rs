@@ -14,14 +14,14 @@ fn aad() -> Aad {
 }
 
 fn sealed() -> Vec<u8> {
-    seal_with(&key(1), NONCE_BYTES, &aad(), b"a secret").unwrap()
+    seal_with(&key(1), NONCE_BYTES, &aad(), &[b"a secret"], 8).unwrap()
 }
 
 #[test]
 fn golden_envelope() {
     let kept = golden("envelope.bin", &sealed());
     assert_eq!(open(&key(1), &aad(), &kept).unwrap(), b"a secret");
-    let empty = seal_with(&key(1), NONCE_BYTES, &Aad::new("test"), b"").unwrap();
+    let empty = seal_with(&key(1), NONCE_BYTES, &Aad::new("test"), &[], 0).unwrap();
     let kept = golden("envelope-empty.bin", &empty);
     assert_eq!(kept.len(), ENVELOPE_OVERHEAD);
     assert_eq!(open(&key(1), &Aad::new("test"), &kept).unwrap(), b"");
@@ -39,7 +39,7 @@ fn golden_bad_envelopes() {
     fix_checksum(&mut newer);
     let kept = golden("envelope-bad-newer.bin", &newer);
     assert!(matches!(open(&key(1), &aad(), &kept), Err(EnvelopeError::TooNew { .. })));
-    let other = seal_with(&key(2), NONCE_BYTES, &aad(), b"a secret").unwrap();
+    let other = seal_with(&key(2), NONCE_BYTES, &aad(), &[b"a secret"], 8).unwrap();
     let kept = golden("envelope-bad-key.bin", &other);
     assert!(matches!(open(&key(1), &aad(), &kept), Err(EnvelopeError::WrongKey)));
 }
@@ -154,4 +154,35 @@ fn a_newer_version_or_suite_is_too_new() {
 fn fix_checksum(bytes: &mut [u8]) {
     let crc = crc32c::crc32c(&bytes[..CHECKED]);
     bytes[CHECKED..CHECKED + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
+#[test]
+fn pieces_are_sealed_as_one_with_zeros_behind_them() {
+    let cases: [(&[&[u8]], usize, &[u8]); 4] = [
+        (&[b"ab", b"", b"cde"], 5, b"abcde"),
+        (&[b"ab", b"c"], 5, b"abc\0\0"),
+        // Nothing is cut off.
+        (&[b"ab", b"c"], 1, b"abc"),
+        (&[], 2, b"\0\0"),
+    ];
+    for (pieces, len, expected) in cases {
+        let sealed = seal_padded(&key(1), &aad(), pieces, len).unwrap();
+        assert_eq!(sealed.len(), expected.len() + ENVELOPE_OVERHEAD);
+        assert_eq!(open(&key(1), &aad(), &sealed).unwrap(), expected);
+    }
+}
+
+#[test]
+fn memory_that_is_used_again_holds_what_was_opened_and_nothing_after_an_error() {
+    let mut opened = b"something longer that was there before".to_vec();
+    let sealed = seal(&key(1), &aad(), b"a secret").unwrap();
+    open_into(&mut opened, &key(1), &aad(), &sealed).unwrap();
+    assert_eq!(opened, b"a secret");
+    for at in [0, 40, sealed.len() - 20, sealed.len() - 1] {
+        let mut bad = sealed.clone();
+        bad[at] ^= 1;
+        assert!(open_into(&mut opened, &key(1), &aad(), &bad).is_err(), "byte {at}");
+        assert!(opened.is_empty(), "byte {at}");
+        opened = b"before".to_vec();
+    }
 }

@@ -3,7 +3,7 @@
 
 use kv_core::{
     Batch, CreationOrder, CreationPage, Cursor, Error, Footprint, Key, Namespace, Prepare,
-    ReadMany, Result, Size, Value,
+    ReadMany, Result, Show, Size,
 };
 
 use super::{STORE, SealedStore};
@@ -52,7 +52,13 @@ impl Prepare for SealedStore {
 }
 
 impl ReadMany for SealedStore {
-    fn read_many(&self, ns: &Namespace, keys: &[Key], enough: usize) -> Result<Vec<Option<Value>>> {
-        self.with(|unlocked| unlocked.read_many(&*self.inner, ns, keys, enough))
+    fn read_many(
+        &self,
+        ns: &Namespace,
+        keys: &[Key],
+        enough: usize,
+        show: &mut Show<'_>,
+    ) -> Result<usize> {
+        self.with(|unlocked| unlocked.read_many(&*self.inner, (ns, keys, enough), show))
     }
 }

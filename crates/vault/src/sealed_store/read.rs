@@ -1,9 +1,10 @@
 //! Reading values: from the store below, opened; and telling what is absent from what is missing.
 
-use kv_core::{Error, Key, KvStore, Namespace, Result, Value};
+use kv_core::{Error, Key, KvStore, Namespace, Result, Show, Value};
 
 use super::{STORE, unlocked::Unlocked};
 use crate::{
+    envelope::open_into,
     hidden::{self, Hider, Place},
     open,
 };
@@ -27,50 +28,65 @@ impl Unlocked {
         }
     }
 
-    /// As [`Unlocked::read`], of several keys.
+    /// As [`Unlocked::read`], of several keys: see [`kv_core::ReadMany`].
     pub(super) fn read_many(
         &self,
         inner: &dyn KvStore,
-        ns: &Namespace,
-        keys: &[Key],
-        enough: usize,
-    ) -> Result<Vec<Option<Value>>> {
+        (ns, keys, enough): (&Namespace, &[Key], usize),
+        show: &mut Show<'_>,
+    ) -> Result<usize> {
         let Some(below) = inner.capabilities().read_many else {
-            return self.read_each(inner, ns, keys, enough);
+            return self.read_each(inner, (ns, keys, enough), show);
         };
         let mut hider = Hider::new(self.keys());
         let places: Result<Vec<Place>, _> = keys.iter().map(|key| hider.place(ns, key)).collect();
-        let Ok(places) = places else { return self.read_each(inner, ns, keys, enough) };
-        let Some(Place { ns: hidden_ns, hidden, .. }) = places.first() else {
-            return Ok(Vec::new());
+        let Ok(places) = places else { return self.read_each(inner, (ns, keys, enough), show) };
+        let Some(Place { ns: ns_below, hidden, .. }) = places.first().cloned() else {
+            return Ok(0);
         };
-        let hidden_keys: Vec<Key> = places.iter().map(|place| place.key.clone()).collect();
-        let values = below.read_many(hidden_ns, &hidden_keys, enough)?;
-        let open = |((key, place), sealed): ((&Key, &Place), Option<Value>)| match sealed {
-            Some(sealed) => self.open_value(ns, key, &sealed).map(Some),
-            None if *hidden => self.confirm_absent(inner, ns, key, place),
-            None => Ok(None),
-        };
-        keys.iter().zip(&places).zip(values).map(open).collect()
+        let keys_below: Vec<Key> = places.into_iter().map(|place| place.key).collect();
+        let (content, mut bound) = (self.keys().at_rest_content(), self.aad_in(ns));
+        let (mut opened, mut absent) = (Vec::new(), Vec::new());
+        let read = below.read_many(&ns_below, &keys_below, enough, &mut |at, sealed| match (
+            sealed,
+            keys.get(at),
+        ) {
+            (Some(sealed), Some(key)) => {
+                open_into(&mut opened, content, bound.text(key.as_str()), sealed)
+                    .map_err(|e| e.into_store_error(STORE))?;
+                show(at, Some(&opened))
+            }
+            _ if hidden => {
+                absent.push(at);
+                Ok(())
+            }
+            _ => show(at, None),
+        })?;
+        // Only now: the store below must not be called while it shows.
+        for at in absent {
+            let Some(key) = keys.get(at) else { continue };
+            let value = self.read(inner, ns, key)?;
+            show(at, value.as_deref())?;
+        }
+        Ok(read)
     }
 
     fn read_each(
         &self,
         inner: &dyn KvStore,
-        ns: &Namespace,
-        keys: &[Key],
-        enough: usize,
-    ) -> Result<Vec<Option<Value>>> {
-        let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0);
-        for key in keys {
+        (ns, keys, enough): (&Namespace, &[Key], usize),
+        show: &mut Show<'_>,
+    ) -> Result<usize> {
+        let mut bytes = 0;
+        for (at, key) in keys.iter().enumerate() {
             let value = self.read(inner, ns, key)?;
-            bytes += value.as_ref().map_or(0, |value| value.len());
-            values.push(value);
+            show(at, value.as_deref())?;
+            bytes += value.map_or(0, |value| value.len());
             if bytes >= enough {
-                break;
+                return Ok(at + 1);
             }
         }
-        Ok(values)
+        Ok(keys.len())
     }
 
     /// Nothing below: right, unless the directory says otherwise and goes on saying so while nobody
@@ -98,7 +114,8 @@ impl Unlocked {
     }
 
     fn open_value(&self, ns: &Namespace, key: &Key, sealed: &[u8]) -> Result<Value> {
-        let value = open(self.keys().at_rest_content(), &self.aad(ns, key), sealed);
+        let mut bound = self.aad_in(ns);
+        let value = open(self.keys().at_rest_content(), bound.text(key.as_str()), sealed);
         Ok(value.map_err(|e| e.into_store_error(STORE))?.into())
     }
 }

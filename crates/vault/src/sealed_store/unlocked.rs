@@ -7,6 +7,7 @@ use kv_core::{Batch, Change, Commit, Error, Key, KvStore, Namespace, Prepared, R
 use super::{STORE, invalid, sealing::Sealing};
 use crate::{
     Aad, Keys,
+    aad::AadOfEach,
     directory::{
         ENTRIES, Journal, Name, NameChange, Names, PAGES, Touched, namespace_of, open_entry,
         open_page,
@@ -259,13 +260,10 @@ impl Unlocked {
         Ok(Translated { batch: below, touched })
     }
 
-    /// Binds a value to its true name.
-    pub(super) fn aad(&self, ns: &Namespace, key: &Key) -> Aad {
-        Aad::new("value")
-            .bytes(&self.keys.wallet_id())
-            .text(ns.primary())
-            .text(ns.secondary())
-            .text(key.as_str())
+    /// Binds values of a namespace to their true names.
+    pub(super) fn aad_in(&self, ns: &Namespace) -> AadOfEach {
+        let wallet = Aad::new("value").bytes(&self.keys.wallet_id());
+        AadOfEach::new(wallet.text(ns.primary()).text(ns.secondary()))
     }
 
     /// An error that is no refusal ends all writing until the store is reopened.

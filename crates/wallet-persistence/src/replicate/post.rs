@@ -225,10 +225,17 @@ impl<'a> Post<'a> {
         Ok(())
     }
 
-    /// Acknowledges what enough clouds have.
+    /// Notes what the clouds have, acknowledges what enough of them have, and tidies.
     async fn settle(&mut self, inner: &Inner) -> Result<()> {
-        let lines = &inner.lines;
         self.note_heads(inner)?;
+        let acknowledged = self.acknowledge(inner).await;
+        self.delete_old_heads(inner).await;
+        acknowledged
+    }
+
+    /// Acknowledges what enough clouds have.
+    async fn acknowledge(&mut self, inner: &Inner) -> Result<()> {
+        let lines = &inner.lines;
         let needed = inner.acknowledged_by(self.clouds.len()) as usize;
         let Some((sent, holders)) = lines.settled(needed) else {
             let holders = lines.holders();
@@ -247,7 +254,6 @@ impl<'a> Post<'a> {
         lines.acknowledged(sent.len());
         for sent in &sent {
             self.report.count(&sent.counts);
-            self.delete_old_heads(inner, &sent.state, &holders).await;
         }
         Ok(())
     }

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use cloud::{CloudBackend, CloudError, Limits, MemCloud, ObjectMeta, PutMode, Result, Tag};
 use kv_mem::{Medium, MemStore};
 use wallet_persistence::{
-    Batch, Key, KvStore, KvStoreExt, Namespace, RootSecret, Session, Settings, WalletPersistence,
+    Batch, Builder, Key, KvStore, KvStoreExt, Namespace, RootSecret, Session, Settings,
+    WalletPersistence,
 };
 
 /// How a cloud is.
@@ -96,13 +97,17 @@ impl Bed {
     }
 
     pub(crate) fn wallet(&self, settings: Settings) -> WalletPersistence {
+        self.builder(settings).build()
+    }
+
+    pub(crate) fn builder(&self, settings: Settings) -> Builder {
         let medium = self.medium.clone();
         let open = move || Ok(Arc::new(MemStore::open(medium.clone())?) as Arc<dyn KvStore>);
         let mut builder = WalletPersistence::over(open).settings(settings);
         for cloud in &self.clouds {
             builder = builder.cloud(cloud.clone());
         }
-        builder.build()
+        builder
     }
 
     /// What one cloud alone brings back.

@@ -5,3 +5,4 @@
 mod bed;
 mod catch_up;
 mod hold_up;
+mod old_heads;

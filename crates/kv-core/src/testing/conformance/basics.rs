@@ -1,10 +1,10 @@
 //! Details of the contract beside the laws: listing, sizes, names, closing, the model, histories.
 
-use std::{sync::Arc, thread};
+use std::{collections::BTreeMap, sync::Arc, thread};
 
 use super::{key, ns, numbered, open, read};
 use crate::{
-    Batch, Error, Key, KvStore, KvStoreExt, Namespace,
+    Batch, Error, Key, KvStore, KvStoreExt, Namespace, ReadMany,
     testing::{Call, History, Random, Testbed, check_linearizable, check_model},
 };
 
@@ -90,19 +90,37 @@ pub fn many_reads_answer_as_single_ones<B: Testbed>(make: &impl Fn() -> B) {
     let Some(many) = store.capabilities().read_many else { return };
     // Present and absent, in no order, one of them twice.
     let keys: Vec<Key> = (0..50).rev().chain([7, 8]).map(numbered).collect();
-    let values = many.read_many(&ns, &keys, usize::MAX).unwrap();
-    let single: Vec<_> = keys.iter().map(|key| store.read(&ns, key).unwrap()).collect();
+    let values = shown(many, &ns, &keys, usize::MAX);
+    let single: Vec<_> = keys.iter().map(|key| read(&store, &ns, key)).collect();
     assert_eq!(values, single);
     for (enough, expected) in [(0, 1), (1, 2), (4900, 2), (4901, 4), (9600, 4), (9601, 6)] {
-        let some = many.read_many(&ns, &keys, enough).unwrap();
+        let some = shown(many, &ns, &keys, enough);
         assert!(some.len() <= expected, "{} values for {enough} bytes", some.len());
         let bytes: usize = some.iter().flatten().map(|value| value.len()).sum();
         assert!(bytes >= enough.min(1) || some.len() == keys.len());
         assert!(!some.is_empty() && single.starts_with(&some));
     }
     let nowhere = Namespace::new("nowhere", "").unwrap();
-    assert_eq!(many.read_many(&nowhere, &[numbered(1), numbered(2)], 10).unwrap(), [None, None]);
-    assert_eq!(many.read_many(&ns, &[], 10).unwrap(), []);
+    assert_eq!(shown(many, &nowhere, &[numbered(1), numbered(2)], 10), [None, None]);
+    assert_eq!(shown(many, &ns, &[], 10), []);
+    // Whoever is shown them may have seen enough.
+    let mut seen = 0;
+    let refused = many.read_many(&ns, &keys, usize::MAX, &mut |_, _| {
+        seen += 1;
+        Err(Error::Full { store: "test" })
+    });
+    assert!(matches!(refused, Err(Error::Full { store: "test" })) && seen == 1, "{refused:?}");
+}
+
+/// The values that are shown, by the places of their keys.
+fn shown(many: &dyn ReadMany, ns: &Namespace, keys: &[Key], enough: usize) -> Vec<Option<Vec<u8>>> {
+    let mut shown = BTreeMap::new();
+    let read = many.read_many(ns, keys, enough, &mut |at, value| {
+        assert!(shown.insert(at, value.map(<[u8]>::to_vec)).is_none(), "{at} is shown twice");
+        Ok(())
+    });
+    assert!(shown.keys().copied().eq(0..read.unwrap()), "not those that were counted");
+    shown.into_values().collect()
 }
 
 /// Names of the layers (a leading `~`) work as any other and are kept apart from a user's.

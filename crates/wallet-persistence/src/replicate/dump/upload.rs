@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use backup::{DumpIndex, DumpPart, EntryDigest, ObjectHash, ObjectRef, Sealed, SealedPart};
+use backup::{DumpIndex, EntryDigest, ObjectHash, ObjectRef, Sealed, SealedPart, Spare};
 use cloud::CloudBackend;
 use tokio::task::JoinSet;
 
@@ -15,6 +15,7 @@ pub(super) struct Upload {
     /// Those that are not left out, and what came back from each.
     clouds: BTreeMap<usize, (Arc<dyn CloudBackend>, EntryDigest)>,
     source: Source,
+    spare: Spare,
     running: JoinSet<Vec<(usize, Result<EntryDigest>)>>,
     pub(super) objects: u64,
     pub(super) bytes: u64,
@@ -28,6 +29,7 @@ impl Upload {
         Ok(Self {
             clouds: clouds.collect::<Result<_>>()?,
             source: source.clone(),
+            spare: Spare::default(),
             running: JoinSet::new(),
             objects: 0,
             bytes: 0,
@@ -46,9 +48,10 @@ impl Upload {
             .iter()
             .map(|(i, (cloud, _))| {
                 let (cloud, part, source) = (cloud.clone(), part.clone(), self.source.clone());
+                let spare = self.spare.clone();
                 let work = async move {
                     cloud::put_backup(&*cloud, &part.sealed).await?;
-                    read_back(&source, &*cloud, part.object).await
+                    read_back(&source, spare, &*cloud, part).await
                 };
                 (*i, work)
             })
@@ -127,13 +130,14 @@ impl Upload {
     }
 }
 
-/// What the entries of a part fold into, as a cloud has it.
+/// Whether a cloud has a part as it was put, and what its entries fold into.
 async fn read_back(
     source: &Source,
+    spare: Spare,
     cloud: &dyn CloudBackend,
-    part: ObjectRef,
+    part: Arc<SealedPart>,
 ) -> Result<EntryDigest> {
-    let bytes = fetch(cloud, &source.sealer.tag(), &part).await?;
+    let bytes = fetch(cloud, &source.sealer.tag(), &part.object).await?;
     let sealer = source.sealer.clone();
-    source.work(move || Ok(DumpPart::fold(&sealer, &part, &bytes)?)).await
+    source.work(move || Ok(part.read_back(&sealer, &spare, &bytes)?)).await
 }

@@ -11,7 +11,7 @@ use backup::{
 use cloud::CloudBackend;
 
 use super::{
-    super::{fence, fetch},
+    super::{fence, fetch, old_heads},
     writers::{own_heads, stale_writers},
 };
 use crate::{Error, Result, restore::list, session::Inner};
@@ -104,6 +104,9 @@ pub(super) async fn look_into(
         }
     }
     let own = by_writer.remove(&me).unwrap_or_default();
+    if is_first {
+        old_heads::note_left(inner, i, &**cloud, &own).await?;
+    }
     let foreign = own_heads(inner, (i, &**cloud), own).await?;
     inner.note_listed(i, listed);
     Ok((foreign, all))

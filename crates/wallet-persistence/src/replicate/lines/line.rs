@@ -22,6 +22,8 @@ pub(in crate::replicate) struct Line {
     pub(super) head: Option<(ObjectRef, u64)>,
     /// Whether it has taken that one, and nobody was told: see `Lines::take_news`.
     pub(super) is_news: bool,
+    /// The heads that it has taken, oldest first, until somebody asks.
+    pub(super) taken: Vec<ObjectRef>,
     /// It has not everything up to this batch, and it is no longer kept: others must give it.
     pub(super) missed: u64,
     /// Whether it is known if it has what was acknowledged before.
@@ -71,6 +73,7 @@ impl Line {
             reached: u64::from(is_known),
             head,
             is_news: false,
+            taken: Vec::new(),
             missed: 0,
             is_known,
             queue: VecDeque::new(),
@@ -108,6 +111,7 @@ impl Line {
     pub(super) fn took(&mut self, number: u64, head: (ObjectRef, u64)) {
         self.has(number);
         (self.head, self.is_news) = (Some(head), true);
+        self.taken.push(head.0);
     }
 
     /// It has everything up to this batch.

@@ -87,7 +87,20 @@ impl Lines {
         if state.pending.is_empty() { state.have(state.newest) } else { Vec::new() }
     }
 
-    /// The heads that clouds have taken since this was last asked, with their times.
+    /// The clouds that have everything that was sealed, acknowledged or not.
+    pub(in crate::replicate) fn up_to_date(&self) -> Vec<usize> {
+        let state = self.shared.lock();
+        state.have(state.newest)
+    }
+
+    /// All heads that clouds have taken since this was last asked, oldest first.
+    pub(in crate::replicate) fn take_heads(&self) -> Vec<(usize, Vec<ObjectRef>)> {
+        let mut state = self.shared.lock();
+        let lines = state.lines.iter_mut().enumerate();
+        lines.map(|(i, line)| (i, std::mem::take(&mut line.taken))).collect()
+    }
+
+    /// The newest heads that clouds have taken since this was last asked, with their times.
     pub(in crate::replicate) fn take_news(&self) -> Vec<(usize, ObjectRef, u64)> {
         let mut state = self.shared.lock();
         let news = state.lines.iter_mut().enumerate().map(|(i, line)| {
