@@ -1,6 +1,6 @@
 //! A part of a dump is folded where it lies: the same as its entries one by one, and as strict.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use backup::{
     Class, Content, DumpPart, DumpWriter, Entry, EntryDigest, EntryName, Error, ObjectHash,

@@ -1,7 +1,5 @@
 //! Damage to the log and to what lies beside it: an error that says so, never a panic, and never believed.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
-
 mod common;
 
 use std::sync::Arc;

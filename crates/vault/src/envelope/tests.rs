@@ -158,7 +158,8 @@ fn fix_checksum(bytes: &mut [u8]) {
 
 #[test]
 fn pieces_are_sealed_as_one_with_zeros_behind_them() {
-    let cases: [(&[&[u8]], usize, &[u8]); 4] = [
+    type Case<'a> = (&'a [&'a [u8]], usize, &'a [u8]);
+    let cases: [Case<'_>; 4] = [
         (&[b"ab", b"", b"cde"], 5, b"abcde"),
         (&[b"ab", b"c"], 5, b"abc\0\0"),
         // Nothing is cut off.
