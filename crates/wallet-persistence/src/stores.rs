@@ -198,3 +198,6 @@ impl fmt::Debug for Stores {
         f.debug_struct("Stores").field("open", &self.state().open.keys()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
