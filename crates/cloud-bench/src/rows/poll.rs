@@ -8,6 +8,8 @@ use bench_report::{
     results::{Row, Target},
 };
 
+use wallet_persistence::ProfileField;
+
 use crate::{
     bench::Bench,
     place::Place,
@@ -27,12 +29,13 @@ pub(super) async fn run(bench: &Bench) -> Result<Row> {
     let first = wallet::wallet(place.cloud().await?).create(&root()).await?;
     for version in 0..3 {
         change(&first, 10, version).await?;
+        first.set_profile(ProfileField::GivenName, &version.to_string()).await?;
         first.post_backup().await?;
     }
     let other = wallet::wallet(place.cloud().await?);
     other.restore(&root(), |_| ()).await?;
     let second = other.unlock(&root()).await?;
-    change(&second, 10, 3).await?;
+    second.set_profile(ProfileField::FamilyName, "another").await?;
     second.post_backup().await?;
     second.lock().await?;
     place.is_far(bench.latency);

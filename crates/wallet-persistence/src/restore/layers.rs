@@ -7,7 +7,7 @@ use backup::{
 };
 
 use super::source::{Segments, Source};
-use crate::{Result, in_order::InOrder, wallet::blocking};
+use crate::{Error, Result, in_order::InOrder, wallet::blocking};
 
 /// One moment of one writer, and where to find it.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ pub(crate) async fn read<S: Sink>(
     source: &Source,
     point: &Point,
     depth: Depth,
-    mut sink: S,
+    sink: S,
     progress: &mut (dyn FnMut(Fetched) + Send),
 ) -> Result<(S, Fetched)> {
     let mut reading = Reading { source, fetched: Fetched::default(), progress };
@@ -80,20 +80,25 @@ pub(crate) async fn read<S: Sink>(
     let mut segments = Segments::new(source, point.writer, range).await?;
     reading.fetched.total += segments.bytes;
     let mut walk = ChainWalk::back_to(point.writer, point.newest.clone(), range.0);
+    // While the entries of one segment are taken, the next one is fetched and opened.
+    let (mut idle, mut taking) = (Some(sink), InOrder::new(1));
     while let Some(link) = walk.next_link()?.cloned() {
         let (bodies, bytes) = segments.bodies(&link).await?;
         let entries = walk.opened(bodies)?;
-        let worker = sink.worker();
-        sink = source
-            .work(move || {
+        let mut sink = reading.taken(&mut idle, &mut taking).await?;
+        let (source, objects) = (source.clone(), link.parts.len() as u64);
+        taking.push(async move {
+            let take = move || {
+                let worker = sink.worker();
                 sink.take(worker(entries.into())?)?;
                 drop(worker);
                 sink.end_layer()?;
                 Ok(sink)
-            })
-            .await?;
-        reading.count(link.parts.len() as u64, bytes);
+            };
+            Ok((source.work(take).await?, objects, bytes))
+        });
     }
+    let mut sink = reading.taken(&mut idle, &mut taking).await?;
     drop(segments);
     for (object, index) in dumps {
         sink = reading.dump(&object, index, sink).await?;
@@ -118,6 +123,20 @@ struct Part<T> {
 }
 
 impl Reading<'_> {
+    /// The sink, when it has taken what it was given last.
+    async fn taken<S: Sink>(
+        &mut self,
+        idle: &mut Option<S>,
+        taking: &mut InOrder<(S, u64, u64)>,
+    ) -> Result<S> {
+        if let Some(sink) = idle.take() {
+            return Ok(sink);
+        }
+        let (sink, objects, bytes) = taking.next().await.unwrap_or(Err(Error::Task))?;
+        self.count(objects, bytes);
+        Ok(sink)
+    }
+
     /// The dumps below a point, newest first.
     async fn dumps(&mut self, point: &Point, depth: Depth) -> Result<Vec<(ObjectRef, DumpIndex)>> {
         let mut dumps = Vec::new();
