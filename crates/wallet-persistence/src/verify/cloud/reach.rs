@@ -91,12 +91,18 @@ impl Scrub {
     ) {
         let name = object.name(&self.tag);
         let older = self.everywhere.open::<Head>(object, ObjectHash::NONE).await;
+        // A newer dump holds what it held: one that came late begins with that.
+        let is_covered = |older: &Head, newest: &Head| {
+            newest.dump != older.dump && newest.dump.id.from >= older.sequence
+        };
         let lies_beside = |older: &Head, newest: &Head| {
             let link = older.newest.as_ref().filter(|link| link.range().1 > newest.dump.id.from);
             link.is_some_and(|link| !link.parts.iter().all(|part| self.reached.contains(part)))
         };
         match (older, newest) {
-            (Ok((older, _)), Some((_, newest))) if lies_beside(&older, newest) => {
+            (Ok((older, _)), Some((_, newest)))
+                if lies_beside(&older, newest) || is_covered(&older, newest) =>
+            {
                 self.notice(format!(
                     "a head that was given up is in another cloud only: {name}; nothing needs it"
                 ));
