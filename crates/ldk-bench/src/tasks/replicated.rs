@@ -66,7 +66,12 @@ async fn measure(
     let wallet = WalletPersistence::builder(folder.join("wallet")).cloud(cloud).build();
     let session = wallet.create(&RootSecret::from_bytes([7; 32])).await?;
     let pair = Pair::load(&session, image, &folder.join("peer")).await?;
+    // Both look first what the other one has.
+    pair.settle().await?;
     let all = channels(&pair.node);
+    if all.is_empty() {
+        return Err("no channel can be used".into());
+    }
     let alone_ms = alone(&session).await?;
     let (one, _) = pair.pay(all.get(..1).unwrap_or_default(), payments).await?;
     let (together, updates) = pair.pay(&all, payments).await?;

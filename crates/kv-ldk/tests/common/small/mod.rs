@@ -215,7 +215,6 @@ impl<M: Watch<InMemorySigner>> Small<M> {
             to.get_our_node_id(),
             u32::from(MIN_FINAL_CLTV_EXPIRY_DELTA),
         );
-        let payee = payee.with_bolt11_features(to.bolt11_invoice_features()).unwrap();
         let route = RouteParameters::from_payment_params_and_value(payee, msat);
         let onion = RecipientOnionFields::secret_only(secret);
         self.manager.send_payment(hash, onion, PaymentId(hash.0), route, Retry::Attempts(0))
