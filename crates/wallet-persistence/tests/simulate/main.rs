@@ -96,7 +96,7 @@ fn schedules_of_two_devices_and_two_clouds() {
 }
 
 /// Seeds that have found a fault, with what it was.
-const FOUND: [(u64, &str); 7] = [
+const FOUND: [(u64, &str); 8] = [
     (704, "a copy from a cloud whose listing lied was taken for whole"),
     (
         1349,
@@ -107,6 +107,7 @@ const FOUND: [(u64, &str); 7] = [
     (3513, "a device that was shown an older fencing head overwrote the newer one"),
     (4487, "a head before the dump that a cloud began with looked like damage there"),
     (5004, "so did one that only the other cloud had got before the device was started again"),
+    (5336, "a takeover named a head in a cloud that had not said whether it has it"),
 ];
 
 #[test]

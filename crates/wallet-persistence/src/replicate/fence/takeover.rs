@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backup::{CannotTakeOver, Claimant, Fence, FenceOutcome, Gate, Verdict, WriterId};
+use backup::{CannotTakeOver, Claimant, Fence, FenceOutcome, Gate, ObjectHash, Verdict, WriterId};
 use cloud::CloudBackend;
 use serde::Serialize;
 
@@ -52,9 +52,11 @@ pub(crate) async fn take_over(
     if clouds.is_empty() {
         return Err(Error::NoCloud);
     }
-    if base_is_gone(inner, clouds).await {
+    let mut bases = bases(inner, clouds).await;
+    if bases.contains(&Base::Gone) {
         // The fence would name what nobody can restore: so first all of it under our own name.
         post(inner, clouds, Wish::Asked).await?;
+        bases.fill(Base::There);
     }
     let _one_at_a_time = inner.posting.lock().await;
     let state = inner.note_session().await?;
@@ -100,7 +102,9 @@ pub(crate) async fn take_over(
     }
     let mut memory = inner.known_fences(clouds.len());
     let plans = inner.with_floors(&plan, clouds.len());
-    let driven = drive(&inner.tower.sealer, clouds, |_| true, plans, &mut memory, now).await;
+    // Where it is not sure that what the fence names is there, it is not put.
+    let has = |i: usize| bases.get(i) == Some(&Base::There);
+    let driven = drive(&inner.tower.sealer, clouds, has, plans, &mut memory, now).await;
     inner.note_fences_known(memory)?;
     inner.note_fences(&driven)?;
 
@@ -143,19 +147,30 @@ pub(crate) async fn take_over(
     })
 }
 
-/// Whether the head that this device was restored from is no longer in each cloud: its writer, still
-/// running, has put so many newer ones.
-async fn base_is_gone(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> bool {
+/// Whether a cloud has the head that this device was restored from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    There,
+    /// Its writer, still running, has put so many newer ones; or it never came here.
+    Gone,
+    /// The cloud does not say, or serves something else.
+    Unknown,
+}
+
+/// In the order of the clouds.
+async fn bases(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Vec<Base> {
     let me = inner.tower.recorder.state().writer;
     let base = inner.tower.recorder.fence_state().base.filter(|base| base.writer != me);
-    let Some(base) = base else { return false };
+    let Some(base) = base else { return vec![Base::There; clouds.len()] };
+    let mut found = Vec::with_capacity(clouds.len());
     for cloud in clouds {
-        let found = fetch(&**cloud, &inner.tower.sealer.tag(), &base.head).await;
-        if matches!(found, Err(Error::Backup(backup::Error::Missing { .. }))) {
-            return true;
-        }
+        found.push(match fetch(&**cloud, &inner.tower.sealer.tag(), &base.head).await {
+            Ok(bytes) if ObjectHash::of(&bytes) == base.head.hash => Base::There,
+            Err(Error::Backup(backup::Error::Missing { .. })) => Base::Gone,
+            Ok(_) | Err(_) => Base::Unknown,
+        });
     }
-    false
+    found
 }
 
 struct Looks {
