@@ -49,8 +49,8 @@ impl WalletPersistence {
     }
 
     /// Deletes everything of this wallet in all its clouds: the backups of every device, and who may
-    /// write data with a single writer. Stop the other devices first: one that goes on notices that
-    /// its backups are gone, and says so.
+    /// write data with a single writer. Stop the other devices first: one that goes on is told that it
+    /// no longer counts, and [rejoins](crate::Session::rejoin) with what nobody had merged.
     ///
     /// What is on this device stays, and the next backup puts all of it up anew.
     /// [`Error::NotConfirmed`] if the token is not that of what is there now; nothing is deleted then.
@@ -128,6 +128,7 @@ async fn begin_anew(inner: &Inner) -> Result<()> {
     state.dumps = Dumps::default();
     let recorder = inner.tower.recorder.clone();
     blocking(move || {
+        recorder.retire_others()?;
         recorder.acknowledge(state)?;
         Ok::<_, Error>(kv_core::KvStoreExt::flush(&*recorder)?)
     })

@@ -53,9 +53,21 @@ impl Recorder {
     /// whom everything is merged; those it retired.
     pub fn retire_unseen(&self, unseen_for: u64) -> Result<Vec<Retired>> {
         let now = self.clock.now().0;
+        self.retire(now, |time| now.saturating_sub(time) > unseen_for)
+    }
+
+    /// Retires every other writer: what they have put is about to be deleted.
+    pub fn retire_others(&self) -> Result<Vec<Retired>> {
+        self.retire(self.clock.now().0, |_| true)
+    }
+
+    /// Retires those whose newest head is of such a time.
+    fn retire(&self, now: u64, is_due: impl Fn(u64) -> bool) -> Result<Vec<Retired>> {
         let mut order = self.order();
-        let unseen = order.others.waiting_for().filter(|a| now.saturating_sub(a.time) > unseen_for);
-        let retired: Vec<Retired> = unseen
+        let retired: Vec<Retired> = order
+            .others
+            .waiting_for()
+            .filter(|a| is_due(a.time))
             .map(|a| Retired { writer: a.head.id.writer, sequence: a.head.id.to, since: now })
             .collect();
         if !retired.is_empty() {

@@ -64,8 +64,17 @@ async fn a_cleared_cloud_is_empty_and_the_next_backup_holds_everything() {
     let digest = session.digest().await.unwrap().hex;
     let report = session.verify(true).await.unwrap();
     assert!(!report.is_damaged(), "{report:?}");
-    session.lock().await.unwrap();
     assert_eq!(restored(&cloud).await.digest().await, digest);
+
+    // Another device no longer counts: it takes what is there, and keeps what nobody had.
+    let other = b.wallet.unlock(&root()).await.unwrap();
+    other.add_account(account(1, 3), None).await.unwrap();
+    assert!(other.poll_backups().await.unwrap().retired);
+    other.rejoin().await.unwrap();
+    other.post_backup().await.unwrap();
+    session.poll_backups().await.unwrap();
+    assert_eq!(session.accounts().unwrap().len(), 3);
+    assert_eq!(other.accounts().unwrap(), session.accounts().unwrap());
 }
 
 /// A token confirms what was shown, and nothing that came later.
