@@ -1,7 +1,5 @@
 //! Importing what LDK's `FilesystemStore`, version 1, wrote.
 
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
-
 mod common;
 
 use std::fs;
