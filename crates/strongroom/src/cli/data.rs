@@ -206,7 +206,7 @@ pub(crate) struct ActivityArgs {
     /// Only on this page
     #[arg(long, conflicts_with = "origin")]
     pub(crate) url: Option<String>,
-    /// Only on pages of this origin, such as https://example.org
+    /// Only on pages of this origin: scheme, host and port
     #[arg(long)]
     pub(crate) origin: Option<String>,
     /// Only at this time or later, such as 2022-09-20 or 2022-09-20T09:31:23Z
