@@ -238,6 +238,10 @@ impl Oracle {
         if !self.descends(content.batch, replicated) {
             return Err(format!("batch {replicated} was replicated, {} restored", content.batch));
         }
+        // What could not be merged is told, and comes with the next poll.
+        if report.merged.iter().any(|writer| writer.failure.is_some()) {
+            return Ok(());
+        }
         self.check_merge(content, &self.held(|change| change.ack == Ack::Replicated))
     }
 
