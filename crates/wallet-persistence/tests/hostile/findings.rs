@@ -1,6 +1,6 @@
 //! What is suspicious is told by name, with what exactly and since when, and never applied.
 
-use cloud::testing::Lie;
+use cloud::testing::{Fault, Lie};
 use kv_core::Clock;
 use wallet_persistence::{
     Batch, Error, Event, Finding, Key, KvStoreExt, Namespace, ProfileField, Session, SingleWriter,
@@ -282,4 +282,24 @@ async fn a_device_that_is_shown_an_older_fence_does_not_overwrite_the_newer_one(
     assert_eq!(read(&restored(&bed, &[0]).await), "new");
     let report = one.post_backup().await.unwrap();
     assert_ne!(report.single_writer, Some(SingleWriter::Stopped));
+}
+
+/// A takeover names the head that was restored; where a cloud does not say that it has it, nothing is
+/// put.
+#[tokio::test(start_paused = true)]
+async fn a_takeover_names_no_head_in_a_cloud_that_does_not_say_it_has_it() {
+    let bed = Bed::new();
+    let one = bed.old(&[0, 1]).await;
+    bed.malice[0].lie(Lie::Down);
+    set(&one, "new").await;
+    assert!(one.post_backup().await.is_err(), "both are asked for");
+    bed.malice[0].take_back(&Lie::Down);
+    let two = restored(&bed, &[0, 1]).await;
+    bed.malice[0].plan(|call| {
+        let is_head = call.act == "get" && call.name.as_str().contains("/h/");
+        is_head.then_some(Fault::Lost)
+    });
+    bed.malice[1].lie(Lie::Down);
+    let taken = two.take_over().await;
+    assert!(matches!(taken, Err(Error::TakeoverIncomplete { held: 0, .. })), "{taken:?}");
 }
