@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use cloud::{
-    CloudBackend, MemCloud,
+    CloudBackend, MemCloud, ObjectName,
     testing::{HostileCloud, Malice},
 };
 use kv_core::testing::ManualClock;
@@ -38,9 +38,40 @@ impl Bed {
 
     /// A wallet on a new device that uses these clouds.
     pub(crate) fn device(&self, clouds: &[usize]) -> WalletPersistence {
+        self.device_with(clouds, Settings::default())
+    }
+
+    /// A session on a new device, restored; so many clouds are enough to acknowledge.
+    pub(crate) async fn restored_acknowledged_by(
+        &self,
+        clouds: &[usize],
+        enough: usize,
+    ) -> Session {
+        let mut settings = Settings::default();
+        settings.acknowledged_by = Some(enough);
+        let wallet = self.device_with(clouds, settings);
+        wallet.restore(&root(), |_| ()).await.unwrap();
+        wallet.unlock(&root()).await.unwrap()
+    }
+
+    /// Deletes all heads from a cloud.
+    pub(crate) async fn lose_heads(&self, cloud: usize) {
+        let truth = self.truth.get(cloud).unwrap();
+        for object in cloud::poll_backups(truth, &ObjectName::new("sr1").unwrap()).await.unwrap() {
+            if object.name.as_str().contains("/h/") {
+                truth.delete(&object.name).await.unwrap();
+            }
+        }
+    }
+
+    /// The same with settings.
+    pub(crate) fn device_with(
+        &self,
+        clouds: &[usize],
+        mut settings: Settings,
+    ) -> WalletPersistence {
         let medium = Medium::default();
         let number = self.devices.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut settings = Settings::default();
         settings.replicate_every = None;
         let open = move || Ok(Arc::new(MemStore::open(medium.clone())?) as Arc<dyn KvStore>);
         let mut builder =

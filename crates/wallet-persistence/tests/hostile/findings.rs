@@ -3,7 +3,8 @@
 use cloud::testing::{Fault, Lie};
 use kv_core::Clock;
 use wallet_persistence::{
-    Batch, Error, Event, Finding, Key, KvStoreExt, Namespace, ProfileField, Session, SingleWriter,
+    Batch, Error, Event, Finding, Key, KvStoreExt, Namespace, ProfileField, Session, Settings,
+    SingleWriter,
 };
 
 use crate::bed::{Bed, root, set};
@@ -200,6 +201,27 @@ async fn a_fence_that_went_back_is_reported_and_nothing_is_acknowledged_meanwhil
     assert!(matches!(now(&mut commit), Some(Ok(()))));
 }
 
+/// Who took over from what an old fencing head says would depose a writer that was deposed long ago.
+#[tokio::test]
+async fn nobody_takes_over_from_a_fencing_head_that_went_back() {
+    let bed = Bed::new();
+    let one = bed.device(&[0]).create(&root()).await.unwrap();
+    write(&one, "1");
+    one.post_backup().await.unwrap();
+    let two = restored(&bed, &[0]).await;
+    let between = bed.malice[0].now();
+    two.take_over().await.unwrap();
+    let fence = bed.malice[0].names().into_iter().find(|n| n.as_str().ends_with("/f")).unwrap();
+    bed.malice[0].lie(Lie::RollBackObject { name: fence, to: between });
+    let taken = two.take_over().await;
+    assert!(matches!(&taken, Err(Error::Suspicious { cloud }) if cloud == "cloud 1"), "{taken:?}");
+    let status = two.status().unwrap();
+    let kinds: Vec<_> = status.findings.iter().map(|f| f.kind).collect();
+    assert_eq!(kinds, ["fence-rolled-back"]);
+    bed.malice[0].be_honest();
+    two.take_over().await.unwrap();
+}
+
 /// What a future says when it is looked at once.
 fn now<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -302,4 +324,48 @@ async fn a_takeover_names_no_head_in_a_cloud_that_does_not_say_it_has_it() {
     bed.malice[1].lie(Lie::Down);
     let taken = two.take_over().await;
     assert!(matches!(taken, Err(Error::TakeoverIncomplete { held: 0, .. })), "{taken:?}");
+}
+
+/// What was restored is gone from a cloud, so the takeover puts a backup of its own first: it counts only
+/// where that one arrived.
+#[tokio::test(start_paused = true)]
+async fn a_takeover_counts_no_cloud_that_lacks_what_it_put_first() {
+    let bed = Bed::new();
+    bed.old(&[0, 1]).await;
+    let two = bed.restored_acknowledged_by(&[0, 1], 1).await;
+    bed.lose_heads(0).await;
+    bed.malice[1].plan(|call| {
+        let is_head = call.act == "put" && call.name.as_str().contains("/h/");
+        is_head.then_some(Fault::Lost)
+    });
+    let taken = two.take_over().await;
+    assert!(matches!(taken, Err(Error::TakeoverIncomplete { held: 0, .. })), "{taken:?}");
+    bed.malice[1].plan(|_| None);
+    let taken = two.take_over().await.unwrap();
+    assert_eq!((taken.clouds, taken.missing), (2, vec![]));
+}
+
+/// All clouds answer when they are asked, and then one does not take the fencing head.
+#[tokio::test(start_paused = true)]
+async fn a_takeover_that_too_few_clouds_take_is_none() {
+    let bed = Bed::new();
+    let mut settings = Settings::default();
+    settings.acknowledged_by = Some(1);
+    let one = bed.device_with(&[0, 1], settings).create(&root()).await.unwrap();
+    write(&one, "1");
+    one.post_backup().await.unwrap();
+    let two = bed.restored_acknowledged_by(&[0, 1], 1).await;
+    bed.malice[1].plan(|call| {
+        let is_fence = call.act == "put" && call.name.as_str().ends_with("/f");
+        is_fence.then_some(Fault::ServerError)
+    });
+    let before = two.status().unwrap().epoch;
+    let taken = two.take_over().await;
+    let Err(Error::TakeoverIncomplete { held: 1, needed: 2, missing }) = taken else {
+        panic!("{taken:?}")
+    };
+    assert_eq!(missing, "cloud 2");
+    assert_eq!(two.status().unwrap().epoch, before, "it took over");
+    bed.malice[1].plan(|_| None);
+    assert_eq!(two.take_over().await.unwrap().clouds, 2);
 }

@@ -52,22 +52,33 @@ pub(crate) async fn take_over(
     if clouds.is_empty() {
         return Err(Error::NoCloud);
     }
-    let mut bases = bases(inner, clouds).await;
-    if bases.contains(&Base::Gone) {
+    let bases = bases(inner, clouds).await;
+    let is_gone = bases.contains(&Base::Gone);
+    if is_gone {
         // The fence would name what nobody can restore: so first all of it under our own name.
         post(inner, clouds, Wish::Asked).await?;
-        bases.fill(Base::There);
     }
     let _one_at_a_time = inner.posting.lock().await;
+    // Where it is not sure that what the fence names is there, it is not put.
+    let has: Vec<bool> = if is_gone {
+        // As many as acknowledge have it; the others are waited for, and may fail.
+        if let Err(error) = inner.lines.wait(clouds.len()).await {
+            tracing::warn!(%error, "not every cloud has what the takeover builds on");
+        }
+        let have = inner.lines.up_to_date();
+        (0..clouds.len()).map(|i| have.contains(&i)).collect()
+    } else {
+        bases.iter().map(|base| *base == Base::There).collect()
+    };
     let state = inner.note_session().await?;
     if state.gate == Gate::Copied {
         return Err(backup::Refusal::Copied.into());
     }
     let looks = look(inner, clouds).await?;
-    let found: Vec<Fence> = looks.found.iter().flatten().cloned().collect();
+    let found = &looks.found;
     let (writer, now) = (inner.tower.recorder.state().writer, inner.tower.clock.now().0);
     if from == From::Myself
-        && let Some(fence) = backup::furthest_fence(&found).filter(|fence| fence.writer != writer)
+        && let Some(fence) = backup::furthest_fence(found).filter(|fence| fence.writer != writer)
     {
         let (writer, epoch) = (fence.writer.to_string(), fence.epoch);
         return Err(Error::TakenOverMeanwhile { writer, epoch });
@@ -81,7 +92,7 @@ pub(crate) async fn take_over(
         durable: inner.tower.recorder.sequence(),
         state: &state,
     };
-    let takeover = match claimant.take_over(&found) {
+    let takeover = match claimant.take_over(found) {
         Ok(takeover) => takeover,
         Err(CannotTakeOver::Behind(fence)) => return Err(behind(&fence)),
         Err(CannotTakeOver::Copied(_)) => {
@@ -95,15 +106,15 @@ pub(crate) async fn take_over(
         needed,
         missing: missing.join(", "),
     };
-    let answered = (clouds.len() - looks.missing.len()) as u32;
-    if answered < needed {
+    let may = |i: &usize| has.get(*i) == Some(&true) && looks.answered.contains(i);
+    if (0..clouds.len()).filter(may).count() < needed as usize {
         // Before the first put: half a takeover would only be in the way.
-        return Err(incomplete(0, looks.missing));
+        let missing = (0..clouds.len()).filter(|i| !may(i)).map(|i| inner.cloud_name(i));
+        return Err(incomplete(0, missing.collect()));
     }
     let mut memory = inner.known_fences(clouds.len());
     let plans = inner.with_floors(&plan, clouds.len());
-    // Where it is not sure that what the fence names is there, it is not put.
-    let has = |i: usize| bases.get(i) == Some(&Base::There);
+    let has = |i: usize| has.get(i) == Some(&true);
     let driven = drive(&inner.tower.sealer, clouds, has, plans, &mut memory, now).await;
     inner.note_fences_known(memory)?;
     inner.note_fences(&driven)?;
@@ -174,22 +185,19 @@ async fn bases(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Vec<Base> {
 }
 
 struct Looks {
-    /// In the order of the clouds.
-    found: Vec<Option<Fence>>,
-    /// Which did not answer.
-    missing: Vec<String>,
+    found: Vec<Fence>,
+    /// Which clouds answered, whether they have one or not.
+    answered: Vec<usize>,
 }
 
 async fn look(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Result<Looks> {
-    let mut looks = Looks { found: Vec::new(), missing: Vec::new() };
+    let mut looks = Looks { found: Vec::new(), answered: Vec::new() };
     for (i, cloud) in clouds.iter().enumerate() {
         let name = inner.cloud_name(i);
         let fence = match read(&**cloud, &inner.tower.sealer).await {
             Ok(found) => found.map(|(fence, _)| fence),
             Err(Error::Cloud(error)) => {
                 tracing::warn!(%error, cloud = name, "does not answer");
-                looks.missing.push(name);
-                looks.found.push(None);
                 continue;
             }
             Err(other) => return Err(other),
@@ -200,7 +208,8 @@ async fn look(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Result<Looks> 
             inner.fence_went_back(&name, has)?;
             return Err(Error::Suspicious { cloud: name });
         }
-        looks.found.push(fence);
+        looks.answered.push(i);
+        looks.found.extend(fence);
     }
     Ok(looks)
 }
