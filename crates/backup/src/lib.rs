@@ -21,6 +21,7 @@ mod log;
 mod merge;
 mod name;
 mod object;
+mod one_key;
 mod others;
 mod pad;
 mod pieces;
@@ -63,6 +64,7 @@ pub use name::{BadObjectName, MAX_OBJECT_NAME_LEN, ObjectName};
 pub use object::{
     Class, ObjectHash, ObjectId, ObjectRef, WriterId, class_prefix, wallet_prefix, writer_prefix,
 };
+pub use one_key::{KeyState, OneKey};
 pub use others::Retired;
 pub use pad::padme;
 pub use recorder::{

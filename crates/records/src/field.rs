@@ -36,9 +36,7 @@ impl Fields {
         let Some(bytes) = self.kv.read(&self.ns, &key).map_err(failed)? else {
             return Ok(None);
         };
-        codec::Stored::parse(Self::STORE, &key, &bytes, VERSION)?
-            .content(Self::STORE, &key)
-            .map(Some)
+        Self::parse(name, &bytes).map(Some)
     }
 
     /// Stores a value.
@@ -59,6 +57,17 @@ impl Fields {
     pub fn list(&self) -> Result<Vec<String>> {
         let keys = self.kv.list_all(&self.ns).map_err(failed)?;
         Ok(keys.iter().map(|key| key.as_str().to_owned()).collect())
+    }
+
+    /// Where the store keeps a field: for those that look for it in backups.
+    pub fn place(&self, name: &str) -> Result<(Namespace, Key)> {
+        Ok((self.ns.clone(), Self::key(name)?))
+    }
+
+    /// The value in bytes that a store, or a backup of it, holds under this name.
+    pub fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
+        let key = Self::key(name)?;
+        codec::Stored::parse(Self::STORE, &key, bytes, VERSION)?.content(Self::STORE, &key)
     }
 
     pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Value> {

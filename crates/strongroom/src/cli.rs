@@ -282,8 +282,24 @@ pub(crate) enum Profile {
     },
     /// Print a field; an age that is not set follows from the birthday
     Get {
-        /// age, birthday, email, family_name, gender, given_name or location
-        field: ProfileField,
+        /// age, birthday, email, family_name, gender, given_name or location, or a field of an
+        /// application
+        #[arg(value_parser = values::field)]
+        field: String,
+        /// What it was at an older restore point, read from the clouds: the newest one at or before
+        /// a time such as 2026-01-31T18:00:00Z or 2026-01-31, or the number of a change
+        #[arg(long, value_name = "TIME|SEQUENCE", value_parser = values::at)]
+        at: Option<RestoreAt>,
+    },
+    /// List what a field has held at the restore points in the clouds, newest first
+    ///
+    /// Nothing is brought back, and "get" without --at never answers an old value. Reads all
+    /// segments that are kept, and a part of a dump.
+    History {
+        /// age, birthday, email, family_name, gender, given_name or location, or a field of an
+        /// application
+        #[arg(value_parser = values::field)]
+        field: String,
     },
     /// Forget a field
     Clear {

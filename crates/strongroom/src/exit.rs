@@ -96,6 +96,14 @@ impl Failure {
         self
     }
 
+    /// Says what to do if it is that something is not there.
+    pub(crate) fn if_missing(mut self, help: impl Into<String>) -> Self {
+        if self.code == Code::Missing {
+            self.help = help.into();
+        }
+        self
+    }
+
     /// A file that the user named cannot be read.
     pub(crate) fn unreadable(what: impl std::fmt::Display, error: &io::Error) -> Self {
         Self::new(

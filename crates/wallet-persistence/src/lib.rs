@@ -31,6 +31,7 @@ mod hub;
 mod in_order;
 mod moved;
 mod own_data;
+mod past;
 mod profile;
 mod registry;
 mod replicate;
@@ -69,6 +70,7 @@ pub use error::{Error, Reaction, Result, UnlockError};
 pub use event::Event;
 pub use finding::Finding;
 pub use handover::HandoverReport;
+pub use past::{Moment, PastValue};
 pub use profile::{BadProfileValue, ProfileField};
 pub use registry::{KINDS, Kind, Place, kinds_page};
 pub use replicate::{

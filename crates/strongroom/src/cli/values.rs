@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use wallet_persistence::{CloudUrl, LdkVersion, RestoreAt};
+use wallet_persistence::{BadProfileValue, CloudUrl, Key, LdkVersion, ProfileField, RestoreAt};
 
 use crate::time;
 
@@ -52,4 +52,15 @@ pub(super) fn at(text: &str) -> Result<RestoreAt, String> {
     time::parse(text).map(RestoreAt::Time).ok_or_else(|| {
         "neither the number of a change nor a time such as 2026-01-31T18:00:00Z".to_owned()
     })
+}
+
+/// The name of a field: of the profile, or one that an application may have set.
+pub(super) fn field(text: &str) -> Result<String, String> {
+    if let Ok(field) = text.parse::<ProfileField>() {
+        return Ok(field.name().to_owned());
+    }
+    match Key::new(text) {
+        Ok(name) => Ok(name.as_str().to_owned()),
+        Err(_) => Err(BadProfileValue::Field.to_string()),
+    }
 }

@@ -26,6 +26,7 @@ fn help_is_as_it_was() {
         "profile",
         "profile set",
         "profile get",
+        "profile history",
         "profile clear",
         "profile list",
         "tx",

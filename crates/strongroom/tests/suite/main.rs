@@ -16,6 +16,7 @@ mod fencing;
 mod formats;
 #[cfg(feature = "clouds")]
 mod help;
+mod history;
 mod import;
 mod json;
 mod kill;

@@ -22,7 +22,7 @@ pub(crate) use self::{
     head::{begins_anew, heads},
     history::{Found, KnownHeads, look},
     lines::Lines,
-    list::{list, points},
+    list::{Newest, list, newest_of_each, points},
     old_heads::OldHeads,
     poll::{merge_writer, poll},
     post::{Wish, post},

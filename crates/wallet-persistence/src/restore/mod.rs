@@ -20,7 +20,7 @@ use self::store::Store;
 pub(crate) use self::{
     layers::{Depth, Fetched, Point, Sink, Worker, read},
     point::{newest as newest_point, visit_points},
-    source::{Source, list},
+    source::{Segments, Source, list},
     stale::{Choice, choose, list as list_newer},
 };
 pub use self::{point::RestoreAt, stale::NewerState};
@@ -186,6 +186,19 @@ pub(crate) async fn run(
         objects: fetched.objects,
         bytes: fetched.bytes,
     })
+}
+
+/// The restore point that a restore would bring back, and where to read it.
+pub(crate) async fn point_at(
+    sealer: &ObjectSealer,
+    clouds: &[Arc<dyn CloudBackend>],
+    at: RestoreAt,
+    at_once: usize,
+) -> Result<(Source, Point)> {
+    let offer = look(sealer, clouds).await?;
+    let source = Source::new(sealer.clone(), offer.clouds.iter().cloned(), at_once);
+    let (point, _) = point::find_among(&source, &offer.newest_each, &offer.newest, at).await?;
+    Ok((source, point))
 }
 
 /// A slow cloud may have the newest state, so it is waited for: so much longer than backups wait.

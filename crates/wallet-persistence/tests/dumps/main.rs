@@ -4,6 +4,7 @@
 
 mod common;
 mod compare;
+mod field_history;
 mod listing;
 mod make;
 mod restore;

@@ -278,6 +278,22 @@ async fn newest_heads(inner: &Inner) -> Result<(Found, Vec<(ObjectRef, Head)>)> 
     Ok((found, newest))
 }
 
+/// Where to read, and the newest head of each writer.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    pub(crate) source: Source,
+    pub(crate) heads: Vec<(ObjectRef, Head)>,
+}
+
+/// What the chains begin with. [`backup::Error::NoBackup`] if there is none.
+pub(crate) async fn newest_of_each(inner: &Inner) -> Result<Newest> {
+    let (found, heads) = newest_heads(inner).await?;
+    if heads.is_empty() {
+        return Err(backup::Error::NoBackup.into());
+    }
+    Ok(Newest { source: found.source, heads })
+}
+
 #[cfg(test)]
 mod tests {
     use backup::ObjectId;
