@@ -69,7 +69,8 @@ async fn in_layer(
     let mut left = index.parts.iter().copied();
     let mut running = InOrder::new(AT_ONCE.min(source.at_once));
     // What a full dump does not hold is not there; whether it was removed makes no difference.
-    while !(is_full && key.neighbours() >= live) && !is_decided(&key, is_full) {
+    let is_over = |key: &OneKey| is_full && key.neighbours() >= live;
+    while !is_over(&key) && !is_decided(&key, is_full) {
         while running.has_room()
             && let Some(part) = left.next()
         {
