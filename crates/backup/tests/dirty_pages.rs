@@ -353,6 +353,43 @@ fn a_cloud_that_lags_too_far_is_dropped_from_the_log_and_catches_up_from_a_dump(
     assert!(recorder.state().dump == dump && !recorder.lag().dump_needed);
 }
 
+/// A second dump may begin before the first one is acknowledged: that one still catches up.
+#[test]
+fn of_two_dumps_after_a_drop_the_first_may_be_the_one_that_counts() {
+    let mut settings: RecorderSettings = budget(u64::MAX);
+    settings.max_lag_records = 10;
+    let recorder = Recorder::open(Arc::new(MemStore::new()), rules(), clock(), settings).unwrap();
+    let dump = |from: u64| backup::ObjectRef {
+        id: backup::ObjectId {
+            class: backup::Class::DumpIndex,
+            writer: recorder.state().writer,
+            epoch: 0,
+            from,
+            to: from,
+            part: 0,
+        },
+        hash: backup::ObjectHash::of(b"a dump"),
+    };
+    let mut state = recorder.state();
+    state.dump = Some(dump(0));
+    recorder.acknowledge(state).unwrap();
+    for i in 0..11 {
+        recorder.write(&ns("s"), &numbered(i), b"x").unwrap();
+    }
+    assert!(recorder.lag().dump_needed);
+    let first = recorder.dump().unwrap().from();
+    recorder.write(&ns("s"), &key("between"), b"1").unwrap();
+    let second = recorder.dump().unwrap().from();
+    assert!(first < second);
+    let mut state = recorder.state();
+    state.dump = Some(dump(first));
+    recorder.acknowledge(state).unwrap();
+    assert!(!recorder.lag().dump_needed);
+    assert_eq!((recorder.lag().records, recorder.state().backed_up), (1, first));
+    let cut = recorder.cut(0).unwrap().unwrap();
+    assert_eq!((cut.from, changes(&cut).len()), (first + 1, 1));
+}
+
 /// Most batches of a hot key have no log entry, yet their numbers leave the device.
 #[test]
 fn a_number_that_left_is_never_used_again_though_its_batch_has_no_entry() {

@@ -23,7 +23,7 @@ const PLAIN: [&str; 15] = [
     "head.bin",
     "head-others.bin",
     "others.bin",
-    "mark.bin",
+    "mark-2.bin",
     "fence.bin",
     "fence-state.bin",
     "history.bin",

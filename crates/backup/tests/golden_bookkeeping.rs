@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use backup::{Class, Head, ObjectHash, ObjectId, ObjectRef, Restorer, Retired, WriterId};
 use common::{by_hand, clock, own, recorder_with, rules};
-use kv_core::{Key, KvStoreExt};
+use kv_core::{Key, KvStore, KvStoreExt, Namespace};
 use kv_mem::MemStore;
 
 const US: WriterId = WriterId::from_bytes([0x11; 16]);
@@ -83,27 +83,71 @@ fn others_v1() {
     assert_eq!(*written, others(&[retired(GONE), retired(WriterId::from_bytes([0x44; 16]))]));
 }
 
+/// The first six fields of a mark, as the page lists them.
+type MarkFields = (Option<ObjectRef>, u64, (u64, u64), (u64, u64, u32));
+
+fn mark(version: u32, (base, parts, sums, last): MarkFields) -> Vec<u8> {
+    let digest = ([u8::from(parts > 0); 32], sums.0, sums.1);
+    by_hand::encode(&(version, base, parts, digest, last.0, (last.1, last.2)))
+}
+
 #[test]
-fn mark_of_a_restore_v1() {
+fn mark_of_a_restore_v2() {
     let base = object(Class::DumpIndex, OTHER, 7);
-    let mark = |base: Option<ObjectRef>, parts: u64, sums: (u64, u64), last: (u64, u64, u32)| {
-        let digest = ([u8::from(parts > 0); 32], sums.0, sums.1);
-        by_hand::encode(&(1u32, base, parts, digest, last.0, (last.1, last.2)))
+    let begin = |store: &Arc<MemStore>, to| {
+        Restorer::begin(store.clone(), rules(), &base, (OTHER, to)).unwrap()
     };
-    let begun = golden("mark.bin", || mark(Some(base), 2, (30, 400), (6, 1_700_000_000_000, 5)));
+    let to = |to: u64| by_hand::encode(&Some((OTHER, to)));
+    let begun = golden("mark-2.bin", || {
+        let fields = (Some(base), 2, (30, 400), (6, 1_700_000_000_000, 5));
+        [mark(2, fields), to(9)].concat()
+    });
     let store = Arc::new(MemStore::new());
-    drop(Restorer::new(store.clone(), rules()).unwrap());
+    drop(begin(&store, 9));
     let written = store.read_required(&own("state"), &Key::number(1)).unwrap();
-    assert_eq!(*written, mark(None, 0, (0, 0), (0, 0, 0)), "as a restore begins");
+    let fresh = (Some(base), 0, (0, 0), (0, 0, 0));
+    assert_eq!(*written, [mark(2, fresh), to(9)].concat(), "as a restore begins");
 
     store.write(&own("state"), &Key::number(1), begun.as_slice()).unwrap();
-    let mut restorer = Restorer::begin(store.clone(), rules(), &base).unwrap();
+    let mut restorer = begin(&store, 9);
     assert_eq!(restorer.begin_base(&base).unwrap(), 2, "two parts are there");
     let sealer = common::sealer();
     assert_eq!(restorer.base_digest(&sealer).unwrap().finish(), ([1; 32], 30, 400));
     // What a later version has marked counts for nothing.
-    let newer = [&2u32.to_le_bytes()[..], &begun[4..]].concat();
+    let newer = [&3u32.to_le_bytes()[..], &begun[4..]].concat();
     store.write(&own("state"), &Key::number(1), newer).unwrap();
-    let mut restorer = Restorer::begin(store, rules(), &base).unwrap();
+    assert_eq!(begin(&store, 9).begin_base(&base).unwrap(), 0);
+}
+
+/// It does not tell where it led: the restore begins again, over nothing.
+#[test]
+fn mark_of_a_restore_v1() {
+    let base = object(Class::DumpIndex, OTHER, 7);
+    let fields = (Some(base), 2, (30, 400), (6, 1_700_000_000_000, 5));
+    let begun = golden("mark.bin", || mark(1, fields));
+    let store = Arc::new(MemStore::new());
+    store.write(&own("state"), &Key::number(1), begun.as_slice()).unwrap();
+    let left = (Namespace::new("bulk", "").unwrap(), Key::number(1));
+    store.write(&left.0, &left.1, "left").unwrap();
+    let mut restorer = Restorer::begin(store.clone(), rules(), &base, (OTHER, 9)).unwrap();
     assert_eq!(restorer.begin_base(&base).unwrap(), 0);
+    assert_eq!(store.read(&left.0, &left.1).unwrap(), None);
+}
+
+/// Keys that an earlier point does not have, or has older, would stay.
+#[test]
+fn a_restore_goes_on_only_where_it_led_no_further() {
+    let base = object(Class::DumpIndex, OTHER, 7);
+    let left = (Namespace::new("bulk", "").unwrap(), Key::number(1));
+    for (writer, to, goes_on) in
+        [(OTHER, 9, true), (OTHER, 10, true), (OTHER, 8, false), (US, 9, false)]
+    {
+        let store = Arc::new(MemStore::new());
+        drop(Restorer::begin(store.clone(), rules(), &base, (OTHER, 9)).unwrap());
+        store.write(&left.0, &left.1, "left").unwrap();
+        drop(Restorer::begin(store.clone(), rules(), &base, (writer, to)).unwrap());
+        assert_eq!(store.read(&left.0, &left.1).unwrap().is_some(), goes_on, "{writer} to {to}");
+        // Where it leads now is what counts for the next one.
+        drop(Restorer::begin(store.clone(), rules(), &base, (writer, to)).unwrap());
+    }
 }

@@ -194,6 +194,51 @@ fn a_restart_tells_what_is_durable_and_not_yet_replicated() {
     assert!(matches!(replicated.poll(&mut cx), Poll::Ready(Ok(()))));
 }
 
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicU64);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// As `join!` and `select!` do it.
+#[test]
+fn a_task_that_waits_for_two_places_is_woken_for_the_first() {
+    let recorder = recorder(MemStore::new());
+    let store = replicated(&recorder, 10);
+    let (mut first, mut second) = (store.submit(put(1)), store.submit(put(2)));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+    assert!(pin!(&mut first).poll(&mut cx).is_pending());
+    assert!(pin!(&mut second).poll(&mut cx).is_pending());
+    acknowledge(&recorder, 1);
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1, "nobody says that the first is there");
+    assert!(matches!(pin!(&mut first).poll(&mut cx), Poll::Ready(Ok(()))));
+    acknowledge(&recorder, 2);
+    assert_eq!(woken.0.load(Ordering::SeqCst), 2);
+    assert!(matches!(pin!(&mut second).poll(&mut cx), Poll::Ready(Ok(()))));
+}
+
+/// Without [`KvStore::close`].
+#[test]
+fn who_waits_for_a_recorder_that_is_dropped_is_woken() {
+    let recorder = recorder(MemStore::new());
+    recorder.write(&ns("s"), &numbered(1), b"x").unwrap();
+    let store = replicated(&recorder, 10);
+    let mut commit = store.submit(put(1));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+    assert!(pin!(&mut commit).poll(&mut cx).is_pending());
+    drop((store, recorder));
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert!(matches!(pin!(&mut commit).poll(&mut cx), Poll::Ready(Err(Error::Closed { .. }))));
+}
+
 #[test]
 fn the_policy_of_a_namespace_decides() {
     let recorder = recorder(MemStore::new());

@@ -78,7 +78,8 @@ impl Recorder {
         let _no_cut = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut order = self.order();
         let from = order.mark(self)?;
-        if order.state.dropped.is_some() {
+        // Once: what was noted since an earlier dump is needed if that is the one to be acknowledged.
+        if order.state.dropped.is_some() && !order.resumed {
             order.resume(self, from)?;
         } else {
             order.memory.freeze(from);

@@ -44,7 +44,7 @@ impl Default for RecorderSettings {
             memory_budget: 64 << 20,
             segment_bytes: 1 << 20,
             max_lag_records: 500_000,
-            max_lag_bytes: 1 << 30,
+            max_lag_bytes: 256 << 20,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kv_core::{Batch, Error as StoreError, Key, KvStore, Namespace};
+use kv_core::{Batch, Error as StoreError, Key, KvStore, Namespace, Value};
 
 use super::{Merger, Recorder, record::Recorded};
 use crate::{
@@ -102,23 +102,11 @@ impl Recorder {
             let page = self.inner.list(ns, after.as_ref(), PAGE)?;
             // What is written from here on is no longer what was read.
             self.order().touched = Some(BTreeSet::new());
-            self.inner.submit(Batch::new()).wait()?;
-            let mut dropped = Vec::new();
-            for key in &page {
-                let name = EntryName::new(ns, key);
-                if live.contains(&name) {
-                    continue;
-                }
-                let Some(value) = self.inner.read(ns, key)? else { continue };
-                let (stamp, before) = frame::unwrap(value).map_err(StoreError::from)?;
-                if !is_unsent(&stamp) {
-                    dropped.push((name, key, stamp, before));
-                }
-            }
+            let dropped = self.neither_live_nor(&is_unsent, ns, &page, live);
             let mut order = self.order();
             let touched = order.touched.take().unwrap_or_default();
             let mut recorded = Recorded::default();
-            for (name, key, stamp, before) in dropped {
+            for (name, key, stamp, before) in dropped? {
                 if !touched.contains(&name) {
                     recorded.merge((ns.clone(), key.clone()), None, &stamp);
                     let (ns, key, before) = (ns.clone(), key.clone(), Some(before));
@@ -135,5 +123,29 @@ impl Recorder {
                 return Ok(());
             }
         }
+    }
+
+    /// Of a page of keys those to be dropped, with what they hold.
+    fn neither_live_nor<'a>(
+        &self,
+        is_unsent: impl Fn(&Stamp) -> bool,
+        ns: &Namespace,
+        page: &'a [Key],
+        live: &NameSet,
+    ) -> Result<Vec<(EntryName, &'a Key, Stamp, Value)>> {
+        self.inner.submit(Batch::new()).wait()?;
+        let mut dropped = Vec::new();
+        for key in page {
+            let name = EntryName::new(ns, key);
+            if live.contains(&name) {
+                continue;
+            }
+            let Some(value) = self.inner.read(ns, key)? else { continue };
+            let (stamp, before) = frame::unwrap(value).map_err(StoreError::from)?;
+            if !is_unsent(&stamp) {
+                dropped.push((name, key, stamp, before));
+            }
+        }
+        Ok(dropped)
     }
 }

@@ -99,6 +99,13 @@ impl Recorder {
     }
 }
 
+impl Drop for Recorder {
+    /// Whoever still waits asks once more, and is told that the store is closed.
+    fn drop(&mut self) {
+        self.waiting.end(Error::Closed { store: STORE });
+    }
+}
+
 impl NotYetReplicated {
     /// Resolves once the cloud has all of it.
     pub fn replicated(&self) -> WaitForCloud {
@@ -115,7 +122,8 @@ impl WaitForCloud {
         if let Some(outcome) = state.outcome(self.place) {
             return Poll::Ready(outcome);
         }
-        state.wakers.retain(|(_, waker)| !waker.will_wake(cx.waker()));
+        // One task may wait for several places: only what says the same is replaced.
+        state.wakers.retain(|(place, waker)| *place != self.place || !waker.will_wake(cx.waker()));
         state.wakers.push((self.place, cx.waker().clone()));
         drop(state);
         recorder.waiting.urge();

@@ -4,12 +4,12 @@ use kv_core::{KvStore, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ObjectRef, Result,
+    ObjectRef, Result, WriterId,
     digest::DigestSum,
     log::{self, Places},
 };
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Written in the order of the data, so whatever it counts is there when it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,9 +25,18 @@ pub(crate) struct Mark {
     pub(super) tombstones: u64,
     /// The latest stamp seen.
     pub(super) last_stamp: (u64, u32),
+    /// The restore point that leads there: whose, and its last change.
+    pub(super) to: Option<(WriterId, u64)>,
 }
 
 impl Mark {
+    /// Whether a restore of this point may go on here. What the earlier one has written is undone by
+    /// layers above the same dump only if they hold at least as much of the same chain.
+    pub(super) fn leads_to(&self, base: &ObjectRef, (writer, sequence): (WriterId, u64)) -> bool {
+        self.base == Some(*base)
+            && self.to.is_some_and(|(begun, to)| begun == writer && to <= sequence)
+    }
+
     pub(super) fn write(&self) -> Value {
         log::write(&Self { version: VERSION, ..self.clone() })
     }

@@ -71,29 +71,47 @@ impl Restorer {
     /// [`crate::Recorder`] opens the store. [`Error::NotEmpty`] if there is more in it than
     /// settings of this installation.
     pub fn new(store: Arc<dyn KvStore>, rules: Rules) -> Result<Self> {
-        if store.namespaces()?.iter().any(|ns| rules.of(ns) != Rule::LocalOnly) {
-            return Err(Error::NotEmpty);
-        }
-        let restorer = Self::with_mark(store, rules, Mark::default(), false)?;
-        restorer.put_mark().wait()?;
-        Ok(restorer)
+        Self::in_empty(store, rules, Mark::default())
     }
 
-    /// Begins, or goes on where an earlier restore of the dump `base` into this store was
-    /// interrupted, whatever head that began with: all upper layers must be given again, then the
-    /// parts of the base that are not there yet. What an interrupted restore of another dump has
-    /// left is removed first.
-    pub fn begin(store: Arc<dyn KvStore>, rules: Rules, base: &ObjectRef) -> Result<Self> {
+    /// Begins a restore of the dump `base` and the layers above it up to a restore point `to` (whose,
+    /// and its last change); or goes on where an earlier one was interrupted, if that led to the same
+    /// or an earlier point of the same chain over the same dump: all upper layers must be given again,
+    /// then the parts of the base that are not there yet. What any other interrupted restore has left
+    /// is removed first, as it would mix with this one.
+    pub fn begin(
+        store: Arc<dyn KvStore>,
+        rules: Rules,
+        base: &ObjectRef,
+        to: (WriterId, u64),
+    ) -> Result<Self> {
+        let aim = |mut mark: Mark| {
+            (mark.base, mark.to) = (Some(*base), Some(to));
+            mark
+        };
         match Mark::read(&*store, &Places::new()?)? {
-            None => Self::new(store, rules),
-            Some(mark) if mark.base.is_none_or(|begun| begun == *base) => {
-                Self::with_mark(store, rules, mark, true)
+            None => Self::in_empty(store, rules, aim(Mark::default())),
+            Some(mark) if mark.leads_to(base, to) => {
+                Self::with_mark(store, rules, aim(mark), true)?.begun()
             }
             Some(_) => {
                 clear(&*store, &rules)?;
-                Self::new(store, rules)
+                Self::in_empty(store, rules, aim(Mark::default()))
             }
         }
+    }
+
+    fn in_empty(store: Arc<dyn KvStore>, rules: Rules, mark: Mark) -> Result<Self> {
+        if store.namespaces()?.iter().any(|ns| rules.of(ns) != Rule::LocalOnly) {
+            return Err(Error::NotEmpty);
+        }
+        Self::with_mark(store, rules, mark, false)?.begun()
+    }
+
+    /// Where this leads must be known before the first change is written.
+    fn begun(self) -> Result<Self> {
+        self.put_mark().wait()?;
+        Ok(self)
     }
 
     fn with_mark(store: Arc<dyn KvStore>, rules: Rules, mark: Mark, resumed: bool) -> Result<Self> {

@@ -122,7 +122,8 @@ pub(crate) async fn run(
     let base = source.open::<backup::DumpIndex>(&point.dump, backup::ObjectHash::NONE).await?.0;
     let base = base.base.unwrap_or(point.dump);
     let secret = root.clone();
-    let sink = blocking(move || Store::begin(store, &secret, sealer, &base)).await?;
+    let to = (writer, point.sequence);
+    let sink = blocking(move || Store::begin(store, &secret, sealer, &base, to)).await?;
     let (clock, began) = (parts.clock.clone(), parts.clock.now().0);
     let mut told = |now: Fetched| {
         progress(RestoreProgress::new(now, clock.now().0.saturating_sub(began)));

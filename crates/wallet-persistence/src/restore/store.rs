@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backup::{Applied, EntryDigest, ObjectRef, ObjectSealer, Restorer};
+use backup::{Applied, EntryDigest, ObjectRef, ObjectSealer, Restorer, WriterId};
 use kv_core::KvStore;
 use vault::{RootSecret, SealedStore};
 
@@ -16,19 +16,21 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Begins in an empty store, or goes on in one where a restore of the same dump was interrupted.
+    /// Begins in an empty store, or goes on in one where a restore of the same dump was interrupted that
+    /// led no further.
     pub(super) fn begin(
         store: Arc<dyn KvStore>,
         root: &RootSecret,
         sealer: ObjectSealer,
         base: &ObjectRef,
+        to: (WriterId, u64),
     ) -> Result<Self, UnlockError> {
         let sealed: Arc<dyn KvStore> = match SealedStore::open(store.clone(), root) {
             Ok(begun) => begun,
             Err(vault::UnlockError::Empty) => SealedStore::create(store, root)?,
             Err(other) => return Err(other.into()),
         };
-        let restorer = Restorer::begin(sealed.clone(), registry::rules(), base)?;
+        let restorer = Restorer::begin(sealed.clone(), registry::rules(), base, to)?;
         Ok(Self { restorer, sealed, sealer })
     }
 }

@@ -169,6 +169,40 @@ async fn an_interrupted_restore_goes_on_where_it_was() {
     assert_eq!(left.len(), 1, "nothing is left beside it: {left:?}");
 }
 
+/// What the newer point has, and the older one has not, would stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_restore_leaves_nothing_in_one_of_an_earlier_moment() {
+    let cloud = Watched::new();
+    let device = Device::new(&cloud, 1_000_000);
+    let session = device.create().await;
+    write(&session, "bulk", 0..60_000, 1).await;
+    session.post_backup().await.unwrap();
+    write(&session, "bulk", 5..20, 2).await;
+    session.post_backup().await.unwrap();
+    let (earlier, then) = (session.status().unwrap().sequence, contents(&session));
+    write(&session, "bulk", 10..30, 3).await;
+    write(&session, "bulk", 60_000..60_010, 3).await;
+    for n in 40..50 {
+        session.kv().unwrap().remove(&ns("bulk"), &key(n)).unwrap();
+    }
+    session.post_backup().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("wallet");
+    let gets = AtomicU64::new(0);
+    cloud.rule(move |call| match call {
+        Call::Get(name) if name.as_str().contains("/d/") => {
+            if gets.fetch_add(1, Ordering::SeqCst) < 4 { Answer::AsIs } else { Answer::Fails }
+        }
+        _ => Answer::AsIs,
+    });
+    wallet(&folder, &cloud).restore(&root(), |_| ()).await.unwrap_err();
+    cloud.honest();
+    let at = wallet_persistence::RestoreAt::Sequence(earlier);
+    wallet(&folder, &cloud).restore_stale_at(&root(), at, |_| ()).await.unwrap();
+    let restored = wallet(&folder, &cloud).unlock(&root()).await.unwrap();
+    assert!(contents(&restored) == then, "two moments are mixed");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_dump_left_half_restored_is_begun_again() {
     let cloud = Watched::new();
