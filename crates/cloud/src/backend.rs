@@ -12,7 +12,7 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::Result;
+use crate::{Probe, Result};
 
 /// A service that keeps named objects, for instance a bucket or a folder.
 ///
@@ -113,6 +113,10 @@ pub struct Limits {
     /// If a page of a listing with fewer names than this is always the last: so who has one need not
     /// ask for another, empty one. `None`: only an empty page is the end.
     pub full_page: Option<usize>,
+    /// What of the conditions of a put the service itself can honour between devices, at best.
+    /// Where this crate looks first and then writes nothing that one process does can show that two
+    /// get through, so [`probe`](crate::probe()) believes no more than this.
+    pub can_honour: Probe,
 }
 
 impl Tag {

@@ -15,7 +15,7 @@ use backup::ObjectName;
 use bytes::Bytes;
 
 use self::folder::Folder;
-use crate::{CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag};
+use crate::{CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag};
 
 /// Names per page. Each page walks the folders anew, so it is large.
 const PAGE_LIMIT: usize = 10_000;
@@ -97,6 +97,7 @@ impl CloudBackend for DirCloud {
             largest_object: u32::MAX as u64,
             listing_is_immediate: true,
             full_page: Some(self.page_limit),
+            can_honour: Probe::ALL,
         }
     }
 }

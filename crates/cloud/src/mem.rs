@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use backup::ObjectName;
 use bytes::Bytes;
 
-use crate::{CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag};
+use crate::{CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag};
 
 /// Names per page, unless a test asks for less.
 const PAGE_LIMIT: usize = 1000;
@@ -112,6 +112,7 @@ impl CloudBackend for MemCloud {
             largest_object: u64::MAX,
             listing_is_immediate: true,
             full_page: Some(self.page_limit),
+            can_honour: Probe::ALL,
         }
     }
 }

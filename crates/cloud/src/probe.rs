@@ -2,7 +2,8 @@
 //!
 //! Several popular servers answer 200 and ignore a condition, and some check it and write in two
 //! steps. So nothing is believed: the probe creates twice, replaces with a tag that is no longer
-//! true, and lets writers race.
+//! true, and lets writers race. What no trial from one process can show, the cloud says of itself in
+//! its limits.
 
 use std::sync::Arc;
 
@@ -24,6 +25,21 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// Everything, unless it is seen to be otherwise.
+    pub const ALL: Self = Self { creates_once: true, replaces_if_unchanged: true };
+    /// Creating once, but no condition for replacing.
+    pub const CREATES_ONCE: Self = Self { creates_once: true, replaces_if_unchanged: false };
+    /// No condition at all.
+    pub const NONE: Self = Self { creates_once: false, replaces_if_unchanged: false };
+
+    /// What both say.
+    fn and(self, other: Self) -> Self {
+        Self {
+            creates_once: self.creates_once && other.creates_once,
+            replaces_if_unchanged: self.replaces_if_unchanged && other.replaces_if_unchanged,
+        }
+    }
+
     /// Whether the service can fence: both together are compare-and-swap.
     pub fn is_compare_and_swap(&self) -> bool {
         self.creates_once && self.replaces_if_unchanged
@@ -37,6 +53,8 @@ const ROUNDS: usize = 2;
 
 /// Tries it out with some thirty small calls on random bytes under `probe/`, which it removes.
 ///
+/// Finds no more than [`Limits::can_honour`](crate::Limits::can_honour) allows.
+///
 /// An error says that the service could not be asked; ask again later.
 #[tracing::instrument(level = "debug", skip_all, err(level = "debug"))]
 pub async fn probe(cloud: &Arc<dyn CloudBackend>) -> Result<Probe> {
@@ -47,7 +65,8 @@ pub async fn probe(cloud: &Arc<dyn CloudBackend>) -> Result<Probe> {
         // What stays is garbage that nobody reads.
         let _ = cloud.delete(name).await;
     }
-    let probe = outcome?;
+    // Asked last: some learn only by trying what their service is.
+    let probe = outcome?.and(cloud.limits().can_honour);
     tracing::debug!(?probe, "probed a cloud");
     Ok(probe)
 }

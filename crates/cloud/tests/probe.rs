@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloud::{
-    CloudBackend, CloudError, DirCloud, Limits, MemCloud, ObjectMeta, ObjectName, PutMode, Tag,
-    probe,
+    CloudBackend, CloudError, DirCloud, Limits, MemCloud, ObjectMeta, ObjectName, Probe, PutMode,
+    Tag, probe,
     testing::{Failure, FlakyCloud, Weather},
 };
 
@@ -26,6 +26,8 @@ enum Manner {
     Refuses,
     /// Puts over what was deleted.
     Resurrects,
+    /// Looks and writes in two steps, which those of one process never see of each other.
+    Queues(Probe),
 }
 
 /// A service with bad manners over one that has none.
@@ -111,7 +113,11 @@ impl CloudBackend for Rude {
     }
 
     fn limits(&self) -> Limits {
-        self.inner.limits()
+        let can_honour = match self.manner {
+            Manner::Queues(can_honour) => can_honour,
+            _ => Probe::ALL,
+        };
+        Limits { can_honour, ..self.inner.limits() }
     }
 }
 
@@ -151,6 +157,17 @@ async fn bad_manners_are_seen() {
         assert!(!found.is_compare_and_swap(), "{manner:?}");
         assert_eq!(found.creates_once, creates_once, "{manner:?}");
         assert_eq!(leftovers(&inner).await, 0, "{manner:?}");
+    }
+}
+
+/// Who lets those of one process queue up passes every trial, and is believed no more than it says.
+#[tokio::test]
+async fn what_no_trial_can_show_the_limits_say() {
+    for can_honour in [Probe::NONE, Probe::CREATES_ONCE, Probe::ALL] {
+        let (inner, looked) = (MemCloud::new(), Mutex::default());
+        let rude = Rude { inner, manner: Manner::Queues(can_honour), looked };
+        let cloud: Arc<dyn CloudBackend> = Arc::new(rude);
+        assert_eq!(probe(&cloud).await.unwrap(), can_honour);
     }
 }
 

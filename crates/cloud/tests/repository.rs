@@ -100,7 +100,7 @@ async fn a_conflict_about_nothing_is_transient() {
 
 #[tokio::test]
 async fn what_is_larger_than_the_limit_is_refused_unsent() {
-    let cloud = Odd::new(Limits { largest_object: 4, listing_is_immediate: true, full_page: None });
+    let cloud = Odd::new(Limits { largest_object: 4, full_page: None, ..MemCloud::new().limits() });
     let put = put_backup(&cloud, &sealed("bytes")).await;
     assert!(matches!(put, Err(CloudError::Refused { .. })), "{put:?}");
     assert_eq!(cloud.puts.load(Ordering::SeqCst), 0);

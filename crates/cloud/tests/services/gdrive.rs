@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use cloud::{
-    CloudBackend, CloudError, ObjectName, PutMode, probe,
+    CloudBackend, CloudError, ObjectName, Probe, PutMode, probe,
     testing::{FakeAnswer, FakeRequest, Testbed},
 };
 use serde_json::{Value, json};
@@ -295,7 +295,7 @@ cloud::conformance!(@each fresh;
 async fn it_is_never_taken_for_one_that_fences() {
     let bed = fresh();
     let cloud: Arc<dyn CloudBackend> = bed.open();
-    assert!(!probe(&cloud).await.unwrap().replaces_if_unchanged);
+    assert_eq!(probe(&cloud).await.unwrap(), Probe::NONE);
 }
 
 #[tokio::test]

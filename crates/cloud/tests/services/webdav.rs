@@ -6,7 +6,7 @@ use std::{
 };
 
 use cloud::{
-    CloudBackend, CloudError, ObjectName, PutMode, Tag,
+    CloudBackend, CloudError, ObjectName, Probe, PutMode, Tag,
     testing::{FakeAnswer, FakeRequest, FakeServer},
 };
 
@@ -15,7 +15,7 @@ use crate::bed::open;
 /// A server with one file, which answers a `MOVE` with these, one after the other.
 struct Server {
     file: &'static str,
-    etag: &'static str,
+    etag: Option<&'static str>,
     moves: Vec<(u16, &'static str)>,
     moved: Vec<FakeRequest>,
 }
@@ -23,7 +23,13 @@ struct Server {
 impl Server {
     fn answer(&mut self, request: FakeRequest) -> FakeAnswer {
         match request.method.as_str() {
-            "GET" => FakeAnswer::new(200).header("etag", self.etag).body(self.file),
+            "GET" => {
+                let answer = FakeAnswer::new(200).body(self.file);
+                match self.etag {
+                    Some(etag) => answer.header("etag", etag),
+                    None => answer,
+                }
+            }
             "MOVE" => {
                 let (status, next) = self.moves.remove(0);
                 self.moved.push(request);
@@ -40,7 +46,7 @@ fn served(
     moves: &[(u16, &'static str)],
 ) -> (FakeServer, Arc<Mutex<Server>>, Arc<dyn CloudBackend>) {
     let moves = moves.to_vec();
-    let server = Server { file: "old", etag: "\"of-old\"", moves, moved: Vec::new() };
+    let server = Server { file: "old", etag: Some("\"of-old\""), moves, moved: Vec::new() };
     let server = Arc::new(Mutex::new(server));
     let of_fake = server.clone();
     let fake = FakeServer::start(move |request| of_fake.lock().unwrap().answer(request)).unwrap();
@@ -94,4 +100,21 @@ async fn a_server_that_refuses_every_condition_is_asked_without_one() {
     let tag = tag_of_old(&*cloud).await;
     cloud.put(&name(), "new".into(), PutMode::Replace(tag)).await.unwrap();
     assert_eq!(server.lock().unwrap().moved[1].header("if"), None);
+}
+
+/// What it lets through is our own look, and between that and the move another may write.
+#[tokio::test]
+async fn a_server_that_compares_no_etag_is_not_taken_for_one_that_does() {
+    let (_fake, _, honest) = served(&[(204, "new")]);
+    let tag = tag_of_old(&*honest).await;
+    honest.put(&name(), "new".into(), PutMode::Replace(tag)).await.unwrap();
+    assert_eq!(honest.limits().can_honour, Probe::ALL);
+    let (_fake, _, refuses) = served(&[(412, "old"), (204, "new")]);
+    let (_other, without, no_etag) = served(&[(204, "new")]);
+    without.lock().unwrap().etag = None;
+    for cloud in [refuses, no_etag] {
+        let tag = tag_of_old(&*cloud).await;
+        cloud.put(&name(), "new".into(), PutMode::Replace(tag)).await.unwrap();
+        assert_eq!(cloud.limits().can_honour, Probe::CREATES_ONCE);
+    }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cloud::{Access, CloudBackend, CloudUrl, Limits, ObjectMeta, ObjectName, PutMode, Result, Tag};
+use cloud::{
+    Access, CloudBackend, CloudUrl, Limits, ObjectMeta, ObjectName, Probe, PutMode, Result, Tag,
+};
 use tokio::sync::OnceCell;
 
 /// Opened when it is needed.
@@ -49,8 +51,12 @@ impl CloudBackend for Late {
 
     /// Until it is open, what it can take is for it to say when something is put.
     fn limits(&self) -> Limits {
-        let unknown =
-            Limits { largest_object: u64::MAX, listing_is_immediate: false, full_page: None };
+        let unknown = Limits {
+            largest_object: u64::MAX,
+            listing_is_immediate: false,
+            full_page: None,
+            can_honour: Probe::NONE,
+        };
         self.cloud.get().map_or(unknown, |cloud| cloud.limits())
     }
 }

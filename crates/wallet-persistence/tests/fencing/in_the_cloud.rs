@@ -1,6 +1,9 @@
 //! The fencing head as it lies in a cloud: when it is there, what it keeps, who looks at it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use cloud::{CloudBackend, MemCloud};
 use kv_core::testing::ManualClock;
@@ -124,5 +127,117 @@ async fn what_a_cloud_honours_is_remembered() {
         assert_eq!(report.single_writer, Some(SingleWriter::Acknowledged));
         assert_eq!(probed(), again, "after {days} days");
         session.lock().await.unwrap();
+    }
+}
+
+/// A cloud that does not fence is not tried out again and again until it happens to: what was seen
+/// holds as long as if it did.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cloud_does_not_honour_is_remembered_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let folder = dir.path().join("cloud");
+    let url = format!("dir:{}", folder.display());
+    let wallet = WalletPersistence::builder(dir.path().join("a"))
+        .settings(settings())
+        .clock(clock.clone())
+        .cloud_url(CloudUrl::parse(&url).unwrap())
+        .build();
+    // A file where the trial wants a folder: no put of it is taken.
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("probe"), "").unwrap();
+    let session = wallet.create(&root()).await.unwrap();
+    write(&session, "one", b"1").unwrap();
+    assert_eq!(session.post_backup().await.unwrap().single_writer, Some(SingleWriter::Noted));
+    session.lock().await.unwrap();
+    std::fs::remove_file(folder.join("probe")).unwrap();
+    for (days, becomes) in [(1, SingleWriter::Noted), (31, SingleWriter::Acknowledged)] {
+        clock.advance(days * 86_400_000);
+        let session = wallet.unlock(&root()).await.unwrap();
+        write(&session, "one", b"2").unwrap();
+        assert_eq!(session.post_backup().await.unwrap().single_writer, Some(becomes), "{days}");
+        assert_eq!(folder.join("probe").exists(), becomes == SingleWriter::Acknowledged);
+        session.lock().await.unwrap();
+    }
+}
+
+/// The trial costs some thirty calls, and a lucky one counts for a month: so it is made once, though
+/// what follows it fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cloud_honours_is_known_though_the_fence_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let cloud = Arc::new(NoFence::default());
+    let clouds: [Cloud; 1] = [cloud.clone()];
+    let session = wallet(&dir.path().join("a"), &clouds).create(&root()).await.unwrap();
+    cloud.fails.store(true, Ordering::SeqCst);
+    let mut tried = 0;
+    for round in 0..3 {
+        write(&session, "one", &[round]).unwrap();
+        session.post_backup().await.unwrap_err();
+        let calls = cloud.trials.load(Ordering::SeqCst);
+        assert!(calls > 0 && (round == 0 || calls == tried), "{round}: {calls}");
+        tried = calls;
+    }
+    cloud.fails.store(false, Ordering::SeqCst);
+    let report = session.post_backup().await.unwrap();
+    assert_eq!(report.single_writer, Some(SingleWriter::Acknowledged));
+    assert_eq!(cloud.trials.load(Ordering::SeqCst), tried);
+    session.lock().await.unwrap();
+}
+
+/// A cloud that takes everything but the fencing head, and counts the puts that try it out.
+#[derive(Debug)]
+struct NoFence {
+    inner: MemCloud,
+    fails: AtomicBool,
+    trials: AtomicU64,
+}
+
+impl Default for NoFence {
+    fn default() -> Self {
+        let (fails, trials) = Default::default();
+        Self { inner: MemCloud::new(), fails, trials }
+    }
+}
+
+#[async_trait::async_trait]
+impl CloudBackend for NoFence {
+    async fn put(
+        &self,
+        name: &cloud::ObjectName,
+        bytes: bytes::Bytes,
+        how: cloud::PutMode,
+    ) -> cloud::Result<cloud::Tag> {
+        if name.as_str().starts_with("probe/") {
+            self.trials.fetch_add(1, Ordering::SeqCst);
+        }
+        if name.as_str().ends_with("/f") && self.fails.load(Ordering::SeqCst) {
+            let why = Box::<dyn std::error::Error + Send + Sync>::from("not this one");
+            return Err(cloud::CloudError::Unauthorized { source: Arc::from(why) });
+        }
+        self.inner.put(name, bytes, how).await
+    }
+
+    async fn get(
+        &self,
+        name: &cloud::ObjectName,
+    ) -> cloud::Result<Option<(bytes::Bytes, cloud::Tag)>> {
+        self.inner.get(name).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &cloud::ObjectName,
+        after: Option<&cloud::ObjectName>,
+    ) -> cloud::Result<Vec<cloud::ObjectMeta>> {
+        self.inner.list(prefix, after).await
+    }
+
+    async fn delete(&self, name: &cloud::ObjectName) -> cloud::Result<()> {
+        self.inner.delete(name).await
+    }
+
+    fn limits(&self) -> cloud::Limits {
+        self.inner.limits()
     }
 }

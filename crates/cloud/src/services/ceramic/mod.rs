@@ -35,7 +35,7 @@ use self::{
 };
 use super::{Opening, Service};
 use crate::{
-    Access, BadCloudUrl, CloudBackend, CloudError, HttpSettings, Limits, ObjectMeta, PutMode,
+    Access, BadCloudUrl, CloudBackend, CloudError, HttpSettings, Limits, ObjectMeta, Probe, PutMode,
     Result, Tag,
     address::{Address, with_http_options},
     error::boxed,
@@ -202,6 +202,11 @@ impl CloudBackend for CeramicCloud {
             largest_object: objects::LARGEST,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
+            // What one process sees of conditions is its own order: all handles share one view.
+            can_honour: match self.node.checks_what_a_commit_is_based_on() {
+                true => Probe::ALL,
+                false => Probe::NONE,
+            },
         }
     }
 }

@@ -212,6 +212,12 @@ impl Node {
         self.ask(Request::delete(format!("pins/{stream}"))).await.map(|_: Value| ())
     }
 
+    /// Whether it refuses a commit upon a state that is no longer the newest: the versions that pin
+    /// for administrators only do. `false` also as long as nobody knows, before the first put.
+    pub(super) fn checks_what_a_commit_is_based_on(&self) -> bool {
+        self.dialect() == Dialect::Admin
+    }
+
     fn dialect(&self) -> Dialect {
         *self.dialect.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::client::{Client, Mode, Said, Trouble};
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, error::boxed, layout,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed, layout,
     page::Page,
 };
 
@@ -107,7 +107,12 @@ impl CloudBackend for Dropbox {
     }
 
     fn limits(&self) -> Limits {
-        Limits { largest_object: LARGEST, listing_is_immediate: true, full_page: Some(PAGE_LIMIT) }
+        Limits {
+            largest_object: LARGEST,
+            listing_is_immediate: true,
+            full_page: Some(PAGE_LIMIT),
+            can_honour: Probe::ALL,
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::client::{Client, File, metadata};
-use crate::{CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, page::Page};
+use crate::{
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, page::Page,
+};
 
 /// Names per page. Each page lists everything anew, so it is large.
 const PAGE_LIMIT: usize = 100_000;
@@ -145,8 +147,14 @@ impl CloudBackend for Drive {
     }
 
     fn limits(&self) -> Limits {
-        // Nobody promises when a listing shows a new file.
-        Limits { largest_object: LARGEST, listing_is_immediate: false, full_page: Some(PAGE_LIMIT) }
+        // Nobody promises when a listing shows a new file, and that is all by which two that create
+        // one object learn of each other.
+        Limits {
+            largest_object: LARGEST,
+            listing_is_immediate: false,
+            full_page: Some(PAGE_LIMIT),
+            can_honour: Probe::NONE,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::client::{Client, Named};
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, layout, page::Page,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, layout, page::Page,
     services::random_name,
 };
 
@@ -148,6 +148,7 @@ impl CloudBackend for Ipfs {
             largest_object: u32::MAX as u64,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
+            can_honour: Probe::CREATES_ONCE,
         }
     }
 }

@@ -24,7 +24,7 @@ use object_store::{
     path::{Path, PathPart},
 };
 
-use crate::{CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, error::boxed};
+use crate::{CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed};
 
 /// Names per page: what these services answer to one request.
 const PAGE_LIMIT: usize = 1000;
@@ -202,6 +202,7 @@ impl CloudBackend for Objects {
             largest_object: self.largest_object,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
+            can_honour: Probe::ALL,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     error::{Failure, Kind},
 };
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, error::boxed, layout,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed, layout,
     page::Page,
 };
 
@@ -259,7 +259,12 @@ impl CloudBackend for Sftp {
     }
 
     fn limits(&self) -> Limits {
-        Limits { largest_object: LARGEST, listing_is_immediate: true, full_page: Some(PAGE_LIMIT) }
+        Limits {
+            largest_object: LARGEST,
+            listing_is_immediate: true,
+            full_page: Some(PAGE_LIMIT),
+            can_honour: Probe::CREATES_ONCE,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     message::KeyValue,
 };
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, page::Page,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, page::Page,
     services::random_name,
 };
 
@@ -144,7 +144,12 @@ impl CloudBackend for Vss {
     }
 
     fn limits(&self) -> Limits {
-        Limits { largest_object: LARGEST, listing_is_immediate: true, full_page: Some(PAGE_LIMIT) }
+        Limits {
+            largest_object: LARGEST,
+            listing_is_immediate: true,
+            full_page: Some(PAGE_LIMIT),
+            can_honour: Probe::ALL,
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -12,7 +15,7 @@ use data_encoding::HEXLOWER;
 
 use super::client::{Client, Made, Moved, Over};
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag, error::boxed,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed,
     http::Failure, layout, page::Page,
 };
 
@@ -31,11 +34,13 @@ pub(super) struct WebDav {
     client: Client,
     /// The folders that were there when last looked at; a request each is saved.
     folders: Mutex<HashSet<Vec<String>>>,
+    /// Whether the server has compared each ETag that it was to compare.
+    compares: AtomicBool,
 }
 
 impl WebDav {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, folders: Mutex::default() }
+        Self { client, folders: Mutex::default(), compares: AtomicBool::new(true) }
     }
 
     fn path(&self, name: &ObjectName) -> Vec<String> {
@@ -110,7 +115,10 @@ impl WebDav {
         // There is no ETag, or somebody was faster, or the server understands no such condition and
         // refuses each. If nothing has changed, it is the last; then our own look is all there is.
         match self.etag_if(&path, tag).await? {
-            Some(_) => self.put_over(name, bytes, &Over::Anything).await,
+            Some(_) => {
+                self.compares.store(false, Ordering::Relaxed);
+                self.put_over(name, bytes, &Over::Anything).await
+            }
             None => Ok(false),
         }
     }
@@ -119,6 +127,13 @@ impl WebDav {
     async fn etag_if(&self, path: &[String], tag: &Tag) -> Result<Option<Option<String>>, Failure> {
         let found = self.client.get(path).await?;
         Ok(found.filter(|found| Tag::of(found.bytes.clone()) == *tag).map(|found| found.etag))
+    }
+
+    fn can_honour(&self) -> Probe {
+        match self.compares.load(Ordering::Relaxed) {
+            true => Probe::ALL,
+            false => Probe::CREATES_ONCE,
+        }
     }
 
     /// Makes a folder and those it lies in.
@@ -242,7 +257,12 @@ impl CloudBackend for WebDav {
     }
 
     fn limits(&self) -> Limits {
-        Limits { largest_object: LARGEST, listing_is_immediate: true, full_page: Some(PAGE_LIMIT) }
+        Limits {
+            largest_object: LARGEST,
+            listing_is_immediate: true,
+            full_page: Some(PAGE_LIMIT),
+            can_honour: self.can_honour(),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Making the calls that the fence protocol asks for, in all clouds at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use backup::{
     Conditions, FenceAnswer, FenceMachine, FenceOutcome, FencePlan, ObjectSealer, Step, fence_name,
@@ -37,11 +40,14 @@ pub(super) async fn drive(
     memory: &mut [CloudFence],
     now: u64,
 ) -> Vec<Driven> {
-    let asked = clouds.iter().zip(plans).zip(memory.iter()).enumerate();
-    let works = asked.filter(|(i, _)| is_asked(*i)).map(|(i, ((cloud, plan), memory))| {
+    // What is learnt by trying is kept, whatever becomes of the plan.
+    let learnt: Vec<Arc<OnceLock<Conditions>>> = memory.iter().map(|_| Arc::default()).collect();
+    let asked = clouds.iter().zip(plans).zip(memory.iter().zip(&learnt)).enumerate();
+    let works = asked.filter(|(i, _)| is_asked(*i)).map(|(i, ((cloud, plan), (memory, learnt)))| {
         let (cloud, sealer, memory) = (cloud.clone(), sealer.clone(), memory.clone());
+        let learnt = learnt.clone();
         let work = async move {
-            let mut run = Run { cloud: &cloud, sealer: &sealer, memory, now, error: None };
+            let mut run = Run { cloud: &cloud, sealer: &sealer, memory, learnt, now, error: None };
             match run.all(plan).await {
                 FenceOutcome::Unknown => Err(run.error.take().unwrap_or_else(no_answer)),
                 outcome => Ok((outcome, run.memory)),
@@ -51,7 +57,7 @@ pub(super) async fn drive(
     });
     let mut ended: BTreeMap<usize, _> = race(works.collect::<Vec<_>>()).await.into_iter().collect();
     let mut all = Vec::with_capacity(memory.len());
-    for (i, memory) in memory.iter_mut().enumerate() {
+    for (i, (memory, learnt)) in memory.iter_mut().zip(learnt).enumerate() {
         let (outcome, error) = match ended.remove(&i) {
             None => (FenceOutcome::Unknown, None),
             Some(Ok((outcome, known))) => {
@@ -64,6 +70,9 @@ pub(super) async fn drive(
                 (FenceOutcome::Unknown, Some(error))
             }
         };
+        if let Some(conditions) = learnt.get() {
+            (memory.conditions, memory.tried) = (Some(*conditions), true);
+        }
         all.push(Driven { outcome, swaps: memory.swaps(), error });
     }
     all
@@ -73,6 +82,8 @@ struct Run<'a> {
     cloud: &'a Arc<dyn CloudBackend>,
     sealer: &'a ObjectSealer,
     memory: CloudFence,
+    /// What trying the cloud out has shown.
+    learnt: Arc<OnceLock<Conditions>>,
     now: u64,
     error: Option<Error>,
 }
@@ -82,12 +93,12 @@ impl Run<'_> {
         if self.memory.conditions.is_none() {
             match cloud::probe(self.cloud).await {
                 Ok(probe) => {
-                    self.memory.tried = true;
-                    self.memory.conditions = Some(Conditions {
+                    let conditions = Conditions {
                         creates_once: probe.creates_once,
                         replaces_if_unchanged: probe.replaces_if_unchanged,
                         time: self.now,
-                    });
+                    };
+                    self.memory.conditions = Some(*self.learnt.get_or_init(|| conditions));
                 }
                 Err(error) => {
                     self.error = Some(error.into());

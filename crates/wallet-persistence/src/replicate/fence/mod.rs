@@ -75,6 +75,8 @@ impl CloudFence {
 }
 
 /// What a cloud is known to honour holds for so long, in milliseconds; then it is tried out again.
+/// What it does not, too: a service that honours a condition now and then would pass some day, if it
+/// were tried often enough.
 const CONDITIONS_HOLD: u64 = 30 * 24 * 60 * 60 * 1000;
 
 impl Fences {
@@ -97,10 +99,6 @@ impl Inner {
                 let noted = self.with_history(|history| history.conditions(&self.cloud_name(i)));
                 let holds = |c: &Conditions| now.saturating_sub(c.time) < CONDITIONS_HOLD;
                 cloud.conditions = noted.filter(holds);
-            }
-            // What could not fence may have learnt it: a session tries once.
-            if !cloud.swaps() && !cloud.tried {
-                cloud.conditions = None;
             }
         }
         known

@@ -1,9 +1,9 @@
 //! Several devices with one identity, each with a view of its own.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::fake::{FakeNode, Fate, Version};
-use crate::{CloudBackend, CloudError, ObjectName, PutMode, poll_backups};
+use crate::{CloudBackend, CloudError, ObjectName, Probe, PutMode, poll_backups, probe};
 
 fn name(name: &str) -> ObjectName {
     ObjectName::new(name).unwrap()
@@ -149,4 +149,15 @@ async fn of_many_devices_one_creates_on_version_2() {
 
 async fn put(cloud: &dyn CloudBackend, object: &str) {
     cloud.put(&name(object), "x".into(), PutMode::CreateOnly).await.unwrap();
+}
+
+/// Handles of one process queue up for the view of the index, so of eight that race one always wins.
+/// Devices do not, and version 1 lets both of two win.
+#[tokio::test]
+async fn only_a_version_that_checks_passes_the_probe() {
+    for (version, found) in [(Version::One, Probe::NONE), (Version::Two, Probe::ALL)] {
+        let node = FakeNode::new(version);
+        let cloud: Arc<dyn CloudBackend> = Arc::new(node.device(1, 300));
+        assert_eq!(probe(&cloud).await.unwrap(), found, "{version:?}");
+    }
 }
