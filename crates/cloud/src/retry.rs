@@ -44,6 +44,9 @@ impl Default for RetrySettings {
     }
 }
 
+/// More than this is no different from it, and a clock can count so far.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 impl Retrying {
     /// Wraps a cloud.
     pub fn new(inner: Arc<dyn CloudBackend>, settings: RetrySettings) -> Self {
@@ -131,7 +134,7 @@ struct Patience {
 
 impl Patience {
     fn new(settings: RetrySettings) -> Self {
-        Self { settings, end: Instant::now() + settings.budget, failures: 0 }
+        Self { settings, end: Instant::now() + settings.budget.min(LONGEST), failures: 0 }
     }
 
     /// Waits before the next attempt, or gives the error back if there shall be none.
@@ -141,7 +144,7 @@ impl Patience {
         };
         // What the service asks for comes first, the jitter after it: else all its clients return
         // at one moment.
-        let wait = retry_after.unwrap_or_default() + jitter(self.limit());
+        let wait = retry_after.unwrap_or_default().min(LONGEST) + jitter(self.limit());
         self.failures += 1;
         if Instant::now() + wait > self.end {
             return Err(error);
@@ -154,7 +157,7 @@ impl Patience {
     fn limit(&self) -> Duration {
         let doubled = 2u32.saturating_pow(self.failures);
         let limit = self.settings.first_wait.saturating_mul(doubled);
-        limit.min(self.settings.longest_wait)
+        limit.min(self.settings.longest_wait).min(LONGEST)
     }
 }
 

@@ -161,3 +161,15 @@ async fn without_a_failure_equal_bytes_are_a_conflict() {
     assert!(matches!(put, Err(CloudError::Conflict { .. })), "{put:?}");
     assert_eq!(weather.calls(), 1);
 }
+
+/// "As long as it takes" is a setting that people write as the longest there is.
+#[tokio::test(start_paused = true)]
+async fn patience_without_an_end_is_no_panic() {
+    let (first_wait, longest_wait, budget) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    let (_, weather, cloud) = flaky(RetrySettings { first_wait, longest_wait, budget });
+    weather.fail_nth(1, Failure::Lost);
+    assert_eq!(cloud.get(&name()).await.unwrap(), None);
+    let (_, weather, cloud) = flaky(RetrySettings { budget, ..SETTINGS });
+    weather.fail_nth(1, Failure::Lost);
+    assert_eq!(cloud.get(&name()).await.unwrap(), None);
+}

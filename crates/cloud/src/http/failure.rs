@@ -10,7 +10,7 @@ use backup::ObjectName;
 use reqwest::{StatusCode, header};
 
 use super::{Answer, redact, redact::Redactor};
-use crate::{CloudError, error::boxed};
+use crate::{CloudError, error::boxed, services::TOO_MANY_FILES};
 
 /// A service may ask for patience, but not for ever.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
@@ -33,6 +33,10 @@ enum Kind {
     NotTrusted,
     /// The answer is not one that this service gives.
     Nonsense,
+    /// The answer goes on and on.
+    TooLong,
+    /// The service cannot answer what we ask for.
+    Hopeless,
     /// The request could not be made.
     Unsendable,
 }
@@ -57,6 +61,19 @@ impl Failure {
     /// As an answer that will be another one in a moment.
     pub(crate) fn into_busy(self) -> Self {
         Self { message: self.message, kind: Kind::NoAnswer }
+    }
+
+    /// As if the service had answered this status: what it said tells more than its own.
+    pub(crate) fn into_status(self, status: StatusCode) -> Self {
+        Self { message: self.message, kind: Kind::Answered { status, retry_after: None } }
+    }
+
+    /// As what came instead of the list of a folder: if that is too long, it will be the next time.
+    pub(crate) fn of_a_list(self) -> Self {
+        match self.kind {
+            Kind::TooLong => Self { message: TOO_MANY_FILES.to_owned(), kind: Kind::Hopeless },
+            _ => self,
+        }
     }
 
     /// As what is wrong with the call about an object.
@@ -89,7 +106,7 @@ impl Failure {
     }
 
     pub(super) fn too_long(limit: u64) -> Self {
-        Self { message: format!("the answer is longer than {limit} bytes"), kind: Kind::Nonsense }
+        Self { message: format!("the answer is longer than {limit} bytes"), kind: Kind::TooLong }
     }
 
     pub(super) fn bad_header(name: &str) -> Self {
@@ -114,11 +131,13 @@ impl Failure {
         let status = match self.kind {
             Kind::NoAnswer => return Reaction::Wait(None),
             // A proxy in a bad mood, or a page that asks to sign in to a network: it will pass.
-            Kind::Nonsense => return Reaction::Wait(None),
+            Kind::Nonsense | Kind::TooLong => return Reaction::Wait(None),
+            Kind::Hopeless => return Reaction::Leave,
             Kind::NotTrusted | Kind::Unsendable => return Reaction::Move,
             Kind::Answered { status, retry_after } => match status.as_u16() {
-                // 500 and 502 to 504 come and go, 501 stays.
-                408 | 425 | 429 | 500 | 502..=504 | 509 | 520..=530 => {
+                // 500 and 502 to 504 come and go, 501 stays. 423: Nextcloud and ownCloud lock a file
+                // for as long as they work on it themselves.
+                408 | 423 | 425 | 429 | 500 | 502..=504 | 509 | 520..=530 => {
                     return Reaction::Wait(retry_after);
                 }
                 other => other,

@@ -78,8 +78,16 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// All headers at once, from a library that makes them.
+    /// All headers at once, from a library that makes them. Those that are secrets are kept as such.
     pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
+        for name in ["authorization", "x-amz-security-token"] {
+            let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            for word in values.flat_map(|value| value.split(' ')) {
+                // `Signature=..`: a service may repeat the signature alone.
+                self.redactor.add(word.split_once('=').map_or(word, |(_, value)| value));
+                self.redactor.add(word);
+            }
+        }
         self.headers = Ok(headers);
         self
     }
@@ -129,7 +137,12 @@ impl<'a> Request<'a> {
                 }
             }
         };
-        let body = read(&mut response, idle, self.longest).await?;
+        let longest = match response.status().is_success() {
+            true => self.longest,
+            // What is said about an error is short.
+            false => self.longest.min(LONGEST),
+        };
+        let body = read(&mut response, idle, longest).await?;
         Ok(Answer {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),

@@ -27,9 +27,6 @@ pub(super) const SERVICE: Service = Service {
     open: |address, access| -> Opening<'_> { Box::pin(open(address, access)) },
 };
 
-/// One put without blocks takes so much.
-const LARGEST: u64 = 5000 << 20;
-
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
     Address::parse_with_host(text, &with_http_options(&["account", "endpoint"]), SERVICE.example)
 }
@@ -62,5 +59,5 @@ async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend
         ));
     };
     let store = builder.build().map_err(|e| of_settings(&e))?;
-    Ok(Objects::open(store, address.path(), Tags::ETag, LARGEST))
+    Ok(Objects::open(store, address.path(), Tags::ETag))
 }

@@ -26,9 +26,6 @@ pub(super) const SERVICE: Service = Service {
 
 const ENDPOINT: &str = "https://storage.googleapis.com";
 
-/// The largest object of the service.
-const LARGEST: u64 = 5 << 40;
-
 fn parse(text: &str) -> Result<Address, BadCloudUrl> {
     Address::parse_with_host(text, &with_http_options(&["endpoint"]), SERVICE.example)
 }
@@ -60,5 +57,5 @@ async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend
         builder.with_application_credentials(path.display().to_string())
     };
     let store = builder.build().map_err(|e| of_settings(&e))?;
-    Ok(Objects::open(store, address.path(), Tags::Version, LARGEST))
+    Ok(Objects::open(store, address.path(), Tags::Version))
 }

@@ -17,10 +17,14 @@ mod gcs;
 mod gdrive;
 #[cfg(feature = "ipfs")]
 mod ipfs;
+#[cfg(any(feature = "sftp", feature = "webdav"))]
+mod leftovers;
 #[cfg(any(feature = "dropbox", feature = "gdrive"))]
 mod oauth;
 #[cfg(feature = "object-store")]
 mod objects;
+#[cfg(any(feature = "dropbox", feature = "gdrive", feature = "vss"))]
+mod pages;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "sftp")]
@@ -82,6 +86,17 @@ pub(crate) const ALL: &[Service] = &[
     #[cfg(feature = "ceramic")]
     ceramic::SERVICE,
 ];
+
+/// The largest object of all services that are asked over a line: twice what a sealed object can
+/// have. More is not read either, so that no service fills the memory.
+pub(crate) const LARGEST_OBJECT: u64 = 128 << 20;
+
+/// The longest answer that lists a whole folder at once.
+pub(crate) const LONGEST_LISTING: u64 = 128 << 20;
+
+/// What is said of a folder beyond that.
+pub(crate) const TOO_MANY_FILES: &str = "a folder there holds more files than can be listed: remove what is not ours from it, or back up \
+     to a new folder";
 
 /// The service that an address belongs to.
 pub(crate) fn of(address: &Address) -> Option<&'static Service> {

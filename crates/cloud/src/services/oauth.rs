@@ -21,6 +21,9 @@ use crate::{
 /// A token is renewed so long before it ends.
 const EARLY: Duration = Duration::from_secs(60);
 
+/// No token is believed to live longer than this, whatever the service says.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// The variables from which a service's tokens come.
 pub(super) struct Variables {
     pub(super) refresh: &'static str,
@@ -152,7 +155,8 @@ impl Grant {
                 let answer = answer.success().map_err(Failure::about_cloud)?;
                 let granted: Granted = serde_json::from_slice(&answer.body)
                     .map_err(|_| Failure::nonsense("no token").about_cloud())?;
-                let life = granted.expires_in.map(Duration::from_secs);
+                let life =
+                    granted.expires_in.map(|life| Duration::from_secs(life).min(LONGEST_LIFE));
                 let until = life.map(|life| Instant::now() + life.saturating_sub(EARLY));
                 Ok(Token { text: Arc::new(Secret::new(granted.access_token)), until })
             }

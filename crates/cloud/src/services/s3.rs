@@ -29,9 +29,6 @@ pub(super) const SERVICE: Service = Service {
     open: |address, access| -> Opening<'_> { Box::pin(open(address, access)) },
 };
 
-/// One put without parts takes so much.
-const LARGEST: u64 = 5 << 30;
-
 /// Who signs.
 struct Keys {
     id: String,
@@ -88,7 +85,7 @@ async fn open(address: &Address, access: &Access) -> Result<Arc<dyn CloudBackend
         builder = builder.with_token(token.expose());
     }
     let store = builder.build().map_err(|e| of_settings(&e))?;
-    Ok(Objects::open(store, address.path(), Tags::ETag, LARGEST))
+    Ok(Objects::open(store, address.path(), Tags::ETag))
 }
 
 /// From the environment, else from the profile that the address, the environment, or nobody names.

@@ -39,6 +39,8 @@ pub struct FakeAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Bytes,
+    /// Whether the body comes again and again.
+    is_endless: bool,
 }
 
 type Handler = dyn Fn(FakeRequest) -> FakeAnswer + Send + Sync;
@@ -95,7 +97,7 @@ impl FakeRequest {
 impl FakeAnswer {
     /// An answer without a body.
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new() }
+        Self { status, headers: Vec::new(), body: Bytes::new(), is_endless: false }
     }
 
     /// Adds a header.
@@ -109,6 +111,13 @@ impl FakeAnswer {
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Sends the body (in chunks, without a length) again and again, until the client goes away.
+    #[must_use]
+    pub fn endlessly(mut self) -> Self {
+        self.is_endless = true;
         self
     }
 }
@@ -143,6 +152,15 @@ async fn connection(mut stream: TcpStream, handler: &Handler) -> io::Result<()> 
         let mut text = format!("HTTP/1.1 {} Fake\r\n", answer.status);
         for (name, value) in &answer.headers {
             text += &format!("{name}: {value}\r\n");
+        }
+        if answer.is_endless {
+            text += "transfer-encoding: chunked\r\n\r\n";
+            stream.write_all(text.as_bytes()).await?;
+            let head = format!("{:x}\r\n", answer.body.len());
+            let chunk = [head.as_bytes(), &answer.body, b"\r\n"].concat();
+            loop {
+                stream.write_all(&chunk).await?;
+            }
         }
         text += &format!("content-length: {}\r\n\r\n", answer.body.len());
         stream.write_all(text.as_bytes()).await?;

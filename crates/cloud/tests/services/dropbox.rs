@@ -115,7 +115,7 @@ impl Account {
                     let is_folder = self.is_folder(&path);
                     return Err(no(if is_folder { "path/not_file" } else { "path/not_found" }));
                 };
-                let described = self.describe(&path, bytes.len(), *rev).to_string();
+                let described = ascii(&self.describe(&path, bytes.len(), *rev));
                 let found = FakeAnswer::new(200).header("dropbox-api-result", &described);
                 Ok(found.header("content-type", "application/octet-stream").body(bytes.clone()))
             }
@@ -172,7 +172,9 @@ impl Account {
         }
         let token = format!("access-token-{}", self.number());
         self.tokens.insert(token.clone(), LIFE);
-        let granted = json!({"access_token": token, "token_type": "bearer", "expires_in": 14400});
+        // As if it never ended: no clock counts so far.
+        let life = u64::MAX;
+        let granted = json!({"access_token": token, "token_type": "bearer", "expires_in": life});
         Ok(answer(&granted))
     }
 
@@ -259,15 +261,25 @@ impl Account {
     }
 }
 
+/// JSON as a header may hold it.
+fn ascii(value: &Value) -> String {
+    let escaped = |unit: u16| match u8::try_from(unit) {
+        Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
+        _ => format!("\\u{unit:04x}"),
+    };
+    value.to_string().encode_utf16().map(escaped).collect()
+}
+
 fn path(arg: &Value) -> String {
-    arg["path"].as_str().unwrap().to_lowercase()
+    // Letter by letter, as not every language does it: at the end of a word Rust makes a ς of a Σ.
+    arg["path"].as_str().unwrap().chars().flat_map(char::to_lowercase).collect()
 }
 
 fn folder(path: &str) -> Value {
     json!({".tag": "folder", "name": path.rsplit('/').next(), "path_lower": path, "id": "id:folder"})
 }
 
-const URL: &str = "dropbox:/My Backups/wallet?endpoint=http://{line}";
+const URL: &str = "dropbox:/My Backups/ΑΣ/wallet?endpoint=http://{line}";
 
 fn bed_of(account: Arc<Mutex<Account>>) -> FakeBed {
     FakeBed::new(URL, None, move |request| account.lock().unwrap().handle(&request))

@@ -104,6 +104,8 @@ async fn a_page_of_a_proxy_is_no_empty_cloud() {
         assert!(listed.as_ref().is_err_and(CloudError::is_transient), "{listed:?}");
         let got = cloud.get(&name()).await;
         assert!(got.as_ref().is_err_and(CloudError::is_transient), "{got:?}");
+        let put = cloud.put(&name(), "x".into(), PutMode::CreateOnly).await;
+        assert!(put.as_ref().is_err_and(CloudError::is_transient), "{put:?}");
     }
 }
 

@@ -30,6 +30,7 @@ fn each_status_leads_to_one_reaction() {
         (408, "Unavailable", "Unavailable"),
         (413, "Refused", "BadAddress"),
         (414, "Refused", "BadAddress"),
+        (423, "Unavailable", "Unavailable"),
         (425, "Unavailable", "Unavailable"),
         (429, "Unavailable", "Unavailable"),
         (500, "Unavailable", "Unavailable"),

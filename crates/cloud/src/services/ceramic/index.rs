@@ -33,6 +33,8 @@ use crate::{CloudError, Result};
 pub(super) const COMMITS_PER_PAGE: usize = 300;
 /// How often a change is tried when others change the index at the same time.
 const ATTEMPTS: usize = 32;
+/// So many pages are turned in one reading; a wallet with a change a minute fills one in five hours.
+const MOST_PAGES: u64 = 10_000;
 /// A change with so many others upon it is safe: two logs would have to overtake each other so often.
 const SAFE_BELOW: usize = 8;
 
@@ -140,9 +142,13 @@ impl Index {
                 ahead.update(&b)?;
             }
         }
+        let first = view.pages.as_ref().map(|pages| pages.here.number).unwrap_or_default();
         while let Some(pages) = &mut view.pages
             && pages.ahead.page.begun
         {
+            if pages.here.number - first >= MOST_PAGES {
+                return Err(CloudError::unavailable("the index has no end"));
+            }
             // Nobody may add to a page that others have left.
             self.close(&mut pages.here).await?;
             let next = self.tile(pages.ahead.number + 1).await?;

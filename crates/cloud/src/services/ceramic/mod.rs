@@ -35,8 +35,8 @@ use self::{
 };
 use super::{Opening, Service};
 use crate::{
-    Access, BadCloudUrl, CloudBackend, CloudError, HttpSettings, Limits, ObjectMeta, Probe, PutMode,
-    Result, Tag,
+    Access, BadCloudUrl, CloudBackend, CloudError, HttpSettings, Limits, ObjectMeta, Probe,
+    PutMode, Result, Tag,
     address::{Address, with_http_options},
     error::boxed,
     http::Url,

@@ -6,15 +6,12 @@ use bytes::Bytes;
 
 use super::client::{Client, Mode, Said, Trouble};
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed, layout,
-    page::Page,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed,
+    http::Failure, layout, page::Page, services::LARGEST_OBJECT,
 };
 
 /// Names per page. Each page lists everything anew, so it is large.
 const PAGE_LIMIT: usize = 100_000;
-
-/// The largest file of an upload session: 350 GB.
-const LARGEST: u64 = 350_000_000_000;
 
 /// A folder of an account, or of what an app may see of it.
 #[derive(Debug)]
@@ -34,11 +31,19 @@ impl Dropbox {
         layout::parts(name).fold(self.root.clone(), |path, part| format!("{path}/{part}"))
     }
 
-    /// The name of what lies at this path; `None` if it is not ours.
-    fn name(&self, path_lower: &str) -> Option<ObjectName> {
-        let below = path_lower.strip_prefix(&*self.root.to_lowercase())?.strip_prefix('/')?;
-        let parts: Option<Vec<&str>> = below.split('/').map(layout::part).collect();
-        ObjectName::new(&parts?.join("/")).ok()
+    /// The name of what lies at this path, below a prefix that was asked for; `None` if it is not
+    /// ours. Which letters the service has made of the root's is its own affair, so its parts are
+    /// counted and not compared.
+    fn name(&self, path_lower: &str, prefix: &ObjectName) -> Result<Option<ObjectName>> {
+        let parts = path_lower.split('/').skip(1 + self.root.matches('/').count());
+        let parts: Vec<Option<&str>> = parts.map(layout::part).collect();
+        let prefix: Vec<Option<&str>> = prefix.as_str().split('/').map(Some).collect();
+        if parts.len() <= prefix.len() || !parts.starts_with(&prefix) {
+            let failure = Failure::nonsense("it lists what it was not asked for");
+            return Err(failure.about_cloud());
+        }
+        let parts: Option<Vec<&str>> = parts.into_iter().collect();
+        Ok(parts.and_then(|parts| ObjectName::new(&parts.join("/")).ok()))
     }
 }
 
@@ -79,8 +84,8 @@ impl CloudBackend for Dropbox {
         };
         let mut page = Page::new(after, PAGE_LIMIT);
         for entry in entries.iter().filter(|entry| entry.tag == "file") {
-            let name = entry.path_lower.as_deref().and_then(|path| self.name(path));
-            if let Some(name) = name.filter(|name| name.is_below(prefix)) {
+            let path = entry.path_lower.as_deref().unwrap_or_default();
+            if let Some(name) = self.name(path, prefix)? {
                 page.add(name, entry.size);
             }
         }
@@ -108,7 +113,7 @@ impl CloudBackend for Dropbox {
 
     fn limits(&self) -> Limits {
         Limits {
-            largest_object: LARGEST,
+            largest_object: LARGEST_OBJECT,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
             can_honour: Probe::ALL,

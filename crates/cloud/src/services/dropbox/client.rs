@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::super::oauth::Tokens;
+use super::super::{LARGEST_OBJECT, oauth::Tokens, pages::Pages};
 use crate::{
     Result,
     http::{Answer, Failure, Http, Method, Url},
@@ -138,7 +138,8 @@ impl Client {
 
     /// The bytes of a file and its revision.
     pub(super) async fn download(&self, path: &str) -> Result<(Bytes, String), Trouble> {
-        let answer = self.content("download", &json!({"path": path}), Bytes::new()).await?;
+        let question = json!({"path": path});
+        let answer = self.content("download", &question, Bytes::new()).await?;
         let described = answer.header("dropbox-api-result");
         let file: Option<File> = described.and_then(|text| serde_json::from_str(text).ok());
         match file {
@@ -157,7 +158,9 @@ impl Client {
         let question = json!({"path": path, "recursive": true, "limit": PAGE});
         let mut page: Page = read(self.ask("list_folder", &question).await?)?;
         let mut all = page.entries;
+        let mut pages = Pages::default();
         while page.has_more {
+            pages.turn(&page.cursor).map_err(|e| Trouble::Cloud(e.about_cloud()))?;
             let question = json!({"cursor": page.cursor});
             page = read(self.ask("list_folder/continue", &question).await?)?;
             all.append(&mut page.entries);
@@ -187,7 +190,8 @@ impl Client {
         let question = ascii(question);
         let make = || {
             let request = self.http.request(Method::POST, url.clone());
-            let request = request.header("dropbox-api-arg", &question).longest_answer(u64::MAX);
+            let request =
+                request.header("dropbox-api-arg", &question).longest_answer(LARGEST_OBJECT);
             request.header("content-type", "application/octet-stream").body(bytes.clone())
         };
         judge(self.tokens.send(&self.http, make).await.map_err(Trouble::Cloud)?)

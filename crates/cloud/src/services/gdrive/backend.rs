@@ -9,13 +9,11 @@ use sha2::{Digest, Sha256};
 use super::client::{Client, File, metadata};
 use crate::{
     CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, page::Page,
+    services::LARGEST_OBJECT,
 };
 
 /// Names per page. Each page lists everything anew, so it is large.
 const PAGE_LIMIT: usize = 100_000;
-
-/// The largest file of the service: 5 TB.
-const LARGEST: u64 = 5_000_000_000_000;
 
 /// The property by which a file is found: a hash of its whole name.
 const NAME: &str = "name";
@@ -150,7 +148,7 @@ impl CloudBackend for Drive {
         // Nobody promises when a listing shows a new file, and that is all by which two that create
         // one object learn of each other.
         Limits {
-            largest_object: LARGEST,
+            largest_object: LARGEST_OBJECT,
             listing_is_immediate: false,
             full_page: Some(PAGE_LIMIT),
             can_honour: Probe::NONE,

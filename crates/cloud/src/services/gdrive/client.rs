@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::super::oauth::Tokens;
+use super::super::{LARGEST_OBJECT, oauth::Tokens, pages::Pages};
 use crate::{
     CloudError, Result,
     error::boxed,
@@ -70,6 +70,7 @@ impl Client {
         let fields = format!("nextPageToken,files({FIELDS})");
         let mut all = Vec::new();
         let mut next: Option<String> = None;
+        let mut pages = Pages::default();
         loop {
             let mut url = self.url("/drive/v3/files");
             url.query_pairs_mut()
@@ -83,10 +84,9 @@ impl Client {
             let answer = self.send(|| self.http.request(Method::GET, url.clone())).await?;
             let page: Page = read(&judge(answer)?)?;
             all.extend(page.files);
-            match page.next_page_token {
-                Some(token) => next = Some(token),
-                None => return Ok(all),
-            }
+            let Some(token) = page.next_page_token else { return Ok(all) };
+            pages.turn(&token).map_err(Failure::about_cloud)?;
+            next = Some(token);
         }
     }
 
@@ -94,7 +94,7 @@ impl Client {
     pub(super) async fn download(&self, id: &str) -> Result<Option<Bytes>> {
         let mut url = self.file(id);
         url.query_pairs_mut().append_pair("alt", "media");
-        let make = || self.http.request(Method::GET, url.clone()).longest_answer(u64::MAX);
+        let make = || self.http.request(Method::GET, url.clone()).longest_answer(LARGEST_OBJECT);
         let answer = self.send(make).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),

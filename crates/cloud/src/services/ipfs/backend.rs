@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::client::{Client, Named};
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, layout, page::Page,
-    services::random_name,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, layout,
+    page::Page,
+    services::{LARGEST_OBJECT, random_name},
 };
 
 /// Names per page. Each page walks the folders anew, so it is large.
@@ -145,7 +146,7 @@ impl CloudBackend for Ipfs {
 
     fn limits(&self) -> Limits {
         Limits {
-            largest_object: u32::MAX as u64,
+            largest_object: LARGEST_OBJECT,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
             can_honour: Probe::CREATES_ONCE,

@@ -8,7 +8,7 @@ use crate::{
     access::Secret,
     error::boxed,
     http::{Answer, Failure, Http, Method, Url},
-    services::random_name,
+    services::{LARGEST_OBJECT, LONGEST_LISTING, random_name},
 };
 
 /// A connection to a node. Paths are those of its file system and begin with `/`.
@@ -194,7 +194,11 @@ impl Client {
         let mut url = self.node.clone();
         url.set_path(&format!("/api/v0/{what}"));
         url.query_pairs_mut().extend_pairs(options);
-        let mut request = self.http.request(Method::POST, url).longest_answer(u64::MAX);
+        let longest = match what {
+            "cat" => LARGEST_OBJECT,
+            _ => LONGEST_LISTING,
+        };
+        let mut request = self.http.request(Method::POST, url).longest_answer(longest);
         if let Some(value) = &self.authorization {
             request = request.secret_header("authorization", value.expose());
         }
@@ -202,7 +206,10 @@ impl Client {
             Some((kind, body)) => request.header("content-type", kind).body(body),
             None => request.body(Bytes::new()),
         };
-        let answer = request.send().await.map_err(|e| Said::Other(e.about_cloud()))?;
+        let answer = request.send().await.map_err(|e| match what {
+            "files/ls" => Said::Other(e.of_a_list().about_cloud()),
+            _ => Said::Other(e.about_cloud()),
+        })?;
         if answer.status.is_success() { Ok(answer) } else { Err(Said::of(&answer)) }
     }
 }

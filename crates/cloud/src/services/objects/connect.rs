@@ -13,10 +13,10 @@ use object_store::{
 };
 use reqwest::StatusCode;
 
-use crate::http::{Answer, Failure, Http, Url};
-
-/// The longest object that is read: what fits into memory is the caller's care.
-const LONGEST: u64 = u64::MAX;
+use crate::{
+    http::{Answer, Failure, Http, Url},
+    services::LARGEST_OBJECT,
+};
 
 /// What the services say when the bucket is missing, which is not the same as a missing object.
 const NO_BUCKET: [&str; 3] = ["NoSuchBucket", "ContainerNotFound", "The specified bucket does not"];
@@ -29,6 +29,15 @@ const BUSY: [&str; 5] = [
     "ContainerBeingCreated",
     "AccountBeingCreated",
 ];
+
+/// What S3 says when temporary keys have ended, or are none.
+const SIGN_IN_AGAIN: [&str; 3] = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"];
+
+/// What it says when a request came too slowly.
+const TOO_SLOW: [&str; 1] = ["RequestTimeout"];
+
+/// What servers that speak its protocol say when there is no room left.
+const FULL: [&str; 2] = ["QuotaExceeded", "XMinioAdminBucketQuotaExceeded"];
 
 /// Gives all stores the same client.
 #[derive(Debug, Clone)]
@@ -59,11 +68,15 @@ impl HttpService for Service {
             .parse()
             .map_err(|_| failed(Failure::nonsense("the library made no address")))?;
         let body = whole(body).await?;
+        let signatures = signatures(&url);
         let mut request = self
             .0
             .request(parts.method.clone(), url)
             .headers(parts.headers)
-            .longest_answer(LONGEST);
+            .longest_answer(LARGEST_OBJECT);
+        for signature in &signatures {
+            request = request.secret(signature);
+        }
         if !body.is_empty() || parts.method == "PUT" || parts.method == "POST" {
             request = request.body(body);
         }
@@ -84,13 +97,37 @@ fn refused(answer: &Answer) -> Option<Failure> {
         let text = String::from_utf8_lossy(&answer.body);
         words.iter().any(|word| text.contains(word))
     };
+    let code = || code(&answer.body).unwrap_or_default();
     match answer.status {
+        StatusCode::BAD_REQUEST if SIGN_IN_AGAIN.contains(&code()) => {
+            Some(answer.failure().into_status(StatusCode::UNAUTHORIZED))
+        }
+        StatusCode::BAD_REQUEST if TOO_SLOW.contains(&code()) => Some(answer.failure().into_busy()),
+        status if status.is_client_error() && FULL.contains(&code()) => {
+            Some(answer.failure().into_status(StatusCode::INSUFFICIENT_STORAGE))
+        }
         StatusCode::NOT_FOUND if said(&NO_BUCKET) => Some(answer.failure()),
         StatusCode::CONFLICT if said(&BUSY) => Some(answer.failure().into_busy()),
         StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => None,
         status if status.is_success() => None,
         _ => Some(answer.failure()),
     }
+}
+
+/// What an error document of S3 says in its `Code`.
+fn code(body: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (_, rest) = text.split_once("<Code>")?;
+    rest.split_once("</Code>").map(|(code, _)| code.trim())
+}
+
+/// The signature that an address may hold (`sig` of a shared access signature), as it stands there
+/// and without percent signs: servers repeat addresses.
+fn signatures(url: &Url) -> Vec<String> {
+    let raw = url.query().into_iter().flat_map(|query| query.split('&'));
+    let raw = raw.filter_map(|pair| pair.strip_prefix("sig=")).map(ToOwned::to_owned);
+    let plain = url.query_pairs().filter(|(name, _)| name == "sig");
+    raw.chain(plain.map(|(_, value)| value.into_owned())).collect()
 }
 
 /// A failure as the library carries it; `error` finds it again. Nothing of it is tried again there.

@@ -24,7 +24,10 @@ use object_store::{
     path::{Path, PathPart},
 };
 
-use crate::{CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed};
+use crate::{
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed,
+    services::LARGEST_OBJECT,
+};
 
 /// Names per page: what these services answer to one request.
 const PAGE_LIMIT: usize = 1000;
@@ -35,7 +38,6 @@ pub(super) struct Objects {
     /// Before each name.
     prefix: Vec<String>,
     tags: Tags,
-    largest_object: u64,
     /// Whether listings are in the order of the bytes of names, as far as was seen.
     lists_by_bytes: AtomicBool,
 }
@@ -56,10 +58,9 @@ impl Objects {
         store: impl ObjectStore,
         prefix: Vec<String>,
         tags: Tags,
-        largest_object: u64,
     ) -> Arc<dyn CloudBackend> {
         let (store, lists_by_bytes) = (Arc::new(store), AtomicBool::new(true));
-        Arc::new(Self { store, prefix, tags, largest_object, lists_by_bytes })
+        Arc::new(Self { store, prefix, tags, lists_by_bytes })
     }
 
     fn path(&self, name: &ObjectName) -> Path {
@@ -102,6 +103,12 @@ impl Objects {
     ) -> Result<Vec<ObjectMeta>> {
         let named = objects.try_filter_map(|meta| {
             let name = self.name(&meta.location);
+            if let (Some(name), Some(after), Some(_)) = (&name, after, limit)
+                && name.is_below(prefix)
+                && name <= after
+            {
+                self.lists_by_bytes.store(false, Ordering::Relaxed);
+            }
             let wanted = name.filter(|n| n.is_below(prefix) && after.is_none_or(|after| n > after));
             std::future::ready(Ok(wanted.map(|name| ObjectMeta { name, size: meta.size })))
         });
@@ -181,8 +188,8 @@ impl CloudBackend for Objects {
         {
             return Ok(page);
         }
-        // This server lists folder by folder, and then its idea of what comes after a name is not
-        // ours. So everything is listed, and put in order here.
+        // This server lists folder by folder, or began before the name: its idea of what comes after
+        // a name is not ours. So everything is listed, and put in order here.
         self.lists_by_bytes.store(false, Ordering::Relaxed);
         let mut all =
             self.select(self.store.list(Some(&self.path(prefix))), prefix, after, None).await?;
@@ -199,7 +206,7 @@ impl CloudBackend for Objects {
 
     fn limits(&self) -> Limits {
         Limits {
-            largest_object: self.largest_object,
+            largest_object: LARGEST_OBJECT,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
             can_honour: Probe::ALL,

@@ -12,23 +12,23 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 
 use super::{
-    client::{Client, Renamed, Session},
+    client::{Client, Entry, Renamed, Session},
     connect::Place,
     error::{Failure, Kind},
 };
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed, layout,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag,
+    error::boxed,
+    layout,
     page::Page,
+    services::{
+        LARGEST_OBJECT,
+        leftovers::{INCOMING, Leftovers, OLD, SWEPT_AT_ONCE},
+    },
 };
 
 /// Names per page. Each page walks the folders anew, so it is large.
 const PAGE_LIMIT: usize = 10_000;
-
-/// Begins the name of a file that is being written.
-const INCOMING: &str = "incoming-";
-
-/// FAT, below some servers, ends here.
-const LARGEST: u64 = u32::MAX as u64;
 
 /// A folder on a server.
 pub(super) struct Sftp {
@@ -39,6 +39,7 @@ pub(super) struct Sftp {
     root: String,
     /// The folders that were there when last looked at; a request each is saved.
     folders: Mutex<HashSet<String>>,
+    leftovers: Leftovers<String>,
 }
 
 impl Sftp {
@@ -50,7 +51,11 @@ impl Sftp {
             _ => format!("/{}", path.join("/")),
         };
         let root = if root.is_empty() { ".".to_owned() } else { root };
-        Self { client: Client::new(place), shown, root, folders: Mutex::default() }
+        Self::over(Client::new(Box::new(place)), shown, root)
+    }
+
+    pub(super) fn over(client: Client, shown: String, root: String) -> Self {
+        Self { client, shown, root, folders: Mutex::default(), leftovers: Leftovers::new() }
     }
 
     fn at(&self, below: impl IntoIterator<Item = String>) -> String {
@@ -71,29 +76,68 @@ impl Sftp {
     }
 
     /// Puts the bytes into a file of their own, which nobody reads.
-    async fn upload(&self, on: &Session<'_>, bytes: &Bytes) -> Result<String, Failure> {
+    async fn upload(&self, on: &Session<'_>, path: &str, bytes: &Bytes) -> Result<(), Failure> {
         let own = self.own();
         self.make_folders(on, &own).await?;
-        let path = format!("{own}/{INCOMING}{}", random_name()?);
-        match on.write(&path, bytes).await {
+        match on.write(path, bytes).await {
             // Somebody has removed the folder.
             Err(failure) if failure.is_absent() => {
                 self.forget_folders();
                 self.make_folders(on, &own).await?;
-                on.write(&path, bytes).await?;
+                on.write(path, bytes).await
             }
-            other => other?,
+            other => other,
         }
-        Ok(path)
+    }
+
+    /// Removes what broken puts have left: those of this handle, and once the old ones of others.
+    /// `now` has just been written, so it tells the time by the server's clock.
+    async fn tidy_up(&self, on: &Session<'_>, now: &str) {
+        for path in self.leftovers.take() {
+            let left = self.leftovers.begin(path.clone());
+            if on.remove(&path).await.is_ok() {
+                left.ended();
+            }
+        }
+        if !self.leftovers.is_unswept() {
+            return;
+        }
+        let own = self.own();
+        let Ok(Some(entries)) = on.list(&own).await else { return };
+        let is_now = |entry: &&Entry| format!("{own}/{}", entry.name) == now;
+        let Some(now) = entries.iter().find(is_now).and_then(|entry| entry.modified) else {
+            return;
+        };
+        let is_old = |entry: &Entry| {
+            let age = entry.modified.and_then(|then| now.checked_sub(then));
+            !entry.is_folder
+                && entry.name.starts_with(INCOMING)
+                && age.is_some_and(|age| u64::from(age) > OLD.as_secs())
+        };
+        for entry in entries.iter().filter(|entry| is_old(entry)).take(SWEPT_AT_ONCE) {
+            let _ = on.remove(&format!("{own}/{}", entry.name)).await;
+        }
     }
 
     async fn put_as(&self, name: &ObjectName, bytes: &Bytes, over: bool) -> Result<bool, Failure> {
         let on = self.client.session().await?;
-        let incoming = self.upload(&on, bytes).await?;
-        let placed = self.place(&on, &incoming, &self.path(name), over).await;
-        if !matches!(placed, Ok(true)) {
-            // If this fails too, it is garbage of known name, and nobody reads it.
-            let _ = on.remove(&incoming).await;
+        let path = format!("{}/{INCOMING}{}", self.own(), random_name()?);
+        let incoming = self.leftovers.begin(path.clone());
+        let placed = match self.upload(&on, &path, bytes).await {
+            Ok(()) => {
+                self.tidy_up(&on, &path).await;
+                self.place(&on, &path, &self.path(name), over).await
+            }
+            Err(failure) => Err(failure),
+        };
+        // What has no place goes, now or, over another session, with a later put.
+        let is_gone = match &placed {
+            Ok(true) => true,
+            Err(failure) if failure.is_broken() => false,
+            _ => on.remove(&path).await.is_ok(),
+        };
+        if is_gone {
+            incoming.ended();
         }
         placed
     }
@@ -260,7 +304,7 @@ impl CloudBackend for Sftp {
 
     fn limits(&self) -> Limits {
         Limits {
-            largest_object: LARGEST,
+            largest_object: LARGEST_OBJECT,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
             can_honour: Probe::CREATES_ONCE,

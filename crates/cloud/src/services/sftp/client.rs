@@ -9,18 +9,23 @@ use russh_sftp::{
     extensions::HardlinkExtension,
     protocol::{FileAttributes, OpenFlags, Packet, StatusCode},
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, SemaphorePermit};
 
 use super::{
-    connect::{Link, Place},
+    super::{LARGEST_OBJECT, TOO_MANY_FILES},
+    connect::{Connect, Link},
     error::{Failure, Kind},
 };
 
 /// Every server takes a packet with so much in it.
 const CHUNK: usize = 32 * 1024;
 
-/// So many packets are under way at once, so that a long line is kept busy.
-const AT_ONCE: usize = 64;
+/// So many packets with data are under way at once on a connection, of all calls together: 1 MiB
+/// keeps a long line busy, and on a slow one the last of them is answered before its time is up.
+pub(super) const AT_ONCE: usize = 32;
+
+/// A folder whose list takes more bytes than this has more files than any wallet puts there.
+const LONGEST_LIST: usize = 128 << 20;
 
 const FSYNC: &str = "fsync@openssh.com";
 const POSIX_RENAME: &str = "posix-rename@openssh.com";
@@ -28,7 +33,7 @@ const STATVFS: &str = "statvfs@openssh.com";
 
 /// A session that is made when it is needed, and made anew when it broke.
 pub(super) struct Client {
-    place: Place,
+    place: Box<dyn Connect>,
     link: Mutex<Arc<OnceCell<Link>>>,
 }
 
@@ -44,6 +49,8 @@ pub(super) struct Entry {
     pub(super) name: String,
     pub(super) is_folder: bool,
     pub(super) size: u64,
+    /// When it was changed, by the server's clock, in seconds since the Unix epoch.
+    pub(super) modified: Option<u32>,
 }
 
 /// How a renaming ended.
@@ -57,7 +64,7 @@ pub(super) enum Renamed {
 }
 
 impl Client {
-    pub(super) fn new(place: Place) -> Self {
+    pub(super) fn new(place: Box<dyn Connect>) -> Self {
         Self { place, link: Mutex::default() }
     }
 
@@ -99,7 +106,10 @@ impl Session<'_> {
     async fn fill(&self, link: &Link, handle: &str, bytes: &Bytes) -> Result<(), Failure> {
         let chunks = (0..bytes.len()).step_by(CHUNK).map(|begin| {
             let chunk = bytes.slice(begin..bytes.len().min(begin + CHUNK));
-            async move { link.sftp.write(handle, begin as u64, chunk.to_vec()).await }
+            async move {
+                let _turn = turn(link).await?;
+                link.sftp.write(handle, begin as u64, chunk.to_vec()).await
+            }
         });
         let written = stream::iter(chunks).buffer_unordered(AT_ONCE);
         let written: Result<(), SftpError> = written.try_for_each(async |_| Ok(())).await;
@@ -148,6 +158,9 @@ impl Session<'_> {
             return Ok(None);
         }
         let size = found.len();
+        if size > LARGEST_OBJECT {
+            return Err(Failure::new(Kind::Broken, "the file is larger than any of ours"));
+        }
         let begins = (0..size).step_by(CHUNK);
         let chunks = begins.map(|begin| {
             let length = (size - begin).min(CHUNK as u64);
@@ -239,6 +252,7 @@ impl Session<'_> {
                 name: String::new(),
                 is_folder: found.attrs.file_type().is_dir(),
                 size: found.attrs.len(),
+                modified: found.attrs.mtime,
             })),
             Err(failure) if failure.is_absent() => Ok(None),
             Err(failure) => Err(failure),
@@ -268,6 +282,7 @@ impl Session<'_> {
 
     async fn entries(&self, link: &Link, handle: &str) -> Result<Vec<Entry>, Failure> {
         let mut entries = Vec::new();
+        let mut bytes = 0;
         loop {
             let page = match link.sftp.readdir(handle).await {
                 Err(SftpError::Status(status)) if status.status_code == StatusCode::Eof => {
@@ -275,10 +290,16 @@ impl Session<'_> {
                 }
                 other => self.judge(other)?,
             };
+            // An empty page costs something, too.
+            let lengths = page.files.iter().map(|file| file.filename.len() + CHUNK / 256);
+            bytes += CHUNK / 256 + lengths.sum::<usize>();
+            if bytes > LONGEST_LIST {
+                return Err(Failure::new(Kind::TooOld, TOO_MANY_FILES));
+            }
             let files = page.files.into_iter();
             entries.extend(files.filter(|f| f.filename != "." && f.filename != "..").map(|f| {
                 let (is_folder, size) = (f.attrs.file_type().is_dir(), f.attrs.len());
-                Entry { name: f.filename, is_folder, size }
+                Entry { name: f.filename, is_folder, size, modified: f.attrs.mtime }
             }));
         }
     }
@@ -300,13 +321,24 @@ impl Session<'_> {
     }
 }
 
+/// Waits until a packet with data may be sent. The time for its answer begins when it is handed to
+/// the session, however much is to go over the line before it.
+async fn turn(link: &Link) -> Result<SemaphorePermit<'_>, SftpError> {
+    let closed = |_| SftpError::UnexpectedBehavior("the session has ended".to_owned());
+    link.turns.acquire().await.map_err(closed)
+}
+
 /// A part of a file. A server may answer with less than was asked for.
 async fn chunk(link: &Link, handle: &str, begin: u64, length: u64) -> Result<BytesMut, SftpError> {
     let mut whole = BytesMut::new();
     while (whole.len() as u64) < length {
         let have = whole.len() as u64;
         let rest = u32::try_from(length - have).unwrap_or(u32::MAX);
-        match link.sftp.read(handle, begin + have, rest).await {
+        let answer = {
+            let _turn = turn(link).await?;
+            link.sftp.read(handle, begin + have, rest).await
+        };
+        match answer {
             Ok(found) if !found.data.is_empty() => whole.extend_from_slice(&found.data),
             Ok(_) => break,
             Err(SftpError::Status(status)) if status.status_code == StatusCode::Eof => break,

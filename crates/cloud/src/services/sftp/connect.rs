@@ -2,16 +2,22 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
+use async_trait::async_trait;
 use russh::{
     MethodKind, MethodSet, Preferred,
     client::{self, AuthResult, Handle},
     keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate},
 };
 use russh_sftp::client::{Config, RawSftpSession, rawsession::Limits};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+    time::timeout,
+};
 
 use super::{
     SftpSettings,
+    client::AT_ONCE,
     credentials::Credentials,
     error::{Failure, Kind},
     known_hosts::Known,
@@ -32,7 +38,15 @@ pub(super) struct Link {
     pub(super) sftp: RawSftpSession,
     /// What the server can do besides the protocol.
     pub(super) extensions: HashMap<String, String>,
-    _ssh: Handle<Client>,
+    /// For the packets with data.
+    pub(super) turns: Semaphore,
+    _ssh: Option<Handle<Client>>,
+}
+
+/// Makes sessions.
+#[async_trait]
+pub(super) trait Connect: Send + Sync {
+    async fn connect(&self) -> Result<Link, Failure>;
 }
 
 /// Checks who the server is.
@@ -47,16 +61,37 @@ enum Refusal {
     Ssh(russh::Error),
 }
 
-impl Place {
+#[async_trait]
+impl Connect for Place {
     /// Connects and signs in.
-    pub(super) async fn connect(&self) -> Result<Link, Failure> {
+    async fn connect(&self) -> Result<Link, Failure> {
         let limit = self.settings.connect_timeout;
         match timeout(limit, self.try_to_connect()).await {
             Ok(link) => link,
             Err(_) => Err(Failure::new(Kind::Broken, format_args!("no session after {limit:?}"))),
         }
     }
+}
 
+impl Link {
+    /// A session over a stream on which the server speaks SFTP. A request that is not answered
+    /// within so many seconds has failed.
+    pub(super) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        seconds: u64,
+    ) -> Result<Self, Failure> {
+        let config = Config { request_timeout_secs: seconds, ..Config::default() };
+        let mut sftp = RawSftpSession::new_with_config(stream, config);
+        let version = sftp.init().await?;
+        if version.extensions.contains_key("limits@openssh.com") {
+            sftp.set_limits(Limits::from(sftp.limits().await?));
+        }
+        let turns = Semaphore::new(AT_ONCE);
+        Ok(Self { sftp, extensions: version.extensions, turns, _ssh: None })
+    }
+}
+
+impl Place {
     async fn try_to_connect(&self) -> Result<Link, Failure> {
         let known = Known::read(&self.known_hosts, &self.host, self.port)?;
         let preferred = Preferred { key: known.algorithms().into(), ..Preferred::DEFAULT };
@@ -67,13 +102,8 @@ impl Place {
         let channel = ssh.channel_open_session().await.map_err(broken)?;
         channel.request_subsystem(true, "sftp").await.map_err(broken)?;
         let seconds = self.settings.idle_timeout.as_secs().max(1);
-        let config = Config { request_timeout_secs: seconds, ..Config::default() };
-        let mut sftp = RawSftpSession::new_with_config(channel.into_stream(), config);
-        let version = sftp.init().await?;
-        if version.extensions.contains_key("limits@openssh.com") {
-            sftp.set_limits(Limits::from(sftp.limits().await?));
-        }
-        Ok(Link { sftp, extensions: version.extensions, _ssh: ssh })
+        let link = Link::over(channel.into_stream(), seconds).await?;
+        Ok(Link { _ssh: Some(ssh), ..link })
     }
 
     async fn sign_in(&self, ssh: &mut Handle<Client>) -> Result<(), Failure> {

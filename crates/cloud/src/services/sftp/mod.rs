@@ -12,6 +12,8 @@ mod credentials;
 mod error;
 mod known_hosts;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -9,15 +9,13 @@ use super::{
     message::KeyValue,
 };
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, page::Page,
-    services::random_name,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag,
+    page::Page,
+    services::{LARGEST_OBJECT, random_name},
 };
 
 /// Names per page. Each page lists everything anew, so it is large.
 const PAGE_LIMIT: usize = 100_000;
-
-/// The service takes requests of up to a gigabyte, unless its operator says less.
-const LARGEST: u64 = (1 << 30) - (1 << 20);
 
 /// Characters of an id, before the bytes.
 const ID: usize = 32;
@@ -145,7 +143,7 @@ impl CloudBackend for Vss {
 
     fn limits(&self) -> Limits {
         Limits {
-            largest_object: LARGEST,
+            largest_object: LARGEST_OBJECT,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
             can_honour: Probe::ALL,

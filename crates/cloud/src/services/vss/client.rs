@@ -11,11 +11,15 @@ use crate::{
     access::Secret,
     error::boxed,
     http::{Answer, Failure, Http, Method, Url},
+    services::{LARGEST_OBJECT, pages::Pages},
 };
 
 /// What an answer must say, so that a page of somebody else's is not taken for one.
 const VERSION_HEADER: &str = "vss-protocol-version";
 const VERSION: &str = "0";
+
+/// What a message may have besides an object's bytes.
+const MORE: u64 = 1 << 20;
 
 /// A connection to the service.
 #[derive(Debug)]
@@ -73,6 +77,7 @@ impl Client {
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>> {
         let mut all = Vec::new();
         let mut next = String::new();
+        let mut pages = Pages::default();
         loop {
             let message = message::list(&self.store, prefix, &next);
             let answer = self.call("listKeyVersions", message).await?;
@@ -86,6 +91,7 @@ impl Client {
             if page.next.is_empty() {
                 return Ok(all);
             }
+            pages.turn(&page.next).map_err(Failure::about_cloud)?;
             next = page.next;
         }
     }
@@ -102,7 +108,7 @@ impl Client {
             .request(Method::POST, url)
             .header("content-type", "application/octet-stream")
             .secret_header("authorization", authorization.expose())
-            .longest_answer(u64::MAX)
+            .longest_answer(LARGEST_OBJECT + MORE)
             .body(Bytes::from(message));
         request.send().await.map_err(Failure::about_cloud)
     }

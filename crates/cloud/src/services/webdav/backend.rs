@@ -13,20 +13,24 @@ use backup::ObjectName;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 
-use super::client::{Client, Made, Moved, Over};
+use super::{
+    client::{Client, Made, Moved, Over},
+    multistatus::Entry,
+};
 use crate::{
-    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, error::boxed,
-    http::Failure, layout, page::Page,
+    CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag,
+    error::boxed,
+    http::Failure,
+    layout,
+    page::Page,
+    services::{
+        LARGEST_OBJECT,
+        leftovers::{INCOMING, Incoming, Leftovers, OLD, SWEPT_AT_ONCE},
+    },
 };
 
 /// Names per page. Each page walks the folders anew, so it is large.
 const PAGE_LIMIT: usize = 10_000;
-
-/// Begins the name of a file that is being written.
-const INCOMING: &str = "incoming-";
-
-/// Beyond this many servers refuse a file by default, and so do some file systems below them.
-const LARGEST: u64 = u32::MAX as u64;
 
 /// A folder on a server.
 #[derive(Debug)]
@@ -36,11 +40,13 @@ pub(super) struct WebDav {
     folders: Mutex<HashSet<Vec<String>>>,
     /// Whether the server has compared each ETag that it was to compare.
     compares: AtomicBool,
+    leftovers: Leftovers<Vec<String>>,
 }
 
 impl WebDav {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, folders: Mutex::default(), compares: AtomicBool::new(true) }
+        let (folders, compares) = (Mutex::default(), AtomicBool::new(true));
+        Self { client, folders, compares, leftovers: Leftovers::new() }
     }
 
     fn path(&self, name: &ObjectName) -> Vec<String> {
@@ -53,24 +59,52 @@ impl WebDav {
     }
 
     /// Puts the bytes into a file of their own, which nobody reads.
-    async fn upload(&self, bytes: &Bytes) -> Result<Vec<String>, Failure> {
-        let mut path = self.own();
-        self.make_folders(&path).await?;
-        path.push(format!("{INCOMING}{}", random_name()?));
-        match self.client.put(&path, bytes.clone()).await {
+    async fn upload(&self, path: &[String], bytes: &Bytes) -> Result<(), Failure> {
+        self.make_folders(&self.own()).await?;
+        match self.client.put(path, bytes.clone()).await {
             // Somebody has removed the folder.
             Err(e) if e.status().is_some_and(|s| [404, 409].contains(&s.as_u16())) => {
                 self.forget_folders();
                 self.make_folders(&self.own()).await?;
-                self.client.put(&path, bytes.clone()).await?;
+                self.client.put(path, bytes.clone()).await
             }
-            other => other?,
+            other => other,
         }
-        Ok(path)
+    }
+
+    /// Removes what broken puts have left: those of this handle, and once the old ones of others.
+    /// `now` has just been written, so it tells the time by the server's clock.
+    async fn tidy_up(&self, now: &[String]) {
+        for path in self.leftovers.take() {
+            let left = self.leftovers.begin(path.clone());
+            if self.client.delete(&path).await.is_ok() {
+                left.ended();
+            }
+        }
+        if !self.leftovers.is_unswept() {
+            return;
+        }
+        let Ok(Some(entries)) = self.client.list(&self.own()).await else { return };
+        let time = |entry: &Entry| httpdate::parse_http_date(&entry.modified).ok();
+        let own = entries.iter().find(|entry| Some(entry.name()) == now.last().map(String::as_str));
+        let Some(now) = own.and_then(time) else { return };
+        let is_old = |entry: &Entry| {
+            !entry.is_folder
+                && entry.name().starts_with(INCOMING)
+                && time(entry).and_then(|then| now.duration_since(then).ok()) > Some(OLD)
+        };
+        for entry in entries.iter().filter(|entry| is_old(entry)).take(SWEPT_AT_ONCE) {
+            let _ = self.client.delete(&self.client.path([layout::OWN, entry.name()])).await;
+        }
     }
 
     /// Moves what was uploaded to its place. False if the condition does not hold.
-    async fn place(&self, from: &[String], to: &[String], over: &Over) -> Result<bool, Failure> {
+    async fn place(
+        &self,
+        from: (&[String], u64),
+        to: &[String],
+        over: &Over,
+    ) -> Result<bool, Failure> {
         let parent = to.split_last().map(|(_, parent)| parent).unwrap_or_default();
         self.make_folders(parent).await?;
         let mut moved = self.client.rename(from, to, over).await?;
@@ -92,14 +126,36 @@ impl WebDav {
         bytes: &Bytes,
         over: &Over,
     ) -> Result<bool, Failure> {
-        let path = self.path(name);
-        let incoming = self.upload(bytes).await?;
-        let placed = self.place(&incoming, &path, over).await;
-        if !matches!(placed, Ok(true)) {
-            // If this fails too, it is garbage of known name, and nobody reads it.
-            let _ = self.client.delete(&incoming).await;
-        }
+        let mut path = self.own();
+        path.push(format!("{INCOMING}{}", random_name()?));
+        let incoming = self.leftovers.begin(path.clone());
+        let placed = match self.upload(&path, bytes).await {
+            Ok(()) => {
+                self.tidy_up(&path).await;
+                self.place((&path, bytes.len() as u64), &self.path(name), over).await
+            }
+            Err(failure) => Err(failure),
+        };
+        self.end(incoming, &path, &placed).await;
         placed
+    }
+
+    /// What has no place goes, now or with a later put.
+    async fn end(
+        &self,
+        incoming: Incoming<'_, Vec<String>>,
+        path: &[String],
+        placed: &Result<bool, Failure>,
+    ) {
+        let is_gone = match placed {
+            Ok(true) => true,
+            // Without an answer another request has none either.
+            Err(failure) if failure.status().is_none() => false,
+            _ => self.client.delete(path).await.is_ok(),
+        };
+        if is_gone {
+            incoming.ended();
+        }
     }
 
     /// Only if what is there has this hash, as far as the server can tell at all: it compares the
@@ -258,7 +314,7 @@ impl CloudBackend for WebDav {
 
     fn limits(&self) -> Limits {
         Limits {
-            largest_object: LARGEST,
+            largest_object: LARGEST_OBJECT,
             listing_is_immediate: true,
             full_page: Some(PAGE_LIMIT),
             can_honour: self.can_honour(),

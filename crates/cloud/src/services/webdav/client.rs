@@ -10,6 +10,7 @@ use super::{
 use crate::{
     access::Secret,
     http::{Answer, Failure, Http, Method, Request, Url},
+    services::{LARGEST_OBJECT, LONGEST_LISTING},
 };
 
 /// A connection to one server. Paths are in parts, from the server's root.
@@ -67,13 +68,28 @@ impl Client {
     }
 
     pub(super) async fn put(&self, path: &[String], bytes: Bytes) -> Result<(), Failure> {
+        let size = bytes.len() as u64;
         let request = self.request(Method::PUT, path).body(bytes);
-        request.header("content-type", "application/octet-stream").send().await?.success().map(drop)
+        let answer = request.header("content-type", "application/octet-stream").send().await?;
+        match answer.success()?.status {
+            StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
+            // So may a server say that it has replaced a file. So does a page that asks to sign in to
+            // a network.
+            _ => self.must_be_there(path, size).await,
+        }
+    }
+
+    /// An error unless there is a file of this size.
+    async fn must_be_there(&self, path: &[String], size: u64) -> Result<(), Failure> {
+        match self.find(path).await? {
+            Some(entry) if !entry.is_folder && entry.size == size => Ok(()),
+            _ => Err(Failure::nonsense("what was stored is not there")),
+        }
     }
 
     /// `None` if there is nothing, or a folder.
     pub(super) async fn get(&self, path: &[String]) -> Result<Option<Content>, Failure> {
-        let answer = self.request(Method::GET, path).longest_answer(u64::MAX).send().await?;
+        let answer = self.request(Method::GET, path).longest_answer(LARGEST_OBJECT).send().await?;
         let maybe_folder = match answer.status {
             StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
             // Folders answer with a list, a redirection to `path/`, or a refusal.
@@ -94,10 +110,10 @@ impl Client {
         Ok(Some(Content { bytes: answer.body, etag }))
     }
 
-    /// Moves a file; whole, if the server is any good.
+    /// Moves a file of this size; whole, if the server is any good.
     pub(super) async fn rename(
         &self,
-        from: &[String],
+        (from, size): (&[String], u64),
         to: &[String],
         over: &Over,
     ) -> Result<Moved, Failure> {
@@ -115,8 +131,16 @@ impl Client {
             StatusCode::PRECONDITION_FAILED => Ok(Moved::Refused),
             StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(Moved::NoFolder),
             // Some servers tell what failed in a list.
-            StatusCode::MULTI_STATUS => Err(answer.failure()),
-            _ => answer.success().map(|_| Moved::Yes),
+            StatusCode::MULTI_STATUS => Err(answer.failure().into_busy()),
+            StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(Moved::Yes),
+            // Not what a server says that has moved something.
+            _ => {
+                answer.success()?;
+                if self.find(from).await?.is_some() {
+                    return Err(Failure::nonsense("nothing was moved"));
+                }
+                self.must_be_there(to, size).await.map(|()| Moved::Yes)
+            }
         }
     }
 
@@ -131,9 +155,10 @@ impl Client {
         match answer.status {
             StatusCode::METHOD_NOT_ALLOWED => Ok(Made::Yes),
             StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(Made::NoParent(answer.failure())),
-            _ if answer.status.is_success() => Ok(Made::Yes),
+            StatusCode::CREATED => Ok(Made::Yes),
             // Another may be making it at this moment; several servers say so in odd ways.
             _ if self.find(path).await?.is_some_and(|entry| entry.is_folder) => Ok(Made::Yes),
+            status if status.is_success() => Err(Failure::nonsense("no folder was made")),
             _ => Err(answer.failure()),
         }
     }
@@ -159,8 +184,9 @@ impl Client {
             .request(method("PROPFIND"), path)
             .header("depth", depth)
             .header("content-type", "application/xml; charset=utf-8")
+            .longest_answer(LONGEST_LISTING)
             .body(multistatus::QUESTION);
-        let answer = request.send().await?;
+        let answer = request.send().await.map_err(Failure::of_a_list)?;
         match answer.status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
             _ => multistatus::parse(&answer.success()?.body).map(Some),

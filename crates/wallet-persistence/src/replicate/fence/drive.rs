@@ -43,18 +43,20 @@ pub(super) async fn drive(
     // What is learnt by trying is kept, whatever becomes of the plan.
     let learnt: Vec<Arc<OnceLock<Conditions>>> = memory.iter().map(|_| Arc::default()).collect();
     let asked = clouds.iter().zip(plans).zip(memory.iter().zip(&learnt)).enumerate();
-    let works = asked.filter(|(i, _)| is_asked(*i)).map(|(i, ((cloud, plan), (memory, learnt)))| {
-        let (cloud, sealer, memory) = (cloud.clone(), sealer.clone(), memory.clone());
-        let learnt = learnt.clone();
-        let work = async move {
-            let mut run = Run { cloud: &cloud, sealer: &sealer, memory, learnt, now, error: None };
-            match run.all(plan).await {
-                FenceOutcome::Unknown => Err(run.error.take().unwrap_or_else(no_answer)),
-                outcome => Ok((outcome, run.memory)),
-            }
-        };
-        (i, work)
-    });
+    let works =
+        asked.filter(|(i, _)| is_asked(*i)).map(|(i, ((cloud, plan), (memory, learnt)))| {
+            let (cloud, sealer, memory) = (cloud.clone(), sealer.clone(), memory.clone());
+            let learnt = learnt.clone();
+            let work = async move {
+                let mut run =
+                    Run { cloud: &cloud, sealer: &sealer, memory, learnt, now, error: None };
+                match run.all(plan).await {
+                    FenceOutcome::Unknown => Err(run.error.take().unwrap_or_else(no_answer)),
+                    outcome => Ok((outcome, run.memory)),
+                }
+            };
+            (i, work)
+        });
     let mut ended: BTreeMap<usize, _> = race(works.collect::<Vec<_>>()).await.into_iter().collect();
     let mut all = Vec::with_capacity(memory.len());
     for (i, (memory, learnt)) in memory.iter_mut().zip(learnt).enumerate() {

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use backup::ObjectRef;
-use cloud::CloudBackend;
+use cloud::{CloudBackend, CloudError};
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::Batch;
@@ -11,6 +11,9 @@ use crate::{Error, error::chain, status::CloudStatus};
 
 /// After a failure the next try of the background task comes later and later, up to this.
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// A service that asks for more patience than this gets no more.
+const LONGEST_WISH: Duration = Duration::from_secs(24 * 3600);
 
 /// One cloud.
 #[derive(Debug)]
@@ -128,8 +131,12 @@ impl Line {
         let tries = self.tries().saturating_add(1);
         let wait =
             Duration::from_millis(500).saturating_mul(1 << (tries - 1).min(16)).min(MAX_BACK_OFF);
+        let wish = match &error {
+            Error::Cloud(CloudError::Unavailable { retry_after, .. }) => *retry_after,
+            _ => None,
+        };
         let reason = chain(&error);
-        let again = Instant::now() + wait;
+        let again = Instant::now() + wait.max(wish.unwrap_or_default().min(LONGEST_WISH));
         self.failing = Some(Failing { tries, error: Some(error), reason, again, lacks });
         self.turn = None;
     }
@@ -154,7 +161,7 @@ impl Line {
     /// Why it failed last; the second time only in words.
     pub(super) fn take_error(&mut self) -> Option<Error> {
         let failing = self.failing.as_mut()?;
-        let again = || cloud::CloudError::unavailable(failing.reason.clone()).into();
+        let again = || CloudError::unavailable(failing.reason.clone()).into();
         Some(failing.error.take().unwrap_or_else(again))
     }
 
@@ -181,6 +188,38 @@ impl Line {
             is_slow: line.is_some_and(|line| line.is_slow),
             tries: failing.map_or(0, |failing| failing.tries),
             failing: failing.map(|failing| failing.reason.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloud::MemCloud;
+
+    use super::*;
+
+    /// A service that is asked sooner than it said may ask for still more patience.
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_that_a_service_asks_for_is_kept_by_the_background_task() {
+        let cloud: Arc<dyn CloudBackend> = Arc::new(MemCloud::new());
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        for (wish, kept) in [
+            (None, Duration::from_millis(500)),
+            (Some(Duration::ZERO), Duration::from_millis(500)),
+            (Some(hours(1)), hours(1)),
+            (Some(Duration::MAX), hours(24)),
+        ] {
+            let mut line = Line::new(&cloud, None, true);
+            let source =
+                Arc::<dyn std::error::Error + Send + Sync>::from(Box::<
+                    dyn std::error::Error + Send + Sync,
+                >::from("busy"));
+            let error = CloudError::Unavailable { source, retry_after: wish };
+            line.failed(error.into(), Lacks::Nothing);
+            let now = Instant::now();
+            let a_moment = Duration::from_millis(1);
+            assert!(!line.may_be_tried(now + kept - a_moment), "{wish:?}");
+            assert!(line.may_be_tried(now + kept), "{wish:?}");
         }
     }
 }
