@@ -8,12 +8,12 @@
 )]
 
 mod bench;
+#[path = "../../kv-ldk/tests/common/ldk_0_2.rs"]
+mod ldk_0_2;
 mod network;
 mod options;
 mod plot;
 mod rows;
-#[path = "../../kv-ldk/tests/common/small/mod.rs"]
-mod small;
 mod sqlite;
 mod stores;
 mod tasks;
@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use bench::Bench;
 use bench_report::{Result, run::Run};
 use clap::Parser;
+use ldk_0_2::small;
 use options::{Command, Options};
 
 fn main() -> ExitCode {

@@ -1,9 +1,12 @@
 //! Stores of each kind under LDK's traits.
 
-#![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses its part")]
+#![allow(clippy::allow_attributes, reason = "it is not the same for each test")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests panics")]
 
-pub mod small;
+pub mod ldk_0_2;
+
+pub use self::ldk_0_2::small;
 
 use std::sync::{
     Arc,

@@ -14,23 +14,31 @@ use kv_mem::MemStore;
 /// Notes each batch, and how many states the peer could punish by then.
 #[derive(Debug)]
 pub struct Tape {
-    inner: MemStore,
+    inner: Arc<dyn KvStore>,
     revoked: AtomicU64,
     batches: Mutex<Vec<(Batch, u64)>>,
 }
 
 impl Tape {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            inner: MemStore::new(),
-            revoked: AtomicU64::new(0),
-            batches: Mutex::default(),
-        })
+        Self::over(Arc::new(MemStore::new()))
+    }
+
+    pub fn over(inner: Arc<dyn KvStore>) -> Arc<Self> {
+        let (revoked, batches) = (AtomicU64::new(0), Mutex::default());
+        Arc::new(Self { inner, revoked, batches })
     }
 
     /// How many batches there were.
     pub fn len(&self) -> usize {
         self.batches.lock().unwrap().len()
+    }
+
+    /// The key that each batch changes first.
+    pub fn keys(&self) -> Vec<String> {
+        let batches = self.batches.lock().unwrap();
+        let first = batches.iter().filter_map(|(batch, _)| batch.changes().next());
+        first.map(|(_, key, _)| key.as_str().to_owned()).collect()
     }
 
     /// The peer has got the secret of one more state.

@@ -2,18 +2,19 @@
 
 use std::sync::atomic::Ordering;
 
-use lightning::{
-    bitcoin::{
-        BlockHash, CompactTarget, Transaction, TxMerkleNode,
-        block::{self, Header},
-        hashes::Hash,
+use super::{
+    super::ldk::{
+        bitcoin::{
+            BlockHash, CompactTarget, Transaction, TxMerkleNode,
+            block::{self, Header},
+            hashes::Hash,
+        },
+        chain::{Confirm, Watch},
+        ln::msgs::{BaseMessageHandler, Init},
+        sign::InMemorySigner,
     },
-    chain::{Confirm, Watch},
-    ln::msgs::{BaseMessageHandler, Init},
-    sign::InMemorySigner,
+    Small,
 };
-
-use super::Small;
 
 /// The two have a line to each other, a new one if they had one before.
 pub fn connect<M: Watch<InMemorySigner>, N: Watch<InMemorySigner>>(a: &Small<M>, b: &Small<N>) {

@@ -1,4 +1,5 @@
-//! A small node of LDK 0.2 with nothing of the test kit in it: what is not stored is lost with it.
+//! A small node with nothing of LDK's test kit in it: what is not stored is lost with it. It is one text
+//! for both versions of LDK; the module around it says what differs.
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each user takes its part")]
 #![allow(clippy::allow_attributes, reason = "it is not the same for each user")]
@@ -15,29 +16,31 @@ use std::{
     },
 };
 
-use lightning::{
-    bitcoin::{
-        Amount, BlockHash, Transaction, TxOut, absolute::LockTime, secp256k1::PublicKey,
-        transaction::Version,
-    },
-    chain::{ChannelMonitorUpdateStatus, Watch, channelmonitor::ChannelMonitor},
-    events::{Event, EventsProvider, ReplayEvent},
-    ln::{
-        channelmanager::{
-            MIN_FINAL_CLTV_EXPIRY_DELTA, PaymentId, RecipientOnionFields, Retry,
-            RetryableSendFailure,
+use super::{
+    Locator, Retry, RetryableSendFailure,
+    ldk::{
+        bitcoin::{
+            Amount, Transaction, TxOut, absolute::LockTime, secp256k1::PublicKey,
+            transaction::Version,
         },
-        msgs::{
-            BaseMessageHandler, ChannelMessageHandler, DecodeError, ErrorAction, MessageSendEvent,
+        chain::{ChannelMonitorUpdateStatus, Watch, channelmonitor::ChannelMonitor},
+        events::{Event, EventsProvider, ReplayEvent},
+        ln::{
+            channelmanager::{MIN_FINAL_CLTV_EXPIRY_DELTA, PaymentId},
+            msgs::{
+                BaseMessageHandler, ChannelMessageHandler, DecodeError, ErrorAction,
+                MessageSendEvent,
+            },
         },
+        routing::router::{PaymentParameters, RouteParameters},
+        sign::InMemorySigner,
     },
-    routing::router::{PaymentParameters, RouteParameters},
-    sign::InMemorySigner,
+    offer,
 };
 
 pub use self::{
     between::{ask_for_channel, connect, hidden_number, mine, mine_funding, open_channel, run},
-    parts::{Fees, Manager, Monitors, Parts, Persister, Quiet, Sent},
+    parts::{Fees, Graph, Manager, Monitors, Parts, Persister, Quiet, Scorer, Sent},
 };
 
 /// A node that runs.
@@ -63,9 +66,19 @@ impl Small {
         parts: Parts,
         persister: Arc<Persister>,
         manager: &[u8],
-        read: Vec<(BlockHash, ChannelMonitor<InMemorySigner>)>,
+        read: Vec<(Locator, ChannelMonitor<InMemorySigner>)>,
     ) -> Result<Self, DecodeError> {
         let monitors = parts.monitors(persister);
+        Self::load_over(parts, monitors, manager, read)
+    }
+
+    /// The same with monitors of another kind.
+    pub fn load_over(
+        parts: Parts,
+        monitors: Arc<Monitors>,
+        manager: &[u8],
+        read: Vec<(Locator, ChannelMonitor<InMemorySigner>)>,
+    ) -> Result<Self, DecodeError> {
         let manager = parts.read_manager(manager, monitors.clone(), &read)?;
         for (_, monitor) in read {
             let loaded = monitors.load_existing_monitor(monitor.channel_id(), monitor);
@@ -94,43 +107,47 @@ impl<M: Watch<InMemorySigner>> Small<M> {
         }
     }
 
-    /// Acts upon what LDK tells: funds channels, claims payments.
+    /// Acts upon what LDK tells.
     pub fn handle_events(&self) {
-        let manager = &self.manager;
-        manager.process_pending_events(&|event: Event| {
-            match &event {
-                Event::FundingGenerationReady {
-                    temporary_channel_id,
-                    counterparty_node_id,
-                    channel_value_satoshis,
-                    output_script,
-                    ..
-                } => {
-                    let funding = Transaction {
-                        version: Version::TWO,
-                        lock_time: LockTime::ZERO,
-                        input: Vec::new(),
-                        output: vec![TxOut {
-                            value: Amount::from_sat(*channel_value_satoshis),
-                            script_pubkey: output_script.clone(),
-                        }],
-                    };
-                    manager
-                        .funding_transaction_generated(
-                            *temporary_channel_id,
-                            *counterparty_node_id,
-                            funding,
-                        )
-                        .unwrap();
-                }
-                Event::PaymentClaimable { purpose, .. } => {
-                    manager.claim_funds(purpose.preimage().unwrap());
-                }
-                _ => self.told.lock().unwrap().push(event),
-            }
+        self.manager.process_pending_events(&|event: Event| {
+            self.act(event);
             Ok::<(), ReplayEvent>(())
         });
-        manager.process_pending_htlc_forwards();
+        self.manager.process_pending_htlc_forwards();
+    }
+
+    /// Accepts and funds channels, claims payments.
+    pub fn act(&self, event: Event) {
+        let manager = &self.manager;
+        match &event {
+            Event::OpenChannelRequest { temporary_channel_id, counterparty_node_id, .. } => {
+                let (id, peer) = (temporary_channel_id, counterparty_node_id);
+                manager.accept_inbound_channel(id, peer, 1, None).unwrap();
+            }
+            Event::FundingGenerationReady {
+                temporary_channel_id,
+                counterparty_node_id,
+                channel_value_satoshis,
+                output_script,
+                ..
+            } => {
+                let funding = Transaction {
+                    version: Version::TWO,
+                    lock_time: LockTime::ZERO,
+                    input: Vec::new(),
+                    output: vec![TxOut {
+                        value: Amount::from_sat(*channel_value_satoshis),
+                        script_pubkey: output_script.clone(),
+                    }],
+                };
+                let (id, peer) = (*temporary_channel_id, *counterparty_node_id);
+                manager.funding_transaction_generated(id, peer, funding).unwrap();
+            }
+            Event::PaymentClaimable { purpose, .. } => {
+                manager.claim_funds(purpose.preimage().unwrap());
+            }
+            _ => self.told.lock().unwrap().push(event),
+        }
     }
 
     /// Gives the messages for the other node to it; `see` sees each. Whether there were any.
@@ -209,14 +226,12 @@ impl<M: Watch<InMemorySigner>> Small<M> {
         to: &Small<N>,
         msat: u64,
     ) -> Result<(), RetryableSendFailure> {
-        let to = &to.manager;
-        let (hash, secret) = to.create_inbound_payment(Some(msat), 7200, None).unwrap();
+        let (hash, onion) = offer(&to.manager, msat);
         let payee = PaymentParameters::from_node_id(
-            to.get_our_node_id(),
+            to.manager.get_our_node_id(),
             u32::from(MIN_FINAL_CLTV_EXPIRY_DELTA),
         );
         let route = RouteParameters::from_payment_params_and_value(payee, msat);
-        let onion = RecipientOnionFields::secret_only(secret);
         self.manager.send_payment(hash, onion, PaymentId(hash.0), route, Retry::Attempts(0))
     }
 

@@ -5,44 +5,41 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use lightning::{
-    bitcoin::{BlockHash, Network, Transaction},
-    chain::{
-        BestBlock, Filter, Watch,
-        chaininterface::{BroadcasterInterface, ConfirmationTarget, FeeEstimator},
-        chainmonitor::{ChainMonitor, Persist},
-        channelmonitor::ChannelMonitor,
-    },
-    ln::{
-        channelmanager::{ChainParameters, ChannelManager, ChannelManagerReadArgs},
-        msgs::DecodeError,
-    },
-    onion_message::messenger::DefaultMessageRouter,
-    routing::{
-        gossip::NetworkGraph,
-        router::DefaultRouter,
-        scoring::{
-            ProbabilisticScorer, ProbabilisticScoringDecayParameters,
-            ProbabilisticScoringFeeParameters,
+use super::super::{
+    self as of_version, Locator, Tip,
+    ldk::{
+        bitcoin::{Network, Transaction},
+        chain::{
+            Filter, Watch,
+            chaininterface::{ConfirmationTarget, FeeEstimator},
+            chainmonitor::{ChainMonitor, Persist},
+            channelmonitor::ChannelMonitor,
         },
-    },
-    sign::{InMemorySigner, KeysManager, NodeSigner},
-    util::{
-        config::UserConfig,
-        logger::{Logger, Record},
-        ser::ReadableArgs,
+        ln::{
+            channelmanager::{ChainParameters, ChannelManager, ChannelManagerReadArgs},
+            msgs::DecodeError,
+        },
+        onion_message::messenger::DefaultMessageRouter,
+        routing::{
+            gossip::NetworkGraph,
+            router::DefaultRouter,
+            scoring::{
+                ProbabilisticScorer, ProbabilisticScoringDecayParameters,
+                ProbabilisticScoringFeeParameters,
+            },
+        },
+        sign::{InMemorySigner, KeysManager},
+        util::{
+            config::UserConfig,
+            logger::{Logger, Record},
+            ser::ReadableArgs,
+        },
     },
 };
 
 /// The transactions that were sent.
 #[derive(Debug, Default)]
 pub struct Sent(pub Mutex<Vec<Transaction>>);
-
-impl BroadcasterInterface for Sent {
-    fn broadcast_transactions(&self, txs: &[&Transaction]) {
-        self.0.lock().unwrap().extend(txs.iter().map(|tx| (*tx).clone()));
-    }
-}
 
 #[derive(Debug)]
 pub struct Fees;
@@ -100,36 +97,46 @@ pub struct Parts {
     pub sent: Arc<Sent>,
     pub fees: Arc<Fees>,
     pub quiet: Arc<Quiet>,
+    pub graph: Arc<Graph>,
+    pub scorer: Arc<RwLock<Scorer>>,
     pub router: Arc<Router>,
     pub message_router: Arc<MessageRouter>,
     pub config: UserConfig,
 }
 
 impl Parts {
+    /// Of a node that knows nobody.
     pub fn new(seed: &[u8; 32]) -> Self {
+        let quiet = Arc::new(Quiet);
+        let graph = Arc::new(NetworkGraph::new(Network::Testnet, quiet.clone()));
+        let decay = ProbabilisticScoringDecayParameters::default();
+        let scorer = ProbabilisticScorer::new(decay, graph.clone(), quiet);
+        Self::knowing(seed, graph, scorer)
+    }
+
+    /// Of a node that knows these ways.
+    pub fn knowing(seed: &[u8; 32], graph: Arc<Graph>, scorer: Scorer) -> Self {
         // As a clock does: the random bytes of a node depend on when it started.
         static STARTS: AtomicU32 = AtomicU32::new(0);
         let start = STARTS.fetch_add(1, Ordering::SeqCst);
         let keys = Arc::new(KeysManager::new(seed, 1, start, true));
-        let quiet = Arc::new(Quiet);
-        let graph = Arc::new(NetworkGraph::new(Network::Testnet, quiet.clone()));
-        let decay = ProbabilisticScoringDecayParameters::default();
-        let scorer = ProbabilisticScorer::new(decay, graph.clone(), quiet.clone());
+        let (quiet, scorer) = (Arc::new(Quiet), Arc::new(RwLock::new(scorer)));
         let router = DefaultRouter::new(
             graph.clone(),
             quiet.clone(),
             keys.clone(),
-            Arc::new(RwLock::new(scorer)),
+            scorer.clone(),
             ProbabilisticScoringFeeParameters::default(),
         );
-        let mut config = UserConfig::default();
+        let mut config = of_version::config();
         config.channel_handshake_config.minimum_depth = 1;
-        config.channel_handshake_config.max_inbound_htlc_value_in_flight_percent_of_channel = 100;
         Self {
             sent: Arc::default(),
             fees: Arc::new(Fees),
             router: Arc::new(router),
-            message_router: Arc::new(DefaultMessageRouter::new(graph, keys.clone())),
+            message_router: Arc::new(DefaultMessageRouter::new(graph.clone(), keys.clone())),
+            graph,
+            scorer,
             keys,
             quiet,
             config,
@@ -137,15 +144,7 @@ impl Parts {
     }
 
     pub fn monitors(&self, persister: Arc<Persister>) -> Arc<Monitors> {
-        Arc::new(ChainMonitor::new(
-            None,
-            self.sent.clone(),
-            self.quiet.clone(),
-            self.fees.clone(),
-            persister,
-            self.keys.clone(),
-            self.keys.get_peer_storage_key(),
-        ))
+        of_version::monitors(self, persister)
     }
 
     /// A manager without channels.
@@ -163,7 +162,7 @@ impl Parts {
             self.config.clone(),
             ChainParameters {
                 network: Network::Testnet,
-                best_block: BestBlock::from_network(Network::Testnet),
+                best_block: Tip::from_network(Network::Testnet),
             },
             1,
         )
@@ -174,7 +173,7 @@ impl Parts {
         &self,
         bytes: &[u8],
         monitors: Arc<M>,
-        read: &[(BlockHash, ChannelMonitor<InMemorySigner>)],
+        read: &[(Locator, ChannelMonitor<InMemorySigner>)],
     ) -> Result<Manager<M>, DecodeError> {
         let args = ChannelManagerReadArgs::new(
             self.keys.clone(),
@@ -189,7 +188,7 @@ impl Parts {
             self.config.clone(),
             read.iter().map(|(_, monitor)| monitor).collect(),
         );
-        let (_, manager) = <(BlockHash, Manager<M>)>::read(&mut &bytes[..], args)?;
+        let (_, manager) = <(Locator, Manager<M>)>::read(&mut &bytes[..], args)?;
         Ok(manager)
     }
 }

@@ -1,0 +1,231 @@
+//! Nodes whose monitors are deferred, as LDK's background processor wants them: the manager is stored
+//! first, so a crash between any two writes closes no channel.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+#![expect(clippy::print_stdout, reason = "what was tried is worth seeing")]
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use backup::{Policies, Policy, Recorder, Replicated};
+use kv_core::KvStore;
+use kv_ldk::StrongroomStore;
+use kv_mem::MemStore;
+
+use super::{
+    deferred_monitors,
+    ldk::{
+        events::Event,
+        util::persist::{KVStoreSync, read_channel_monitors},
+    },
+    ours::ReplicatedPersister,
+    processor::{Awaited, on_a_thread, until},
+    small::{Parts, Persister, Small, ask_for_channel, mine_funding},
+};
+use crate::{
+    common::{cloud_takes_everything, recorder},
+    tape::Tape,
+};
+
+/// Long enough for payments to be forwarded, and nothing times out.
+const TURN: Duration = Duration::from_millis(500);
+
+/// With what the store has, or new.
+fn node(seed: u8, store: &Arc<StrongroomStore>, persister: Arc<Persister>) -> Arc<Small> {
+    let parts = Parts::new(&[seed; 32]);
+    let monitors = deferred_monitors(&parts, persister);
+    let keys = || parts.keys.clone();
+    Arc::new(match KVStoreSync::read(&**store, "", "", "manager") {
+        Ok(manager) => {
+            let read = read_channel_monitors(store.clone(), keys(), keys()).unwrap();
+            Small::load_over(parts, monitors, &manager, read).unwrap()
+        }
+        Err(_) => Small::over(parts, monitors),
+    })
+}
+
+/// A node and its processor.
+struct Alive {
+    node: Arc<Small>,
+    processor: Awaited,
+}
+
+impl Alive {
+    fn new(seed: u8, store: Arc<dyn KvStore>) -> Self {
+        let store = Arc::new(StrongroomStore::new(store));
+        Self::with(seed, &store, store.clone())
+    }
+
+    fn with(seed: u8, store: &Arc<StrongroomStore>, persister: Arc<Persister>) -> Self {
+        let node = node(seed, store, persister);
+        let processor = Awaited::start(&node, store);
+        Self { node, processor }
+    }
+
+    fn turn(&mut self) {
+        assert!(self.processor.pass(TURN).is_pending());
+    }
+}
+
+/// Until both have nothing to say; `complete` completes what is completed later, and tells whether there
+/// was something.
+fn settle(a: &mut Alive, b: &mut Alive, mut complete: impl FnMut() -> bool) {
+    let mut idle = 0;
+    while idle < 3 {
+        a.turn();
+        b.turn();
+        let mut any = complete();
+        any |= a.node.deliver(&b.node, |_| ());
+        any |= b.node.deliver(&a.node, |_| ());
+        idle = if any { 0 } else { idle + 1 };
+    }
+}
+
+fn open_channel(a: &mut Alive, b: &mut Alive, mut complete: impl FnMut() -> bool) {
+    ask_for_channel(&a.node, &b.node);
+    settle(a, b, &mut complete);
+    mine_funding(&a.node, &b.node);
+    settle(a, b, &mut complete);
+    assert_eq!(a.node.manager.list_usable_channels().len(), 1);
+}
+
+/// Starts the first node with what is in the store.
+fn keeps_its_channel(store: Arc<dyn KvStore>, when: &str) {
+    let mut alive = Alive::new(1, store);
+    alive.turn();
+    alive.turn();
+    let node = &alive.node;
+    assert_eq!(node.manager.list_channels().len(), 1, "{when}");
+    let told = node.told.lock().unwrap();
+    let closed = told.iter().any(|event| matches!(event, Event::ChannelClosed { .. }));
+    assert!(!closed, "{when}: {told:?}");
+    assert!(node.parts.sent.0.lock().unwrap().is_empty(), "nothing is published {when}");
+}
+
+#[test]
+fn with_deferred_monitors_no_crash_closes_a_channel() {
+    let tape = Tape::new();
+    let (mut a, mut b) = (Alive::new(1, tape.clone()), Alive::new(2, Arc::new(MemStore::new())));
+    open_channel(&mut a, &mut b, || false);
+    let first = tape.len();
+    for _ in 0..2 {
+        a.node.pay(&b.node, 3_000_000);
+        settle(&mut a, &mut b, || false);
+        b.node.pay(&a.node, 2_000_000);
+        settle(&mut a, &mut b, || false);
+    }
+    assert_eq!((a.node.paid(), b.node.paid()), (2, 2));
+
+    let all = tape.len();
+    assert!(all - first > 16, "{} writes of four payments", all - first);
+    for batches in first..=all {
+        keeps_its_channel(tape.after(batches), &format!("after {batches} of {all}"));
+    }
+    println!("{} places for a crash, no channel closed", all - first + 1);
+}
+
+/// Writes and messages come as they come.
+#[test]
+fn with_deferred_monitors_on_ldks_thread_no_crash_closes_a_channel() {
+    let tape = Tape::new();
+    let stores = [tape.clone() as Arc<dyn KvStore>, Arc::new(MemStore::new())];
+    let stores = stores.map(|store| Arc::new(StrongroomStore::new(store)));
+    let [a, b] =
+        [(1, &stores[0]), (2, &stores[1])].map(|(seed, store)| node(seed, store, store.clone()));
+    let both = [on_a_thread(&a, &stores[0]), on_a_thread(&b, &stores[1])];
+    let usable = |node: &Small| node.manager.list_usable_channels().len() == 1;
+    ask_for_channel(&a, &b);
+    until(&a, &b, || (), || !a.parts.sent.0.lock().unwrap().is_empty());
+    mine_funding(&a, &b);
+    until(&a, &b, || (), || usable(&a) && usable(&b));
+    let stored =
+        |store: &Arc<StrongroomStore>| KVStoreSync::read(&**store, "", "", "manager").is_ok();
+    until(&a, &b, || (), || stored(&stores[0]));
+    let first = tape.len();
+    a.pay(&b, 3_000_000);
+    until(&a, &b, || (), || a.paid() == 1);
+    b.pay(&a, 2_000_000);
+    until(&a, &b, || (), || b.paid() == 1);
+    both.into_iter().for_each(|each| each.stop().unwrap());
+    let all = tape.len();
+    for batches in first..=all {
+        keeps_its_channel(tape.after(batches), &format!("after {batches} of {all}"));
+    }
+    println!("{} places for a crash, no channel closed", all - first + 1);
+}
+
+/// A node whose monitors wait for the cloud.
+fn replicated(tape: Arc<Tape>) -> (Arc<Recorder>, Arc<ReplicatedPersister>, Alive) {
+    let recorder = recorder(tape);
+    let waiting = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
+    let persister = Arc::new(ReplicatedPersister::open(waiting, None).unwrap());
+    let store = Arc::new(StrongroomStore::new(recorder.clone()));
+    let alive = Alive::with(1, &store, persister.clone());
+    (recorder, persister, alive)
+}
+
+/// Tells LDK what the cloud has; whether that was anything.
+fn complete(persister: &ReplicatedPersister, node: &Small) -> bool {
+    let mut any = false;
+    loop {
+        let next = pin!(persister.next_completed()).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(outcome) = next else { return any };
+        let (channel, update) = outcome.unwrap();
+        node.monitors.channel_monitor_updated(channel, update).unwrap();
+        any = true;
+    }
+}
+
+#[test]
+fn deferred_and_replicated_nothing_leaves_before_the_cloud_has_the_monitor() {
+    let (recorder, persister, mut a) = replicated(Tape::new());
+    let mut b = Alive::new(2, Arc::new(MemStore::new()));
+    let node = a.node.clone();
+    let goes_on = || {
+        cloud_takes_everything(&recorder);
+        complete(&persister, &node)
+    };
+    open_channel(&mut a, &mut b, goes_on);
+    node.pay(&b.node, 3_000_000);
+    // It waits for the manager, and then for the cloud.
+    assert_eq!(node.monitors.pending_operation_count(), 1);
+    assert!(!node.deliver(&b.node, |_| ()), "the manager is not stored yet");
+    a.turn();
+    assert_eq!((node.monitors.pending_operation_count(), persister.waiting()), (0, 1));
+    assert!(!complete(&persister, &node));
+    assert!(!node.deliver(&b.node, |_| ()), "the cloud does not have it yet");
+    assert!(goes_on());
+    assert!(node.deliver(&b.node, |_| ()));
+    settle(&mut a, &mut b, goes_on);
+    assert_eq!(node.paid(), 1);
+}
+
+#[test]
+fn deferred_and_replicated_no_crash_closes_a_channel() {
+    let tape = Tape::new();
+    let (recorder, persister, mut a) = replicated(tape.clone());
+    let mut b = Alive::new(2, Arc::new(MemStore::new()));
+    let node = a.node.clone();
+    let goes_on = || {
+        cloud_takes_everything(&recorder);
+        complete(&persister, &node)
+    };
+    open_channel(&mut a, &mut b, goes_on);
+    let first = tape.len();
+    node.pay(&b.node, 3_000_000);
+    settle(&mut a, &mut b, goes_on);
+    b.node.pay(&node, 2_000_000);
+    settle(&mut a, &mut b, goes_on);
+    assert_eq!((node.paid(), b.node.paid()), (1, 1));
+    let all = tape.len();
+    for batches in first..=all {
+        // Below the recorder: what it adds for itself is in the way of nobody.
+        let left = crate::common::recorder(tape.after(batches));
+        keeps_its_channel(left, &format!("after {batches} of {all}"));
+    }
+    println!("{} places for a crash, no channel closed", all - first + 1);
+}
