@@ -95,10 +95,12 @@ fn crash_everywhere(points: &[CrashPoint], states: &[ChangeSet], ways: usize, se
 
 #[test]
 fn a_power_cut_while_a_wallet_is_created_and_persisted() {
-    let changes: Vec<_> = Changes::seeded(77).take(6).collect();
+    // Enough of them that the log is changed for a new one and checkpoints come between.
+    let changes: Vec<_> = Changes::seeded(77).take(40).collect();
     let points = record(&SimDisk::with_blocks(512), &changes, 0);
     let tried = crash_everywhere(&points, &states(&changes), usize::MAX, 1);
-    assert!(tried > 30, "{tried} crash states");
+    println!("{tried} crash states at {} points", points.len());
+    assert!(tried > 250, "{tried} crash states");
 }
 
 #[test]
@@ -115,6 +117,7 @@ fn a_power_cut_while_entries_are_replaced_by_their_merge() {
         points.into_iter().enumerate().filter(|(n, _)| *n < 30 || n % 24 == 0).collect();
     let points: Vec<_> = points.into_iter().map(|(_, point)| point).collect();
     let tried = crash_everywhere(&points, &states(&changes), 4, 2);
+    println!("{tried} crash states at {} points", points.len());
     assert!(tried > 10, "{tried} crash states at {} points", points.len());
 }
 
