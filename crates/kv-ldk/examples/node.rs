@@ -1,17 +1,21 @@
 //! A Lightning node on LDK that does not lose its channels with its device: the wiring of the guide.
 //!
 //! `cargo run -p kv-ldk --example node` makes one in memory, ends it, and starts it again.
+//! With `-- ask FOLDER` it opens the wallet that is there and tells what would become of its channels; with
+//! `-- start FOLDER` it also starts its node, for a moment.
 
 #![expect(clippy::print_stdout, reason = "an example for people at a terminal")]
 
 use std::{
+    env,
     error::Error,
     fmt::Display,
+    fs,
     sync::{Arc, RwLock},
 };
 
 use cloud::MemCloud;
-use kv_ldk::{ReplicatedPersister, StrongroomStore};
+use kv_ldk::{ChannelsReport, ReadArgs, ReplicatedPersister, StrongroomStore, verify_channels};
 use lightning::{
     bitcoin::{BlockHash, Network, Transaction},
     chain::{
@@ -41,7 +45,7 @@ use lightning::{
         ser::{ReadableArgs, Writeable},
     },
 };
-use wallet_persistence::{Clock, RootSecret, Session, SystemClock, WalletPersistence};
+use wallet_persistence::{Clock, RootSecret, Session, SystemClock, WalletPersistence, Words};
 
 type Failure = Box<dyn Error>;
 
@@ -190,6 +194,59 @@ impl Node {
     // ANCHOR_END: run
 }
 
+// ANCHOR: open
+/// The wallet in a folder; the words that `strongroom init` has printed are in a file.
+async fn open(folder: &str, words: &str) -> Result<Session, Failure> {
+    let words = Words::parse(fs::read_to_string(words)?.trim())?;
+    let wallet = WalletPersistence::builder(folder).build();
+    Ok(wallet.unlock(&RootSecret::from_words(&words)).await?)
+}
+// ANCHOR_END: open
+
+// ANCHOR: ask
+/// What would become of each channel if the node were started now.
+fn ask(session: &Session, chain: &C) -> Result<ChannelsReport, Failure> {
+    let store = StrongroomStore::new(session.kv()?);
+    let seed = store.seed_or(session.app_key("ldk-seed")?.as_bytes()).map_err(failed)?;
+    let keys = Arc::new(KeysManager::new(&seed, 0, 0, true));
+    // LDK wants to have them, and does not ask them.
+    let graph = Arc::new(Graph::new(Network::Testnet, chain.clone()));
+    let decay = ProbabilisticScoringDecayParameters::default();
+    let scorer = Arc::new(RwLock::new(Scorer::new(decay, graph.clone(), chain.clone())));
+    let fees = ProbabilisticScoringFeeParameters::default();
+    let args = ReadArgs {
+        entropy_source: keys.clone(),
+        node_signer: keys.clone(),
+        signer_provider: keys.clone(),
+        fee_estimator: chain.clone(),
+        router: &DefaultRouter::new(graph.clone(), chain.clone(), keys.clone(), scorer, fees),
+        message_router: &DefaultMessageRouter::new(graph, keys),
+        config: UserConfig::default(),
+    };
+    verify_channels(&store, args).map_err(failed)
+}
+// ANCHOR_END: ask
+
+/// Tells what would become of the channels; an error unless each goes on.
+fn tell(session: &Session, chain: &C) -> Result<(), Failure> {
+    let report = ask(session, chain)?;
+    println!("manager: {:?}, {} channels", report.manager, report.channels.len());
+    for channel in &report.channels {
+        println!("{:?}: {:?} {:?}", channel.channel, channel.verdict, channel.said);
+    }
+    if report.is_fine() { Ok(()) } else { Err("not every channel would go on".into()) }
+}
+
+/// Starts the node of a wallet, and ends it with its manager stored and backed up.
+async fn visit(session: &Session, chain: &C) -> Result<(), Failure> {
+    let node = start(session, chain).await?;
+    node.step().await?;
+    KVStore::write(&node.store, "", "", "manager", node.manager.encode()).await.map_err(failed)?;
+    println!("node {}", node.manager.get_our_node_id());
+    println!("{} changes backed up", session.post_backup().await?.sequence);
+    Ok(())
+}
+
 /// A node is made, ends, and starts again with what it was.
 pub(crate) async fn live() -> Result<(), Failure> {
     let wallet = WalletPersistence::in_memory().cloud(Arc::new(MemCloud::new())).build();
@@ -207,6 +264,7 @@ pub(crate) async fn live() -> Result<(), Failure> {
         report = session.post_backup() => println!("{} changes backed up", report?.sequence),
     }
     drop(node);
+    tell(&session, &chain)?;
     let node = start(&session, &chain).await?;
     let after = node.manager.get_our_node_id();
     println!("node {before}, and after its end {after}");
@@ -218,5 +276,16 @@ pub(crate) async fn live() -> Result<(), Failure> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
-    live().await
+    let mut args = env::args().skip(1);
+    let (Some(what), Some(folder)) = (args.next(), args.next()) else { return live().await };
+    let words = env::var("STRONGROOM_MNEMONIC_FILE")
+        .map_err(|_| "STRONGROOM_MNEMONIC_FILE names no file with the words")?;
+    let session = open(&folder, &words).await?;
+    let chain = Arc::new(Chain);
+    let mut outcome = tell(&session, &chain);
+    if outcome.is_ok() && what == "start" {
+        outcome = visit(&session, &chain).await;
+    }
+    session.lock().await?;
+    outcome
 }

@@ -1,6 +1,7 @@
 //! What LDK asks of a store, by the traits of each version, on stores of each kind.
 
 mod common;
+mod tape;
 
 /// The same tests for one version of LDK; the traits differ in name and in how futures are written.
 macro_rules! of_ldk {
@@ -19,7 +20,10 @@ macro_rules! of_ldk {
                 },
             };
 
-            use crate::common::{cloud_takes_everything, recorder, stores};
+            use crate::{
+                common::{cloud_takes_everything, recorder, stores},
+                tape::Tape,
+            };
 
             fn each(test: impl Fn(&str, &StrongroomStore)) {
                 for made in stores() {
@@ -135,6 +139,22 @@ macro_rules! of_ldk {
                     store.inner().flush().unwrap();
                     assert!(KVStoreSync::list(store, "updates", "m").unwrap().is_empty());
                 });
+            }
+
+            #[test]
+            fn only_what_ldk_calls_lazy_waits_for_no_disk() {
+                let tape = Tape::new();
+                let store = StrongroomStore::new(tape.clone());
+                KVStoreSync::write(&store, "updates", "m", "a", vec![1]).unwrap();
+                assert!(tape.newest_is_synced());
+                for lazy in [true, false] {
+                    KVStoreSync::remove(&store, "updates", "m", "a", lazy).unwrap();
+                    assert_eq!(tape.newest_is_synced(), !lazy);
+                    block_on(KVStore::remove(&store, "updates", "m", "a", lazy)).unwrap();
+                    assert_eq!(tape.newest_is_synced(), !lazy);
+                }
+                drop(KVStore::write(&store, "updates", "m", "a", vec![1]));
+                assert!(tape.newest_is_synced());
             }
 
             #[test]

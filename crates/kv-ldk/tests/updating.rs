@@ -20,15 +20,17 @@ use kv_core::testing::block_on;
 use kv_ldk::{ReadArgs, StrongroomStore, verify_channels};
 use kv_mem::MemStore;
 use lightning::{
+    bitcoin::BlockHash,
     chain::{
         ChannelMonitorUpdateStatus, Filter,
-        chainmonitor::{AsyncPersister, ChainMonitor},
+        chainmonitor::{AsyncPersister, ChainMonitor, Persist},
+        channelmonitor::ChannelMonitor,
     },
     sign::{InMemorySigner, KeysManager, NodeSigner},
     util::{
         native_async::FutureSpawner,
         persist::{KVStore, KVStoreSync, MonitorUpdatingPersister, MonitorUpdatingPersisterAsync},
-        ser::Writeable,
+        ser::{ReadableArgs, Writeable},
     },
 };
 
@@ -70,6 +72,7 @@ type AsyncMonitors = ChainMonitor<
     Arc<KeysManager>,
 >;
 
+type Monitor = ChannelMonitor<InMemorySigner>;
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Keeps futures until somebody wants them done.
@@ -250,6 +253,33 @@ fn awaited_updates_count_in_the_order_in_which_they_were_made() {
         peer.pay(&node, 2_000_000);
         run(&node, &peer, || later.finish());
         assert_eq!(peer.paid(), 1, "{}", made.name);
+    }
+}
+
+#[test]
+fn a_monitor_that_ldk_archives_is_kept_and_goes_to_no_node() {
+    for made in stores() {
+        let store = Arc::new(StrongroomStore::new(made.store.clone()));
+        let (parts, peer) = (Parts::new(&[1; 32]), peer());
+        let persister = Arc::new(waiting(&parts, &store));
+        let node = Small::new(parts.clone(), persister.clone());
+        open_channel(&node, &peer, everything_is_done);
+        node.pay(&peer, 1_000_000);
+        run(&node, &peer, everything_is_done);
+        let channel = node.manager.list_channels()[0].channel_id;
+        let (name, updates) = {
+            let monitor = node.monitors.get_monitor(channel).unwrap();
+            (monitor.persistence_key(), monitor.get_latest_update_id())
+        };
+        Persist::<InMemorySigner>::archive_persisted_channel(&*persister, name);
+        made.store.submit(kv_core::Batch::new()).wait().unwrap();
+        assert!(persister.read_all_channel_monitors_with_updates().unwrap().is_empty());
+        let names = KVStoreSync::list(&*store, "archived_monitors", "").unwrap();
+        assert_eq!(names, [name.to_string()], "{}", made.name);
+        let bytes = KVStoreSync::read(&*store, "archived_monitors", "", &names[0]).unwrap();
+        let keys = (&*parts.keys, &*parts.keys);
+        let (_, archived) = <(BlockHash, Monitor)>::read(&mut &bytes[..], keys).unwrap();
+        assert_eq!(archived.get_latest_update_id(), updates, "{}", made.name);
     }
 }
 

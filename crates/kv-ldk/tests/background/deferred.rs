@@ -74,7 +74,8 @@ impl Alive {
 /// was something.
 fn settle(a: &mut Alive, b: &mut Alive, mut complete: impl FnMut() -> bool) {
     let mut idle = 0;
-    while idle < 3 {
+    // Where the store is waited for, a step takes a few turns.
+    while idle < 8 {
         a.turn();
         b.turn();
         let mut any = complete();

@@ -8,7 +8,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use kv_core::{Batch, Capabilities, Commit, Key, KvStore, KvStoreExt, Namespace, Result, Value};
+use kv_core::{
+    Batch, Capabilities, Commit, Durability, Key, KvStore, KvStoreExt, Namespace, Result, Value,
+};
 use kv_mem::MemStore;
 
 /// Notes each batch, and how many states the peer could punish by then.
@@ -32,6 +34,12 @@ impl Tape {
     /// How many batches there were.
     pub fn len(&self) -> usize {
         self.batches.lock().unwrap().len()
+    }
+
+    /// Whether the newest batch asks to be durable.
+    pub fn newest_is_synced(&self) -> bool {
+        let batches = self.batches.lock().unwrap();
+        batches.last().is_some_and(|(batch, _)| batch.durability() == Durability::Synced)
     }
 
     /// The key that each batch changes first.
