@@ -8,6 +8,9 @@ use crate::{Result, random::Random};
 /// How many bytes each record has.
 pub(crate) const RECORD: usize = 300;
 
+/// How many bytes the key of each record or large value has.
+pub(crate) const KEY: usize = 52;
+
 /// How many records are written in one batch.
 pub(crate) const BATCH: usize = 1000;
 
@@ -94,6 +97,7 @@ mod tests {
 
     #[test]
     fn records_are_as_long_as_said_and_differ() {
+        assert_eq!(key(7).unwrap().as_str().len(), KEY);
         let mut seen = std::collections::BTreeSet::new();
         for number in [0, 1, 2, 49_999, 999_999] {
             for version in [0, 1, 60_000] {

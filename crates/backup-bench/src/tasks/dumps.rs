@@ -29,6 +29,8 @@ pub(crate) struct Dumped {
     pub(crate) processor: f64,
     /// Bytes of the values in it.
     pub(crate) plain: u64,
+    /// Bytes of their keys.
+    pub(crate) keys: u64,
     /// Bytes put.
     pub(crate) bytes: u64,
 }
@@ -61,7 +63,8 @@ pub(super) fn run(cloud: &Path, records: usize, rounds: usize) -> Result<Dumps> 
         let report = session.post_backup().await?;
         let (seconds, processor) = (begun.elapsed().as_secs_f64(), machine::cpu_seconds() - cpu);
         let plain = (records * data::RECORD) as u64;
-        dumps.first = Dumped { seconds, processor, plain, bytes: report.bytes };
+        let keys = (records * data::KEY) as u64;
+        dumps.first = Dumped { seconds, processor, plain, keys, bytes: report.bytes };
         let ordered = in_order(records)?;
         let mut shuffled = ordered.clone();
         let mut random = Random::seeded(11);
@@ -146,5 +149,6 @@ pub(super) async fn dump(session: &Session, kind: DumpKind) -> Result<Dumped> {
     if report.kind != kind {
         return Err(format!("a {kind:?} dump was wanted and a {:?} one made", report.kind).into());
     }
-    Ok(Dumped { seconds, processor, plain: report.value_bytes, bytes: report.bytes })
+    let (plain, keys) = (report.value_bytes, report.entries * data::KEY as u64);
+    Ok(Dumped { seconds, processor, plain, keys, bytes: report.bytes })
 }
