@@ -6,7 +6,9 @@ use std::path::Path;
 use super::report::Stop;
 use crate::run::Step;
 
-const TARGETS: [&str; 2] = ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
+/// Desktops, then phones.
+const TARGETS: [&str; 4] =
+    ["x86_64-pc-windows-gnu", "aarch64-apple-darwin", "aarch64-linux-android", "aarch64-apple-ios"];
 
 /// The stores and what stands on them. The crates above bring C along (zstd, SQLite, ring), which
 /// takes a compiler of that system.
