@@ -18,6 +18,8 @@ pub struct Capabilities<'a> {
     pub read_many: Option<&'a dyn ReadMany>,
     /// Whether a synced commit resolves only when a cloud has it.
     pub replicated: bool,
+    /// Whether other devices change what is here, key by key: nothing that must never fork.
+    pub merges: bool,
 }
 
 /// The part of the work of a submit that does not depend on the batch's place in the order, such

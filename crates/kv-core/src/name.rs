@@ -64,6 +64,10 @@ pub enum InvalidName {
     /// The namespace belongs to a layer below.
     #[error("this namespace belongs to a layer of the store")]
     Taken,
+    /// The entries of the namespace merge between devices or have a single writer, and here the
+    /// other one is meant. Use the other store, or move them.
+    #[error("the entries of this namespace are of another class")]
+    OtherClass,
 }
 
 impl Namespace {

@@ -25,6 +25,8 @@ const PAGE: usize = 50;
 ///   `remove`) are refused, since they would block LDK's threads for as long as the cloud is away:
 ///   use [`crate::ReplicatedPersister`] for the monitors, and a local store for the rest. Where
 ///   commits wait for some namespaces only, that is not noticed.
+/// - What is written here has a single writer: a store that merges
+///   (`Session::kv_mergeable`) is refused with every change.
 /// - A name that breaks LDK's rules is `InvalidInput`, an absent key `NotFound`, damage
 ///   `InvalidData`. The message is Strongroom's own.
 #[derive(Debug, Clone)]
@@ -36,6 +38,11 @@ pub struct StrongroomStore {
 #[derive(Debug, thiserror::Error)]
 #[error("commits of this store wait for a cloud; use `ReplicatedPersister` or the awaited calls")]
 struct WouldBlock;
+
+/// Other devices would change what is here.
+#[derive(Debug, thiserror::Error)]
+#[error("this store merges what several devices write, which would lose the state of channels")]
+struct Merges;
 
 /// The store below cannot list by creation.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +98,9 @@ impl StrongroomStore {
         add: impl FnOnce(Batch, &Namespace, &Key) -> Batch,
     ) -> Commit {
         match place {
+            Ok(_) if self.store.capabilities().merges => {
+                Commit::done(Err(Error::Refused { store: STORE, source: Arc::new(Merges) }))
+            }
             Ok((ns, key)) => self.store.submit(add(Batch::new(), &ns, &key)),
             Err(error) => Commit::done(Err(error)),
         }

@@ -12,6 +12,10 @@ pub enum OpenError {
     /// `Session::kv_replicated`.
     #[error("the store does not wait for a cloud")]
     NotReplicated,
+    /// Other devices change what is in this store, so it must not hold channels. Give it one with a
+    /// single writer, such as `Session::kv_replicated`.
+    #[error("the store merges what several devices write")]
+    Merges,
     /// The cloud does not have everything that is durable here, so no channel may go on yet. Wait
     /// until it is in reach again, or with [`crate::ReplicatedPersister::open_when_replicated`].
     #[error("{} changes are not in the cloud yet", lag.records)]

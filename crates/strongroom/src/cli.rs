@@ -2,6 +2,7 @@
 
 mod clouds;
 mod data;
+mod kv;
 mod values;
 
 use std::{env, path::PathBuf, process::ExitCode};
@@ -16,6 +17,7 @@ pub(crate) use self::{
         ActivityArgs, Balance, By, Click, Cohort, Contract, Export, Format, Kind, Label, Nft,
         OfAccount, Reward, Tx, TxFilterArgs, Visit,
     },
+    kv::{Class, ClassArgs, Entry, Kv, Namespace},
     values::Source,
 };
 use crate::{
@@ -332,48 +334,6 @@ pub(crate) struct ImportFiles {
     /// What to read; "-" is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Kv {
-    /// Store a file as an entry
-    Put {
-        #[command(flatten)]
-        entry: Entry,
-        /// What to store; "-" is standard input
-        file: PathBuf,
-    },
-    /// Print an entry's bytes as they are
-    Get {
-        #[command(flatten)]
-        entry: Entry,
-    },
-    /// List the keys of a namespace
-    List {
-        #[command(flatten)]
-        namespace: Namespace,
-    },
-    /// Remove an entry
-    Remove {
-        #[command(flatten)]
-        entry: Entry,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Namespace {
-    /// First level of the namespace; may be empty: ""
-    pub(crate) primary: String,
-    /// Second level of the namespace; may be empty: ""
-    pub(crate) secondary: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Entry {
-    #[command(flatten)]
-    pub(crate) namespace: Namespace,
-    /// The entry's name
-    pub(crate) key: String,
 }
 
 /// Reads the command line. What is left to do after help or wrong use is to exit.

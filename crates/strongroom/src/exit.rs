@@ -208,7 +208,7 @@ fn code(reaction: Reaction) -> Code {
         Reaction::CheckCloud | Reaction::LookAtFindings => Code::Cloud,
         Reaction::TakeOver | Reaction::RestoreAgain => Code::OtherDevice,
         Reaction::AcceptStale => Code::Stale,
-        Reaction::Correct => Code::Usage,
+        Reaction::Correct | Reaction::Reclass => Code::Usage,
         _ => Code::Other,
     }
 }
@@ -258,6 +258,10 @@ fn help(reaction: Reaction) -> &'static str {
             "name all clouds of the wallet, and no --at; or look at that state with --accept-stale: \
              what came later is lost there, and a Lightning node started from it loses its channels' \
              money"
+        }
+        Reaction::Reclass => {
+            "`strongroom kv namespaces` shows which class each one has; `strongroom kv reclass` moves \
+             the entries of one to the other class; --mergeable and --single-writer read either"
         }
         Reaction::Correct => "correct it and try again; `strongroom help` lists the commands",
         _ => "try again; if it stays, please report it",

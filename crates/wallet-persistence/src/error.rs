@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use backup::Refusal;
 use cloud::CloudError;
 
-use crate::{BadAccountId, BadAssetId, BadData, BadProfileValue, NewerState};
+use crate::{BadAccountId, BadAssetId, BadData, BadProfileValue, KvClass, NewerState};
 
 /// A result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -47,6 +47,31 @@ pub enum Error {
     /// Data that cannot be kept as it is. Correct it.
     #[error("not data that can be kept")]
     BadData(#[from] BadData),
+    /// The namespace has the other class, and nothing was changed. Use it as it is, or move its entries
+    /// with [`crate::Session::reclass_kv`].
+    #[error("the entries of {namespace} are {class}")]
+    OtherClass {
+        /// Which namespace.
+        namespace: String,
+        /// The class it has.
+        class: KvClass,
+    },
+    /// Two devices that did not know of each other have chosen different classes for a namespace, and
+    /// both have written entries. Put them together with [`crate::Session::reclass_kv`].
+    #[error("{namespace} has entries that merge and entries with a single writer")]
+    TwoClasses {
+        /// Which namespace.
+        namespace: String,
+    },
+    /// A key has one value that merges and another one with a single writer, and nothing was moved.
+    /// Remove one of them.
+    #[error("the key {key} of {namespace} has two values, one of each class")]
+    KeyOfTwoClasses {
+        /// Which namespace.
+        namespace: String,
+        /// Which key.
+        key: String,
+    },
     /// A copy of the wallet is not what it should be. Remove what was begun, and try again.
     #[error("the wallet could not be copied")]
     Copy(#[source] kv_core::CopyError),
@@ -219,6 +244,8 @@ pub enum Reaction {
     AcceptStale,
     /// Look at the findings.
     LookAtFindings,
+    /// Use the entries as what they are, or move them to the other class.
+    Reclass,
     /// Try again; report it if it stays.
     Retry,
 }
@@ -262,6 +289,9 @@ impl Error {
             Self::CannotFence { .. } => Reaction::OtherCloud,
             Self::Suspicious { .. } => Reaction::LookAtFindings,
             Self::Stale { .. } => Reaction::AcceptStale,
+            Self::OtherClass { .. } | Self::TwoClasses { .. } | Self::KeyOfTwoClasses { .. } => {
+                Reaction::Reclass
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ pub enum Event {
     /// This device and another one changed the same thing, and neither had seen the other's
     /// change. The later one counts, on every device.
     ConflictResolved {
-        /// Where: `~records/accounts`, `~fields/`.
+        /// Where: `~records/accounts`, `~fields/`, or what an application calls it.
         namespace: String,
         /// Which record or field: the key it is stored under.
         key: String,
@@ -123,9 +123,9 @@ impl From<Lag> for Event {
 }
 
 impl Event {
-    pub(crate) fn conflict_resolved(conflict: &Conflict, us: WriterId) -> Self {
+    pub(crate) fn conflict_resolved(conflict: &Conflict, namespace: String, us: WriterId) -> Self {
         Self::ConflictResolved {
-            namespace: format!("{}/{}", conflict.ns.primary(), conflict.ns.secondary()),
+            namespace,
             key: conflict.key.as_str().to_owned(),
             winner: conflict.winner.writer.to_string(),
             mine: conflict.winner.writer == us,

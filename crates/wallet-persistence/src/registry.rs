@@ -6,8 +6,8 @@ use kv_core::Namespace;
 use records::Record;
 
 use crate::{
-    Account, Balance, Click, ContractProgress, EarnedReward, EvmTransaction, Label, Nft,
-    RejectedCohort, SiteVisit,
+    Account, Balance, Click, ContractProgress, EarnedReward, EvmTransaction, KvNamespace, Label,
+    Nft, RejectedCohort, SiteVisit,
 };
 
 /// One kind of data.
@@ -46,10 +46,11 @@ pub const KINDS: &[Kind] = &[
     record("rejected cohorts", RejectedCohort::STORE, "a cohort"),
     record("latest blocks of contracts", ContractProgress::STORE, "a contract of a chain"),
     record("labels (BIP-329)", Label::STORE, "what has a label"),
+    record("classes of key-value namespaces", KvNamespace::STORE, "a namespace"),
     Kind {
-        name: "records of applications",
+        name: "records of applications, and key-value data that was chosen to merge",
         place: Place::OthersOf(RECORDS),
-        unit: "a record",
+        unit: "a record, an entry",
         rule: Rule::Mergeable,
     },
     Kind {
@@ -172,6 +173,22 @@ It is for data that must never fork, such as the state of Lightning channels.
 **This device only.** It stays where it is.
 
 Changing the class of a kind of data is a migration.
+
+## Key-value data of applications
+
+What is written with `kv` has a single writer, and what goes through `kv-ldk` always has.
+What is written with `kv_mergeable` (`strongroom kv put --mergeable`) merges, key by key.
+The two lie in different places: the entries of a namespace that merges lie below `~records`, in `kv-` and the base32 of a hash of its name.
+So nobody's choice on one device can make another device's entries merge, and an entry is never read as one of the other class.
+
+The first write into a namespace chooses its class.
+The choice is a record of its own (`kv-namespaces`), with the names in clear, sealed as all records are: it is backed up, restored and known to every device, also when the namespace is empty again.
+A write of the other class is refused.
+Where two devices that did not know of each other have chosen differently, both kinds of entries stay, and the command line refuses the namespace until they are put together.
+
+To change the class is a migration: `strongroom kv reclass` (`Session::reclass_kv`) moves all entries in one batch, and needs the device that may write what has a single writer.
+Whatever the other devices still have of them in the old place does not count after that.
+What goes to a single writer is gone on the other devices with their next poll; they get it with a restore.
 
 ## Unique indexes between devices
 

@@ -109,12 +109,6 @@ impl Session {
         }
     }
 
-    /// The store for an application's own data: durable, encrypted, backed up. Use namespaces that
-    /// [`kv_core::Namespace::new`] accepts.
-    pub fn kv(&self) -> Result<Arc<dyn KvStore>> {
-        Ok(self.tower()?.kv())
-    }
-
     /// What the wallet holds and what is not yet in the cloud. Never asks a cloud.
     pub fn status(&self) -> Result<Status> {
         let tower = self.tower()?;

@@ -80,12 +80,16 @@ impl ReplicatedPersister {
     /// channel would go on from a state that a restore would not find.
     ///
     /// # Errors
-    /// [`OpenError::NotReplicated`], [`OpenError::NotYetReplicated`].
+    /// [`OpenError::NotReplicated`], [`OpenError::Merges`], [`OpenError::NotYetReplicated`].
     pub fn open(
         store: Arc<dyn KvStore>,
         left: Option<NotYetReplicated>,
     ) -> std::result::Result<Self, OpenError> {
-        if !store.capabilities().replicated {
+        let capabilities = store.capabilities();
+        if capabilities.merges {
+            return Err(OpenError::Merges);
+        }
+        if !capabilities.replicated {
             return Err(OpenError::NotReplicated);
         }
         if let Some(NotYetReplicated { lag, .. }) = left {

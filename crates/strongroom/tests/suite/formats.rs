@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use data_encoding::BASE32_NOPAD;
 use sha2::{Digest, Sha256};
 
 use crate::common::Home;
@@ -16,6 +17,17 @@ fn digest(entries: &[[&[u8]; 4]]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The record of `records-v1` that says which class a namespace has: its key and its value.
+fn class(primary: &str, secondary: &str) -> [Vec<u8>; 2] {
+    let strings = [primary, secondary].map(|name| [b"\x30", name.as_bytes(), b"\0\0"].concat());
+    let key = [b"\x50", &*strings.concat(), b"\0"].concat();
+    let name = BASE32_NOPAD.encode(&Sha256::digest(key)).to_ascii_lowercase();
+    let value = format!(
+        r#"{{"v":1,"r":{{"primary":"{primary}","secondary":"{secondary}","class":"single-writer","moved":false}}}}"#
+    );
+    [name.into(), value.into()]
+}
+
 #[test]
 fn the_digest_is_as_specified() {
     let home = Home::new();
@@ -23,16 +35,23 @@ fn the_digest_is_as_specified() {
     assert_eq!(home.digest(), empty);
     home.file("v", "v");
     home.ok(&["kv", "put", "a", "b", "c", "v"]);
-    assert_eq!(home.digest(), digest(&[[b"a", b"b", b"c", b"v"]]));
+    let classes: [&[u8]; 2] = [b"~records", b"kv-namespaces"];
+    let [name, value] = class("a", "b");
+    let first = [[&b"a"[..], b"b", b"c", b"v"], [classes[0], classes[1], &name, &value]];
+    assert_eq!(home.digest(), digest(&first));
     home.ok(&["kv", "put", "a", "", "z", "v"]);
     home.ok(&["kv", "put", "", "", "Z", "v"]);
     home.ok(&["profile", "set", "given_name", "Ada"]);
-    let expected = digest(&[
+    let mut chosen = [class("a", "b"), class("a", ""), class("", "")];
+    chosen.sort();
+    let mut expected: Vec<[&[u8]; 4]> = vec![
         [b"", b"", b"Z", b"v"],
         [b"a", b"", b"z", b"v"],
         [b"a", b"b", b"c", b"v"],
         [b"~fields", b"", b"given_name", br#"{"v":1,"r":"Ada"}"#],
-    ]);
+    ];
+    expected.extend(chosen.iter().map(|[name, value]| [classes[0], classes[1], name, value]));
+    let expected = digest(&expected);
     assert_eq!(home.digest(), expected);
     home.ok(&["backup", "now"]);
     assert_eq!(home.digest(), expected);

@@ -77,6 +77,8 @@ fn help_is_as_it_was() {
         "kv get",
         "kv list",
         "kv remove",
+        "kv namespaces",
+        "kv reclass",
         "cloud",
         "cloud add",
         "cloud list",

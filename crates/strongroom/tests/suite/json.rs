@@ -31,7 +31,9 @@ fn every_command_speaks_json() {
     let entry = json!({"primary": "a", "secondary": "b", "key": "c"});
     let mut stored = entry.clone();
     stored["bytes"] = 2.into();
-    assert_eq!(one(&home, &["kv", "put", "a", "b", "c", "value"]), stored);
+    let mut put = stored.clone();
+    put["class"] = "single-writer".into();
+    assert_eq!(one(&home, &["kv", "put", "a", "b", "c", "value"]), put);
     assert_eq!(one(&home, &["kv", "list", "a", "b"]), entry);
     stored["hex"] = "00ff".into();
     assert_eq!(one(&home, &["kv", "get", "a", "b", "c"]), stored);
@@ -83,8 +85,8 @@ fn every_command_speaks_json() {
         .iter()
         .map(|n| n["entries"].as_u64().unwrap())
         .collect();
-    // a/b, ~fields, accounts, transactions.
-    assert_eq!(counts, [1, 1, 1, 4]);
+    // a/b, ~fields, accounts, transactions, the class of a/b.
+    assert_eq!(counts, [1, 1, 1, 4, 1]);
     assert_eq!(digest["digest"], home.digest());
     home.lose_the_device();
     let restored = one(&home, &["restore", "--cloud", "dir:cloud"]);

@@ -20,6 +20,7 @@ mod history;
 mod import;
 mod json;
 mod kill;
+mod kv_classes;
 mod listing;
 mod migrate;
 mod migrate_ldk;

@@ -23,7 +23,7 @@ pub use self::{
     reward::EarnedReward,
     text::BadData,
 };
-use crate::{Account, EvmTransaction, stores::Stores};
+use crate::{Account, EvmTransaction, KvNamespace, stores::Stores};
 
 /// The object stores of every kind of record that a wallet has of its own.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub(crate) struct Data {
     pub(crate) cohorts: ObjectStore<RejectedCohort>,
     pub(crate) contracts: ObjectStore<ContractProgress>,
     pub(crate) labels: ObjectStore<Label>,
+    pub(crate) kv_namespaces: ObjectStore<KvNamespace>,
 }
 
 impl Data {
@@ -53,6 +54,7 @@ impl Data {
             cohorts: stores.open()?,
             contracts: stores.open()?,
             labels: stores.open()?,
+            kv_namespaces: stores.open()?,
         })
     }
 }

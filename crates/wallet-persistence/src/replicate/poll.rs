@@ -17,7 +17,7 @@ use super::{
     race,
 };
 use crate::{
-    Error, Event, Result, error::chain, restore::Source, session::Inner, tower::Tower,
+    Error, Event, Result, error::chain, kv, restore::Source, session::Inner, tower::Tower,
     wallet::blocking,
 };
 
@@ -118,7 +118,8 @@ async fn merge(
     let us = tower.recorder.state().writer;
     let tell = |merged: &Merged| {
         for conflict in &merged.conflicts {
-            inner.tell(Event::conflict_resolved(conflict, us));
+            let namespace = kv::called(&tower.data.kv_namespaces, &conflict.ns);
+            inner.tell(Event::conflict_resolved(conflict, namespace, us));
         }
     };
     let at_once = tower.settings.fetch_at_once;

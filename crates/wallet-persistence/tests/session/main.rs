@@ -7,6 +7,7 @@ mod common;
 mod data;
 mod events;
 mod kinds;
+mod kv_classes;
 mod labels;
 mod own_records;
 mod profile;

@@ -1,0 +1,148 @@
+//! A store whose namespaces lie among those that merge.
+
+use std::sync::Arc;
+
+use data_encoding::BASE32_NOPAD;
+use kv_core::{
+    Batch, Capabilities, Commit, Error, InvalidName, Key, KvStore, Namespace, Result, Value,
+};
+use records::{ObjectStore, Query};
+use sha2::{Digest, Sha256};
+
+use super::class::{KvClass, KvNamespace, chosen, class_of};
+use crate::registry::RECORDS;
+
+const STORE: &str = "kv";
+
+/// What the second level of their namespaces begins with.
+pub(super) const PREFIX: &str = "kv-";
+
+/// Entries that merge, under the names that the application gave.
+#[derive(Debug)]
+pub(super) struct Mergeable {
+    kv: Arc<dyn KvStore>,
+    names: ObjectStore<KvNamespace>,
+}
+
+impl Mergeable {
+    pub(super) fn new(kv: Arc<dyn KvStore>, names: ObjectStore<KvNamespace>) -> Self {
+        Self { kv, names }
+    }
+
+    /// What a batch is below; the class of namespaces that it is the first to write comes along.
+    fn below(&self, batch: Batch) -> crate::Result<Commit> {
+        let mut below = Batch::new();
+        let (mut transaction, mut is_first) = (self.names.transaction(), false);
+        below.set_durability(batch.durability());
+        for (ns, key) in batch.absent_keys() {
+            below.insert_require_absent(place(ns)?, key.clone());
+        }
+        let mut last: Option<(Namespace, Namespace)> = None;
+        for (ns, key, change) in batch.into_changes() {
+            let place = match last.take() {
+                Some((known, place)) if known == ns => place,
+                _ => {
+                    if let Some(new) = self.chosen_now(&ns)? {
+                        transaction.put(&self.names, &new)?;
+                        is_first = true;
+                    }
+                    place(&ns)?
+                }
+            };
+            below.insert(place.clone(), key, change);
+            last = Some((ns, place));
+        }
+        if !is_first {
+            return Ok(self.kv.submit(below));
+        }
+        let all = transaction.batch();
+        all.set_durability(below.durability());
+        for (ns, key) in below.absent_keys() {
+            all.insert_require_absent(ns.clone(), key.clone());
+        }
+        below.into_changes().for_each(|(ns, key, change)| all.insert(ns, key, change));
+        Ok(transaction.submit()?)
+    }
+
+    /// What is to be remembered of a namespace with its first write.
+    fn chosen_now(&self, ns: &Namespace) -> crate::Result<Option<KvNamespace>> {
+        if chosen(&self.names, ns)?.is_some_and(|c| c.class == KvClass::Mergeable) {
+            return Ok(None);
+        }
+        match class_of(&*self.kv, &self.names, ns)? {
+            Some(KvClass::SingleWriter) => Err(Error::from(InvalidName::OtherClass).into()),
+            _ => Ok(Some(KvNamespace::new(ns, KvClass::Mergeable))),
+        }
+    }
+}
+
+/// Where the entries of a namespace lie that merges: its name may be longer than fits there, and so
+/// is hashed.
+pub(super) fn place(ns: &Namespace) -> Result<Namespace> {
+    if ns.is_reserved() {
+        return Err(InvalidName::Taken.into());
+    }
+    let mut hash = Sha256::new();
+    for name in [ns.primary(), ns.secondary()] {
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+    }
+    let hash = BASE32_NOPAD.encode(&hash.finalize()).to_ascii_lowercase();
+    Ok(Namespace::reserved(RECORDS, &format!("{PREFIX}{hash}"))?)
+}
+
+pub(super) fn is_empty(kv: &dyn KvStore, ns: &Namespace) -> Result<bool> {
+    Ok(kv.list(ns, None, 1)?.is_empty())
+}
+
+impl KvStore for Mergeable {
+    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        self.kv.read(&place(ns)?, key)
+    }
+
+    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.kv.list(&place(ns)?, after, limit)
+    }
+
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        let mut namespaces = Vec::new();
+        for chosen in self.names.query(&Query::all()).map_err(store_error)? {
+            let ns = Namespace::new(&chosen.primary, &chosen.secondary)?;
+            if !is_empty(&*self.kv, &place(&ns)?)? {
+                namespaces.push(ns);
+            }
+        }
+        Ok(namespaces)
+    }
+
+    fn submit(&self, batch: Batch) -> Commit {
+        if batch.is_empty() && batch.absent_keys().len() == 0 {
+            return self.kv.submit(batch);
+        }
+        self.below(batch).unwrap_or_else(|error| {
+            Commit::done(Err(match error {
+                crate::Error::Store(error) => error,
+                crate::Error::Records(error) => store_error(error),
+                _ => InvalidName::OtherClass.into(),
+            }))
+        })
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        let mut capabilities = Capabilities::default();
+        capabilities.replicated = self.kv.capabilities().replicated;
+        capabilities.merges = true;
+        capabilities
+    }
+
+    fn close(&self) -> Result<()> {
+        self.kv.close()
+    }
+}
+
+fn store_error(error: records::Error) -> Error {
+    match error {
+        records::Error::Store { source, .. } => source,
+        other => Error::corrupt(STORE, other.to_string()),
+    }
+}
