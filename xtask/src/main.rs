@@ -46,9 +46,10 @@ The checks of this repository, the same at home and in CI.
                                    failing syncs; N times the minute that test-all spends; needs root
   cargo xtask crash --hours N [--seed S]
                                    random workloads of kv-fs and their crash states, for N hours
-  cargo xtask simulate [--schedules N] [--seed S]
-                                   two devices and two clouds that crash, fail and lie, by N schedules
-                                   (20,000); with a seed alone that one, and all that happens in it
+  cargo xtask simulate [two|three] [--schedules N] [--seed S]
+                                   two devices and two clouds that crash, fail and lie, or three devices
+                                   and honest clouds, or both, by N schedules (20,000); with a seed
+                                   alone that one, and all that happens in it
   cargo xtask money [--runs N] [--payments N] [--seed S]
                                    a Lightning node that pays while its cloud fails, its process is
                                    killed and its disk is lost, N times (500) N payments (100); with a

@@ -87,7 +87,7 @@ impl Shared {
         state.checkpoint.ended += 1;
         state.room.due = true;
         drop(state);
-        self.work.notify_one();
+        self.wake();
         self.done.notify_all();
         outcome.map(|_| ()).map_err(|source| Error::io(fault::STORE, Operation::Checkpoint, source))
     }

@@ -75,7 +75,7 @@ impl Shared {
             }
         };
         if state.checkpoint_is_due(&self.settings) || state.room.due {
-            self.work.notify_one();
+            self.wake();
         }
         drop(state);
         decided.into_values().flatten().for_each(Waker::wake);
@@ -104,7 +104,7 @@ impl Shared {
         if big_files > 0 {
             self.disk.sync_dir(layout::OWN).map_err(sync_failed)?;
         }
-        writer.flush(group)
+        writer.flush(&*self.disk, group)
     }
 }
 

@@ -1,17 +1,15 @@
-//! The one thread of a store: flushes what nobody waits for, makes room in the log, writes big
-//! values, starts checkpoints.
+//! What is done in the background of a store: flushes that nobody waits for, room in the log, big
+//! values, checkpoints.
 
 use std::{
-    io,
-    sync::{Arc, PoisonError},
     task::Waker,
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use kv_core::{Error, Operation};
 
 use crate::{
+    crew::{Client, Crew},
     fault, layout,
     queue::{BigFile, BigJob, Shared, State, Wakers},
     segment,
@@ -19,7 +17,10 @@ use crate::{
     table::Stamp,
 };
 
-/// What the thread does next.
+/// The threads of all stores of this process.
+pub(crate) static CREW: Crew = Crew::new();
+
+/// What is done next.
 enum Task {
     Stop,
     Big(BigJob),
@@ -36,57 +37,53 @@ enum Task {
     Wake(Wakers),
 }
 
-pub(crate) fn spawn(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    let shared = Arc::clone(shared);
-    let run = move || {
+impl Client for Shared {
+    fn serve(&self) -> Option<Instant> {
         loop {
-            match shared.next_task() {
-                Task::Stop => return,
-                Task::Checkpoint => spawn_checkpoint(&shared),
-                task => shared.perform(task),
+            match self.next_task() {
+                Err(next) => return next,
+                Ok(Task::Stop) => return None,
+                Ok(Task::Checkpoint) => self.checkpoint_beside(),
+                Ok(Task::Flush) => {
+                    self.flush();
+                    // Other stores come first.
+                    return Some(Instant::now());
+                }
+                Ok(task) => self.perform(task),
             }
         }
-    };
-    thread::Builder::new().name("kv-fs flusher".to_owned()).spawn(run)
-}
+    }
 
-fn spawn_checkpoint(shared: &Arc<Shared>) {
-    let background = Arc::clone(shared);
-    let run = move || background.checkpoint().ok();
-    let thread = thread::Builder::new().name("kv-fs checkpoint".to_owned()).spawn(run);
-    if thread.is_err() {
-        shared.checkpoint().ok();
+    fn serve_slowly(&self) {
+        self.checkpoint().ok();
     }
 }
 
 impl Shared {
-    fn next_task(&self) -> Task {
+    /// What is due now, or when something will be.
+    fn next_task(&self) -> Result<Task, Option<Instant>> {
         let mut state = self.lock();
-        loop {
-            if let Some(task) = state.due_task(&self.settings) {
-                return task;
-            }
-            let now = Instant::now();
-            if state.queue.is_empty() || state.poison.is_some() {
-                state.flush_due = None;
-            }
-            // While someone else leads a flush, wait for its end: it wakes this thread if more is due.
-            let due = state.flush_due;
-            if due.is_some_and(|due| due <= now) && state.writer.is_some() {
-                return Task::Flush;
-            }
-            state = match due {
-                Some(due) => {
-                    let pause = due.saturating_duration_since(now).max(Duration::from_millis(1));
-                    state.flusher_wakes = Some(now + pause);
-                    let woken = self.work.wait_timeout(state, pause);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => {
-                    state.flusher_wakes = None;
-                    self.work.wait(state).unwrap_or_else(PoisonError::into_inner)
-                }
-            };
+        if let Some(task) = state.due_task(&self.settings) {
+            return Ok(task);
+        }
+        let now = Instant::now();
+        if state.queue.is_empty() || state.poison.is_some() {
+            state.flush_due = None;
+        }
+        let due = state.flush_due;
+        if due.is_some_and(|due| due <= now) && state.writer.is_some() {
+            return Ok(Task::Flush);
+        }
+        // While someone else leads a flush, wait for its end: it wakes this store if more is due.
+        let wakes = due.map(|due| due.max(now + Duration::from_millis(1)));
+        state.flusher_wakes = wakes;
+        Err(wakes)
+    }
+
+    fn checkpoint_beside(&self) {
+        match self.number.get() {
+            Some(number) => CREW.later(*number),
+            None => self.serve_slowly(),
         }
     }
 
@@ -105,7 +102,7 @@ impl Shared {
         }
     }
 
-    /// Does one thing that the flusher thread would do now, on this thread; `false` if there is none.
+    /// Does one thing that is due in the background, on this thread; `false` if there is none.
     #[cfg(feature = "testing")]
     pub(crate) fn do_due_task(&self) -> bool {
         let task = self.lock().due_task(&self.settings);
@@ -157,8 +154,8 @@ impl Shared {
         let mut state = self.lock();
         state.room.attempts += 1;
         match made {
-            Ok(segment) => {
-                state.room.ready.push_back(segment);
+            Ok(made) => {
+                state.room.ready.push_back(made.segment);
                 state.room.failure = None;
             }
             Err(source) => {

@@ -9,6 +9,7 @@ mod cache;
 mod changed_outside;
 mod checkpoint;
 mod crc_shift;
+mod crew;
 #[cfg(feature = "testing")]
 pub mod disk;
 #[cfg(not(feature = "testing"))]

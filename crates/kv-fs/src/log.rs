@@ -6,16 +6,17 @@ use kv_core::Operation;
 
 use crate::{
     crc_shift::Appended,
+    disk::Disk,
     fault,
     frame::{self, Kind, Parts},
     queue::Queued,
-    segment::{self, Segment},
+    segment::{self, OpenSegment},
 };
 
 /// Writes groups of frames; whoever holds it leads the flush.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
-    segment: Segment,
+    open: OpenSegment,
     /// Where the next frame goes.
     offset: usize,
     /// Bytes behind it that are written and not synced.
@@ -43,29 +44,35 @@ pub(crate) struct Written {
 }
 
 impl LogWriter {
-    pub(crate) fn new(segment: Segment, offset: usize, previous: u32, durable: u64) -> Self {
-        Self { segment, offset, unsynced: 0, previous, durable, buffer: Vec::new() }
+    pub(crate) fn new(open: OpenSegment, offset: usize, previous: u32, durable: u64) -> Self {
+        Self { open, offset, unsynced: 0, previous, durable, buffer: Vec::new() }
     }
 
     pub(crate) fn written(&self) -> Written {
-        let (number, capacity) = (self.segment.header.number, self.segment.capacity);
+        let (number, capacity) = (self.open.segment.header.number, self.open.segment.capacity);
         Written { number, last: self.durable, end: self.offset, capacity }
     }
 
     /// Writes all frames and makes them durable, at the cost of one sync per segment touched.
     /// Answers the segments written to, oldest first.
-    pub(crate) fn flush(&mut self, group: &mut VecDeque<Queued>) -> kv_core::Result<Vec<Written>> {
+    pub(crate) fn flush(
+        &mut self,
+        disk: &dyn Disk,
+        group: &mut VecDeque<Queued>,
+    ) -> kv_core::Result<Vec<Written>> {
         let mut written = Vec::new();
         let mut bytes = std::mem::take(&mut self.buffer);
         let mut last = self.durable;
         for queued in group {
             if let Some(next) = queued.enter.take() {
+                let opened = next.open(disk);
+                let opened = opened.map_err(|source| fault::unknown(Operation::Open, source))?;
                 let mut payload = next.header.number.to_le_bytes().to_vec();
                 payload.extend_from_slice(&next.header.salt);
                 self.push(&mut bytes, Kind::Link, last, &payload);
                 self.sync(&mut bytes, last)?;
                 written.push(self.written());
-                self.segment = next;
+                self.open = opened;
                 self.offset = segment::HEADER;
             }
             match queued.rest_crc {
@@ -91,7 +98,7 @@ impl LogWriter {
 
     fn push(&mut self, bytes: &mut Vec<u8>, kind: Kind, sequence: u64, payload: &[u8]) {
         let parts = self.parts(kind, sequence, payload);
-        self.previous = frame::encode(bytes, &self.segment.header.salt, parts);
+        self.previous = frame::encode(bytes, &self.open.segment.header.salt, parts);
     }
 
     /// Writes a large payload from where it is, its checksum known already: nobody should wait for
@@ -104,7 +111,7 @@ impl LogWriter {
     ) -> kv_core::Result<()> {
         let payload = &queued.payload;
         let parts = self.parts(Kind::Batch, queued.sequence, payload);
-        self.previous = frame::encode_front(bytes, &self.segment.header.salt, parts, rest);
+        self.previous = frame::encode_front(bytes, &self.open.segment.header.salt, parts, rest);
         self.write(bytes)?;
         bytes.clear();
         self.write(payload.get(frame::REST..).unwrap_or_default())?;
@@ -120,11 +127,11 @@ impl LogWriter {
     fn write(&mut self, bytes: &[u8]) -> kv_core::Result<()> {
         let at = self.offset + self.unsynced;
         // The submitter has seen to it that everything fits.
-        if at + bytes.len() > self.segment.capacity {
+        if at + bytes.len() > self.open.segment.capacity {
             let source = io::Error::other("a frame was promised room that is not there");
             return Err(fault::unknown(Operation::Write, source));
         }
-        let write = self.segment.file.write_at(at as u64, bytes);
+        let write = self.open.file.write_at(at as u64, bytes);
         write.map_err(|source| fault::unknown(Operation::Write, source))?;
         self.unsynced += bytes.len();
         Ok(())
@@ -134,7 +141,7 @@ impl LogWriter {
         if !bytes.is_empty() {
             self.write(bytes)?;
         }
-        self.segment.file.sync().map_err(|source| fault::unknown(Operation::Sync, source))?;
+        self.open.file.sync().map_err(|source| fault::unknown(Operation::Sync, source))?;
         self.offset += std::mem::take(&mut self.unsynced);
         self.durable = last;
         bytes.clear();

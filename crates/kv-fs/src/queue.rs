@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
     time::Instant,
 };
@@ -15,7 +15,9 @@ use crate::{
     cache::Cache,
     checkpoint::Checkpointer,
     crc_shift::Appended,
+    crew::Number,
     disk::{Disk, DiskFile},
+    flusher::CREW,
     log::{LogWriter, Written},
     pool::Pool,
     segment::{self, Segment},
@@ -29,8 +31,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     state: Mutex<State>,
     pub(crate) cache: Cache,
-    /// Wakes the flusher thread.
-    pub(crate) work: Condvar,
+    /// Who this store is to the threads that serve it; not set if there are none.
+    pub(crate) number: OnceLock<Number>,
     /// Wakes everyone who waits for a flush.
     pub(crate) turns: Turns,
     /// Wakes everyone who waits for room or a checkpoint.
@@ -38,7 +40,7 @@ pub(crate) struct Shared {
     pub(crate) checkpointer: Mutex<Checkpointer>,
     /// What was noticed at open.
     pub(crate) notices: Report,
-    /// There is no flusher thread: whoever would wait for it does its work.
+    /// No thread serves it: whoever would wait for one does its work.
     #[cfg(feature = "testing")]
     pub(crate) alone: bool,
 }
@@ -63,9 +65,9 @@ pub(crate) struct State {
     pub(crate) stop_flusher: bool,
     /// Tasks that await a batch, by its sequence. A flush shares the sequence of the batch before it.
     pub(crate) wakers: Wakers,
-    /// When the flusher thread flushes if nobody else has.
+    /// When it is flushed in the background if nobody else has done it.
     pub(crate) flush_due: Option<Instant>,
-    /// When the flusher thread wakes by itself.
+    /// When it is looked at by itself.
     pub(crate) flusher_wakes: Option<Instant>,
     /// Which flush is under way.
     pub(crate) turn: Turn,
@@ -99,7 +101,7 @@ pub(crate) struct Queued {
     pub(crate) bytes: u64,
 }
 
-/// Values that are too big for the log, to be written by the flusher thread.
+/// Values that are too big for the log, to be written in the background.
 #[derive(Debug)]
 pub(crate) struct BigJob {
     pub(crate) id: u64,
@@ -154,7 +156,7 @@ impl Shared {
         checkpointer: Checkpointer,
         notices: Report,
     ) -> Self {
-        let (work, done) = (Condvar::new(), Condvar::new());
+        let done = Condvar::new();
         let cache = Cache::new(settings.read_cache);
         let turns = Turns::new(state.durable);
         let (state, checkpointer) = (Mutex::new(state), Mutex::new(checkpointer));
@@ -163,7 +165,7 @@ impl Shared {
             settings,
             state,
             cache,
-            work,
+            number: OnceLock::new(),
             turns,
             done,
             checkpointer,
@@ -188,12 +190,19 @@ impl Shared {
         self.done.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that the flusher thread flushes at `due` at the latest.
+    /// There is something to do in the background.
+    pub(crate) fn wake(&self) {
+        if let Some(number) = self.number.get() {
+            CREW.wake(*number);
+        }
+    }
+
+    /// Sees to it that it is flushed in the background at `due` at the latest.
     pub(crate) fn flush_by(&self, state: &mut State, due: Instant) {
         if state.flush_due.is_none_or(|planned| due < planned) {
             state.flush_due = Some(due);
             if state.flusher_wakes.is_none_or(|wakes| due < wakes) {
-                self.work.notify_one();
+                self.wake();
             }
         }
     }

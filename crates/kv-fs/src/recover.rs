@@ -26,7 +26,7 @@ use crate::{
     own::{self, Own, Spares, notice},
     queue::{CheckpointState, Room, State},
     replay,
-    segment::{self, Header, Segment, Start},
+    segment::{self, Header, OpenSegment, Start},
     table::Table,
     turns::Turn,
 };
@@ -98,7 +98,7 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
     let durable = replay.batches.last().map_or(mark.applied, |batch| batch.sequence);
     let start = Start { base: mark.applied, until: durable };
     let begin_log = |spares| start_segment(disk, settings, number, spares, start, &rewrite);
-    let (index, mark, (segment, offset, previous)) = if is_new {
+    let (index, mark, (open, offset, previous)) = if is_new {
         // An index without a log would be damage.
         let begun = begin_log(&mut own.spares)?;
         let mark = Mark { log_from: number, ..mark };
@@ -123,13 +123,13 @@ pub(crate) fn recover(disk: Arc<dyn Disk>, settings: &Settings) -> Result<Recove
 
     let mut room = Room {
         offset,
-        capacity: segment.capacity,
+        capacity: open.segment.capacity,
         next_number: number + 1,
         pool,
         ..Room::default()
     };
     reserve(disk, settings, &mut room)?;
-    let writer = LogWriter::new(segment, offset, previous, durable);
+    let writer = LogWriter::new(open, offset, previous, durable);
     let state = State {
         table,
         queue: VecDeque::new(),
@@ -195,7 +195,7 @@ fn start_segment(
     spares: &mut Spares,
     start: Start,
     batches: &Rewrite<'_, '_>,
-) -> Result<(Segment, usize, u32)> {
+) -> Result<(OpenSegment, usize, u32)> {
     let bytes = batches.bytes();
     let capacity = Room::capacity_for(bytes).max(settings.segment_len(0));
     // Room to go on in.
@@ -226,7 +226,7 @@ fn reserve(disk: &dyn Disk, settings: &Settings, room: &mut Room) -> Result<()> 
     let capacity = settings.segment_len(0);
     let recycled = room.pool.take(capacity);
     match segment::prepare(disk, room.next_number, None, |_| Vec::new(), recycled, capacity) {
-        Ok(segment) => room.ready.push_back(segment),
+        Ok(made) => room.ready.push_back(made.segment),
         Err(error) => match kv_core::Error::io(STORE, Operation::Open, error) {
             kv_core::Error::Full { .. } => tracing::warn!("no space for the reserve of the log"),
             other => return Err(other),

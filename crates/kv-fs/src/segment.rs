@@ -45,12 +45,26 @@ pub(crate) enum Parsed {
     Damaged,
 }
 
-/// A segment with a durable header and a durable name, ready for its first frame.
-#[derive(Debug)]
+/// A segment with a durable header and a durable name, ready for its first frame. Its file is open
+/// only while it is written to: a process may have many stores.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment {
     pub(crate) header: Header,
-    pub(crate) file: Box<dyn DiskFile>,
     pub(crate) capacity: usize,
+}
+
+/// A segment that is written to.
+#[derive(Debug)]
+pub(crate) struct OpenSegment {
+    pub(crate) segment: Segment,
+    pub(crate) file: Box<dyn DiskFile>,
+}
+
+impl Segment {
+    pub(crate) fn open(self, disk: &dyn Disk) -> io::Result<OpenSegment> {
+        let file = disk.open(&layout::log(self.header.number))?;
+        Ok(OpenSegment { segment: self, file })
+    }
 }
 
 impl Header {
@@ -110,7 +124,7 @@ pub(crate) fn prepare(
     frames: impl FnOnce(&Header) -> Vec<u8>,
     recycled: Option<(String, usize)>,
     capacity: usize,
-) -> io::Result<Segment> {
+) -> io::Result<OpenSegment> {
     let mut salt = Salt::default();
     getrandom::fill(&mut salt).map_err(io::Error::other)?;
     let (header_bytes, header) = Header::encode(number, salt, start);
@@ -139,7 +153,7 @@ pub(crate) fn prepare(
     file.sync()?;
     disk.rename(&path, &layout::log(number))?;
     disk.sync_dir(layout::OWN)?;
-    Ok(Segment { header, file, capacity })
+    Ok(OpenSegment { segment: Segment { header, capacity }, file })
 }
 
 #[cfg(test)]

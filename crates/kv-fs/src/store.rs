@@ -4,7 +4,6 @@ use std::{
     fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
 };
 
 use kv_core::{
@@ -15,7 +14,8 @@ use crate::{
     Settings, adopt,
     disk::{Disk, RealDisk},
     fault::{self, STORE},
-    flusher, layout,
+    flusher::CREW,
+    layout,
     queue::Shared,
     recover::{self, Recovered},
     submit,
@@ -25,16 +25,8 @@ use crate::{
 /// A store in a folder. See the crate's documentation.
 pub struct FsStore {
     pub(crate) shared: Arc<Shared>,
-    /// The flusher until closed. Held while closing, so that a second close waits for the first.
-    flusher: Mutex<Option<Flusher>>,
-}
-
-/// Who does the work in the background.
-enum Flusher {
-    Thread(JoinHandle<()>),
-    /// The threads that call.
-    #[cfg(feature = "testing")]
-    Callers,
+    /// Held while closing, so that a second close waits for the first.
+    is_open: Mutex<bool>,
 }
 
 impl FsStore {
@@ -64,17 +56,18 @@ impl FsStore {
     pub(crate) fn open_disk(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
         Self::open_with(disk, settings, |shared| {
             let shared = Arc::new(shared);
-            let thread = flusher::spawn(&shared).map_err(fault::io(Operation::Open))?;
-            Ok(Self { shared, flusher: Mutex::new(Some(Flusher::Thread(thread))) })
+            let named = |number| _ = shared.number.set(number);
+            CREW.join(shared.clone(), named).map_err(fault::io(Operation::Open))?;
+            Ok(Self { shared, is_open: Mutex::new(true) })
         })
     }
 
-    /// Opens the store without a thread of its own.
+    /// Opens the store without threads that serve it.
     #[cfg(feature = "testing")]
     pub(crate) fn open_disk_alone(disk: Arc<dyn Disk>, settings: Settings) -> Result<Self> {
         Self::open_with(disk, settings, |mut shared| {
             shared.alone = true;
-            Ok(Self { shared: Arc::new(shared), flusher: Mutex::new(Some(Flusher::Callers)) })
+            Ok(Self { shared: Arc::new(shared), is_open: Mutex::new(true) })
         })
     }
 
@@ -99,7 +92,7 @@ impl FsStore {
         opened
     }
 
-    fn close_with(&self, flusher: Flusher) -> Result<()> {
+    fn close_once(&self) -> Result<()> {
         let mut state = self.shared.lock();
         state.closing = true;
         let last = state.submitted;
@@ -110,16 +103,9 @@ impl FsStore {
         let flushed = flushed.and(poison.map_or(Ok(()), Err));
 
         self.shared.lock().stop_flusher = true;
-        self.shared.work.notify_one();
         self.shared.done.notify_all();
-        match flusher {
-            Flusher::Thread(thread) => {
-                if thread.join().is_err() {
-                    tracing::error!("the flusher thread has panicked");
-                }
-            }
-            #[cfg(feature = "testing")]
-            Flusher::Callers => {}
+        if let Some(number) = self.shared.number.get() {
+            CREW.leave(*number);
         }
         let mut state = self.shared.lock();
         while state.checkpoint.running {
@@ -201,11 +187,8 @@ impl KvStore for FsStore {
     }
 
     fn close(&self) -> Result<()> {
-        let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
-        match flusher.take() {
-            Some(flusher) => self.close_with(flusher),
-            None => Ok(()),
-        }
+        let mut is_open = self.is_open.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut *is_open) { self.close_once() } else { Ok(()) }
     }
 }
 

@@ -178,7 +178,7 @@ impl Shared {
                     attempts = state.room.attempts;
                     let capacity = Room::capacity_for(frame);
                     state.room.wanted = state.room.wanted.max(Some(capacity));
-                    self.work.notify_one();
+                    self.wake();
                     state = self.wait(state);
                     continue;
                 }
@@ -237,7 +237,7 @@ impl Shared {
     fn fail(&self, state: &mut State, failure: Error) -> Error {
         if !matches!(failure, Error::Full { .. } | Error::Closed { .. }) {
             state.poison = Some(failure.clone());
-            self.work.notify_one();
+            self.wake();
             self.turns.wake_all();
             self.done.notify_all();
         }
@@ -264,7 +264,7 @@ impl Shared {
         while state.checkpoint.ended == ended && state.poison.is_none() && !state.closing {
             if !state.checkpoint.running {
                 state.checkpoint.due = true;
-                self.work.notify_one();
+                self.wake();
             }
             state = self.wait(state);
         }
@@ -285,7 +285,7 @@ impl Shared {
             state.big_jobs.push_back(BigJob { id, value: value.clone() });
         }
         let ids = first..state.next_big;
-        self.work.notify_one();
+        self.wake();
         let mut files = Vec::new();
         let mut failure = None;
         for id in ids {

@@ -192,7 +192,7 @@ impl Session {
     /// device counts, and nothing was done. What has a single writer stays as it is here.
     pub async fn rejoin(&self) -> Result<Option<RejoinReport>> {
         self.tower()?;
-        replicate::rejoin(&self.inner).await
+        self.unless_suspended(replicate::rejoin(&self.inner)).await
     }
 
     /// What the clouds hold for this wallet: chains, dumps, restore points, sizes. A cloud that does

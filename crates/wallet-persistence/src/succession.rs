@@ -32,14 +32,18 @@ impl Session {
     /// Makes this device the one that writes data with a single writer. Do it when the other device
     /// has stopped, or is lost: from now on what it writes of that kind does not count.
     ///
-    /// [`Error::BehindTheFence`] if the other device has written more than was restored here.
+    /// [`Error::BehindTheFence`] if the other device has written more than was restored here. Where it
+    /// is cut short by suspending, or by the end of the process, ask again: it goes on.
     pub async fn take_over(&self) -> Result<TakeoverReport> {
         self.take_over_from(TakeOverFrom::Anyone).await
     }
 
     pub(crate) async fn take_over_from(&self, from: TakeOverFrom) -> Result<TakeoverReport> {
         self.tower()?;
-        replicate::take_over(&self.inner, self.inner.clouds().await?, from).await
+        self.unless_suspended(async {
+            replicate::take_over(&self.inner, self.inner.clouds().await?, from).await
+        })
+        .await
     }
 
     /// Backs everything up and seals this wallet: it refuses to run from then on, and the session is

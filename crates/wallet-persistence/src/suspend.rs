@@ -5,7 +5,14 @@ use std::{future::Future, sync::Arc};
 
 use vault::Keys;
 
-use crate::{Error, Result, Session, UnlockError, builder::Parts, hub::Hub, wallet::reopen_tower};
+use crate::{
+    Error, Result, Session, UnlockError,
+    builder::Parts,
+    error::chain,
+    hub::Hub,
+    replicate,
+    wallet::{blocking, reopen_tower},
+};
 
 /// A wallet that is put aside. Its keys stay in memory: drop it to forget them.
 #[must_use = "dropping it forgets the keys"]
@@ -13,8 +20,8 @@ pub struct Suspended {
     keys: Keys,
     parts: Parts,
     hub: Arc<Hub>,
-    sequence: u64,
-    writer: String,
+    /// What was left in the store.
+    mark: [u8; 16],
 }
 
 /// A wallet that goes on.
@@ -31,7 +38,7 @@ impl Session {
     /// Puts the wallet aside: ends background work and what was asked of the clouds, makes
     /// everything durable, and releases the store with its lock, so that the system may stop this
     /// process or another one may use the wallet. A cloud that does not answer does not hold it up;
-    /// a takeover or a rejoining that is under way does.
+    /// a takeover or a rejoining that is under way is cut short: ask for it again.
     ///
     /// The session is locked then, for all its clones; what was asked of it meanwhile answers
     /// [`Error::Locked`]. Whoever waits in [`crate::WalletPersistence::unlocked`] gets the next one.
@@ -41,15 +48,16 @@ impl Session {
             keys: tower.sealed.keys()?,
             parts: self.inner.parts.clone(),
             hub: self.inner.hub.clone(),
-            sequence: tower.recorder.sequence(),
-            writer: tower.recorder.state().writer.to_string(),
+            mark: replicate::random()?,
         };
         self.inner.suspending.send_replace(true);
-        // What comes in until the session is locked counts, too.
-        let tower = &self.inner.tower;
-        let locked = self.lock().await;
-        let sequence = tower.recorder.sequence();
-        locked.map(|()| Suspended { sequence, ..suspended })
+        let (inner, mark) = (self.inner.clone(), suspended.mark);
+        let marked = blocking(move || inner.tower.leave_mark(&mark)).await;
+        if let Err(error) = marked {
+            // Whoever resumes reads everything again; and locking says it if something is wrong.
+            tracing::debug!(error = chain(&error), "suspended without a mark");
+        }
+        self.lock().await.map(|()| suspended)
     }
 
     /// Does what was asked for, unless the session is suspended meanwhile. Only for what may be
@@ -72,9 +80,7 @@ impl Suspended {
     /// [`crate::WalletPersistence::unlock`]; the wallet can be resumed again after one.
     pub async fn resume(&self) -> Result<Resumed, UnlockError> {
         let tower = reopen_tower(self.parts.clone(), self.keys.clone()).await?;
-        let before = (self.sequence, &self.writer);
-        let now = (tower.recorder.sequence(), &tower.recorder.state().writer.to_string());
-        let changed = before != now;
+        let changed = tower.left_mark.as_deref() != Some(&self.mark[..]);
         let session = Session::start(tower, self.parts.clone(), self.hub.clone());
         Ok(Resumed { session, changed })
     }
@@ -83,6 +89,6 @@ impl Suspended {
 // Not even that there are keys shows.
 impl std::fmt::Debug for Suspended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Suspended").field("sequence", &self.sequence).finish_non_exhaustive()
+        f.debug_struct("Suspended").finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use backup::{History, ObjectSealer, Policies, Policy, Recorder, RecorderSettings, Replicated};
 use cloud::CloudUrl;
-use kv_core::{Clock, Key, KvStore, KvStoreExt, Namespace};
+use kv_core::{Batch, Clock, Key, KvStore, KvStoreExt, Namespace, Value};
 use records::Fields;
 use vault::{Keys, RootSecret, SealedStore, Secret};
 
@@ -29,6 +29,8 @@ pub(crate) struct Tower {
     pub(crate) history: Mutex<History>,
     /// Random: this opening of the folder.
     pub(crate) session: [u8; 16],
+    /// Whether somebody had suspended the wallet and nobody has opened it since: what they left.
+    pub(crate) left_mark: Option<Value>,
 }
 
 impl Tower {
@@ -84,6 +86,7 @@ impl Tower {
         let fields = Fields::open(kv)?;
         let sealer = ObjectSealer::new(sealed.keys()?);
         let history = Mutex::new(recorder.history()?);
+        let left_mark = take_mark(&*recorder)?;
         Ok(Self {
             sealed,
             recorder,
@@ -97,7 +100,14 @@ impl Tower {
             settings: settings.clone(),
             history,
             session: crate::replicate::random()?,
+            left_mark,
         })
+    }
+
+    /// Leaves a mark for whoever opens the wallet next, durably.
+    pub(crate) fn leave_mark(&self, mark: &[u8]) -> Result<()> {
+        let (ns, key) = settings_place(SUSPENDED)?;
+        Ok(self.recorder.write(&ns, &key, mark.to_vec())?)
     }
 
     /// Who tells the records what merging has changed.
@@ -120,7 +130,7 @@ impl Tower {
 
     /// The addresses of the clouds this device backs up to.
     pub(crate) fn cloud_urls(&self) -> Result<Vec<CloudUrl>> {
-        let (ns, key) = clouds_place()?;
+        let (ns, key) = settings_place(CLOUDS)?;
         let Some(stored) = self.recorder.read(&ns, &key)? else { return Ok(Vec::new()) };
         let urls: Vec<String> =
             serde_json::from_slice(&stored).map_err(|e| kv_core::Error::corrupt("settings", e))?;
@@ -135,16 +145,28 @@ impl Tower {
 /// Remembers the clouds of this device. Settings are neither framed nor logged, so it does not
 /// matter whether they are written above or below the recorder.
 pub(crate) fn write_cloud_urls(kv: &dyn KvStore, urls: &[CloudUrl]) -> Result<()> {
-    let (ns, key) = clouds_place()?;
+    let (ns, key) = settings_place(CLOUDS)?;
     let urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
     let json = serde_json::to_vec(&urls).map_err(|e| kv_core::Error::corrupt("settings", e))?;
     Ok(kv.write(&ns, &key, json)?)
 }
 
-fn clouds_place() -> Result<(Namespace, Key)> {
+/// What the settings are called.
+const CLOUDS: &str = "clouds";
+const SUSPENDED: &str = "suspended";
+
+/// The mark of the last one who suspended the wallet, if nobody has opened it since. It is gone before
+/// anything that this opening will make durable.
+fn take_mark(kv: &dyn KvStore) -> Result<Option<Value>> {
+    let (ns, key) = settings_place(SUSPENDED)?;
+    let mark = kv.read(&ns, &key)?.filter(|mark| !mark.is_empty());
+    if mark.is_some() {
+        drop(kv.submit(Batch::new().put(&ns, &key, Vec::new()).lazy()));
+    }
+    Ok(mark)
+}
+
+fn settings_place(key: &str) -> Result<(Namespace, Key)> {
     let name = |e: kv_core::InvalidName| kv_core::Error::from(e);
-    Ok((
-        Namespace::reserved(registry::SETTINGS, "").map_err(name)?,
-        Key::new("clouds").map_err(name)?,
-    ))
+    Ok((Namespace::reserved(registry::SETTINGS, "").map_err(name)?, Key::new(key).map_err(name)?))
 }

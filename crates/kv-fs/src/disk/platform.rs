@@ -75,25 +75,24 @@ pub(super) fn open_for_times(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// The folder, for [`sync_disk`]; `None` where that does not report every failure.
+/// Whether [`sync_disk`] reports every failure on the file system that this file is on.
 #[cfg(target_os = "linux")]
-pub(super) fn open_dir(dir: &Path) -> Option<File> {
-    let file = File::open(dir).ok()?;
-    (syncfs_reports_errors() && is_known(&file)).then_some(file)
+pub(super) fn syncs_disk(file: &File) -> bool {
+    syncfs_reports_errors() && is_known(file)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn open_dir(_dir: &Path) -> Option<File> {
-    None
+pub(super) fn syncs_disk(_file: &File) -> bool {
+    false
 }
 
 #[cfg(target_os = "linux")]
-pub(super) fn sync_disk(dir: &File) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(dir)?)
+pub(super) fn sync_disk(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn sync_disk(_dir: &File) -> io::Result<()> {
+pub(super) fn sync_disk(_file: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -17,16 +17,14 @@ const READ_AT_ONCE: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct RealDisk {
     root: PathBuf,
-    /// The open lock file. The operating system ends the lock with the process, so a crash leaves none behind.
+    /// The open lock file. The operating system ends the lock with the process, so a crash leaves none
+    /// behind. A failure to write anything since it was opened is reported through it once.
     lock: Mutex<Option<File>>,
-    /// The folder itself, open as long as the lock is held: a failure to write anything since
-    /// then is reported through it once.
-    root_dir: Mutex<Option<File>>,
 }
 
 impl RealDisk {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), lock: Mutex::new(None), root_dir: Mutex::new(None) }
+        Self { root: root.to_owned(), lock: Mutex::new(None) }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -41,8 +39,6 @@ impl Disk for RealDisk {
         match file.try_lock() {
             Ok(()) => {
                 *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
-                *self.root_dir.lock().unwrap_or_else(PoisonError::into_inner) =
-                    platform::open_dir(&self.root);
                 Ok(true)
             }
             Err(TryLockError::WouldBlock) => Ok(false),
@@ -53,7 +49,6 @@ impl Disk for RealDisk {
     fn unlock(&self) {
         // Closing the file ends the lock.
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.root_dir.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {
@@ -140,12 +135,13 @@ impl Disk for RealDisk {
     }
 
     fn syncs_disk(&self) -> bool {
-        self.root_dir.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.as_ref().is_some_and(platform::syncs_disk)
     }
 
     fn sync_disk(&self) -> io::Result<()> {
-        let root = self.root_dir.lock().unwrap_or_else(PoisonError::into_inner);
-        platform::sync_disk(root.as_ref().ok_or(io::ErrorKind::Unsupported)?)
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        platform::sync_disk(lock.as_ref().ok_or(io::ErrorKind::Unsupported)?)
     }
 
     fn modified(&self, path: &str) -> io::Result<Option<u64>> {

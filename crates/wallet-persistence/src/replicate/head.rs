@@ -14,7 +14,7 @@ use super::{
 use crate::{Result, session::Inner};
 
 /// The extension, without content, of a head before which nothing is needed nor may be missed: some
-/// cloud never got it.
+/// cloud, or all of them, never got it.
 const ANEW_EXTENSION: u32 = 18;
 
 /// Whether the heads before this one may be missing in some cloud.
@@ -31,10 +31,12 @@ impl Post<'_> {
         let sequence = newest.as_ref().map_or(0, |link| link.range().1).max(dump.id.from);
         // Never behind a head this device has seen, whatever its clock says.
         let time = self.tower.recorder.head_time();
-        let previous = inner.lines.left_head().or(self.state.head);
+        let left = inner.lines.left_head();
+        let previous = left.or(self.state.head);
         let mut extensions = self.tower.recorder.head_extensions(sequence);
         extensions.push((SESSION_EXTENSION, inner.fence_session().to_vec()));
-        if std::mem::take(&mut self.begins_anew) {
+        // One that was left may be in no cloud.
+        if std::mem::take(&mut self.begins_anew) || left.is_some() {
             extensions.push((ANEW_EXTENSION, Vec::new()));
         }
         let head = Head {

@@ -94,6 +94,31 @@ async fn a_cloud_that_never_answers_does_not_hold_up_suspending() {
     let _ = resumed.session.suspend().await.unwrap();
 }
 
+/// What may have been half done in the clouds is done when it is asked for again.
+#[tokio::test]
+async fn a_takeover_under_way_does_not_hold_up_suspending() {
+    let silent = Arc::new(Silent::default());
+    let mut settings = Settings::default();
+    settings.replicate_every = None;
+    let folder = tempfile::tempdir().unwrap();
+    let wallet = WalletPersistence::builder(folder.path().join("wallet"))
+        .cloud(silent.clone())
+        .settings(settings)
+        .build();
+    let session = wallet.create(&root()).await.unwrap();
+    let asking = session.clone();
+    let asked = tokio::spawn(async move { asking.take_over().await });
+    while silent.0.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let start = Instant::now();
+    let suspended = session.suspend().await.unwrap();
+    let took = start.elapsed();
+    assert!(took < PATIENCE, "{took:?}");
+    assert!(matches!(asked.await.unwrap(), Err(Error::Locked)));
+    let _ = suspended.resume().await.unwrap().session.suspend().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_suspended_wallet_is_free_for_others_and_tells_what_they_did() {
     let folder = tempfile::tempdir().unwrap();
@@ -112,6 +137,30 @@ async fn a_suspended_wallet_is_free_for_others_and_tells_what_they_did() {
     let resumed = suspended.resume().await.unwrap();
     assert!(resumed.changed);
     assert_eq!(resumed.session.accounts().unwrap().len(), 2);
+}
+
+/// Not every change gets an entry in the log: neither one's own nor theirs.
+#[tokio::test]
+async fn a_change_that_the_log_does_not_note_again_is_told_if_it_is_theirs() {
+    let folder = tempfile::tempdir().unwrap();
+    let wallet = || WalletPersistence::builder(folder.path().join("wallet")).build();
+    let session = wallet().create(&root()).await.unwrap();
+    let label = |n: u8| format!("label {n}");
+    for n in 0..3 {
+        session.add_account(account(1, 1), Some(&label(n))).await.unwrap();
+    }
+    let suspended = session.suspend().await.unwrap();
+    let resumed = suspended.resume().await.unwrap();
+    assert!(!resumed.changed, "nobody else was there");
+    resumed.session.add_account(account(1, 1), Some(&label(3))).await.unwrap();
+    let suspended = resumed.session.suspend().await.unwrap();
+    let theirs = wallet().unlock(&root()).await.unwrap();
+    theirs.add_account(account(1, 1), Some(&label(4))).await.unwrap();
+    theirs.lock().await.unwrap();
+    let resumed = suspended.resume().await.unwrap();
+    assert!(resumed.changed);
+    let found = resumed.session.accounts().unwrap().remove(0);
+    assert_eq!(found.label, Some(label(4)));
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use wallet_persistence::{AccountId, Batch, Key, Namespace, ProfileField, Session};
+use serde::{Deserialize, Serialize};
+use wallet_persistence::{
+    AccountId, Batch, Index, Key, Namespace, ProfileField, Query, Record, RecordKey, Session,
+};
 
 /// No byte of this may ever be seen in a cloud.
 pub(crate) const MARK: &str = "PLAINTEXT";
@@ -14,9 +17,31 @@ pub(crate) const ACCOUNTS: u8 = 5;
 pub(crate) const FIELDS: [ProfileField; 3] =
     [ProfileField::FamilyName, ProfileField::Gender, ProfileField::GivenName];
 
-/// A key of mergeable data: an account, or (from `ACCOUNTS` on) a field.
+/// A key of mergeable data: an account, or (from `ACCOUNTS` on) a field, or (from `NO_CONTACT` on) a
+/// contact.
 pub(crate) type MergeKey = u8;
-pub(crate) const MERGE_KEYS: u8 = ACCOUNTS + FIELDS.len() as u8;
+pub(crate) const NO_CONTACT: u8 = ACCOUNTS + FIELDS.len() as u8;
+pub(crate) const MERGE_KEYS: u8 = NO_CONTACT + 4;
+
+/// An application's own record, with a nickname that nobody else should have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contact {
+    pub(crate) key: MergeKey,
+    pub(crate) nick: u8,
+    /// Which change wrote it.
+    pub(crate) note: String,
+}
+
+impl Record for Contact {
+    const STORE: &'static str = "sim-contacts";
+    const VERSION: u32 = 1;
+    const INDEXES: &'static [Index<Self>] =
+        &[Index::unique("nick", |contact| Some(u64::from(contact.nick).into()))];
+
+    fn key(&self) -> RecordKey {
+        u64::from(self.key).into()
+    }
+}
 
 /// Everything in a wallet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +52,15 @@ pub(crate) struct Content {
     pub(crate) single: BTreeMap<u8, usize>,
     /// Which change wrote each key.
     pub(crate) merge: BTreeMap<MergeKey, usize>,
+    /// The nickname of each contact.
+    pub(crate) nicks: BTreeMap<MergeKey, u8>,
+}
+
+impl Content {
+    /// Whose a nickname is: of those who have it, the one with the least key.
+    pub(crate) fn owner(&self, nick: u8) -> Option<MergeKey> {
+        self.nicks.iter().find(|(_, other)| **other == nick).map(|(key, _)| *key)
+    }
 }
 
 fn ns() -> Namespace {
@@ -75,7 +109,7 @@ fn read_change(text: &str) -> Result<usize, String> {
 }
 
 /// Reads everything. The outer error is the wallet's, the inner one a broken promise.
-pub(crate) fn read(
+pub(crate) async fn read(
     session: &Session,
 ) -> Result<Result<Content, String>, wallet_persistence::Error> {
     let kv = session.kv()?;
@@ -102,6 +136,13 @@ pub(crate) fn read(
             changes.push((Some(ACCOUNTS + index as u8), text));
         }
     }
+    for contact in session.records::<Contact>().await?.get_all()? {
+        content.nicks.insert(contact.key, contact.nick);
+        changes.push((Some(contact.key), contact.note.clone()));
+    }
+    if let Err(broken) = index_agrees(session, &content).await? {
+        return Ok(Err(broken));
+    }
     for (key, text) in changes {
         let Some(key) = key else { return Ok(Err("an account nobody added".to_owned())) };
         match read_change(&text) {
@@ -110,4 +151,20 @@ pub(crate) fn read(
         }
     }
     Ok(Ok(content))
+}
+
+/// The index of nicknames has each contact, the owner of a nickname first.
+async fn index_agrees(
+    session: &Session,
+    content: &Content,
+) -> Result<Result<(), String>, wallet_persistence::Error> {
+    let contacts = session.records::<Contact>().await?;
+    let found = contacts.query(&Query::index("nick"))?.map(|contact| (contact.nick, contact.key));
+    let found: Vec<(u8, MergeKey)> = found.collect();
+    let mut expected: Vec<_> = content.nicks.iter().map(|(key, nick)| (*nick, *key)).collect();
+    expected.sort_unstable();
+    if found == expected {
+        return Ok(Ok(()));
+    }
+    Ok(Err(format!("the index of nicknames has {found:?}, the records say {expected:?}")))
 }

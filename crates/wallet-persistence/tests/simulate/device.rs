@@ -7,7 +7,7 @@ use cloud::{
     testing::{HostileCloud, Lie, Malice},
 };
 use kv_core::testing::{ManualClock, Random};
-use wallet_persistence::{RootSecret, Session, Settings, WalletPersistence};
+use wallet_persistence::{RootSecret, Session, Settings, Suspended, WalletPersistence};
 
 use super::{
     line::{Line, Pulse},
@@ -44,6 +44,8 @@ pub(crate) struct Device {
     pub(crate) medium: Option<Medium>,
     /// `None` while it is off.
     pub(crate) session: Option<Session>,
+    /// While it is put aside.
+    pub(crate) suspended: Option<Suspended>,
     pub(crate) pulse: Arc<Pulse>,
     /// Its installation, as the oracle counts them.
     pub(crate) life: usize,
@@ -60,12 +62,23 @@ impl Device {
         let clock = Arc::new(ManualClock::default());
         clock.advance(u64::from(number) * 7 + 1_000_000_000);
         let pulse = Arc::new(Pulse::default());
-        Self { number, clock, medium: None, session: None, pulse, life: 0, settings }
+        Self {
+            number,
+            clock,
+            medium: None,
+            session: None,
+            suspended: None,
+            pulse,
+            life: 0,
+            settings,
+        }
     }
 
     /// The locked wallet on a medium, with new lines to the clouds.
     pub(crate) fn wallet(&mut self, medium: &Medium, clouds: &[Cloud]) -> WalletPersistence {
+        let offline = self.pulse.is_offline();
         self.pulse = Arc::new(Pulse::default());
+        self.pulse.set_offline(offline);
         let medium = medium.clone();
         let mut builder = WalletPersistence::over(move || medium.open())
             .clock(self.clock.clone())
@@ -85,6 +98,7 @@ impl Device {
             medium.crash(random);
         }
         self.session = None;
+        self.suspended = None;
     }
 
     /// It runs and can be asked.

@@ -19,6 +19,8 @@ pub(crate) struct Pulse {
     dead: AtomicBool,
     /// Dies with this call: 1 the next, 0 none.
     countdown: AtomicU64,
+    /// Without a network, for a while.
+    offline: AtomicBool,
     died: Notify,
 }
 
@@ -29,9 +31,22 @@ impl Pulse {
         self.died.notify_one();
     }
 
+    /// What was stopped goes on; what waited for an answer waits for ever.
+    pub(crate) fn go_on(&self) {
+        self.dead.store(false, Ordering::SeqCst);
+    }
+
     /// The nth call from now reaches the cloud, and nobody is there to hear the answer.
     pub(crate) fn stop_at(&self, nth: u64) {
         self.countdown.store(nth, Ordering::SeqCst);
+    }
+
+    pub(crate) fn set_offline(&self, offline: bool) {
+        self.offline.store(offline, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline.load(Ordering::SeqCst)
     }
 
     /// Resolves when it has stopped.
@@ -47,9 +62,12 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    async fn call<T>(&self, call: impl Future<Output = T>) -> T {
+    async fn call<T>(&self, call: impl Future<Output = cloud::Result<T>>) -> cloud::Result<T> {
         if self.pulse.dead.load(Ordering::SeqCst) {
             return std::future::pending().await;
+        }
+        if self.pulse.is_offline() {
+            return Err(cloud::CloudError::unavailable("no network"));
         }
         let countdown = self.pulse.countdown.load(Ordering::SeqCst);
         self.pulse.countdown.store(countdown.saturating_sub(1), Ordering::SeqCst);

@@ -1,7 +1,7 @@
 //! What a device keeps its wallet on: memory with a write cache, or kv-fs on a simulated disk.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     task::{Context, Poll},
 };
 
@@ -17,6 +17,8 @@ use kv_mem::MemStore;
 pub(crate) struct Medium {
     kind: Kind,
     fault: Arc<Fault>,
+    /// The store as it was opened last.
+    open: Arc<Mutex<Option<Weak<dyn KvStore>>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -35,11 +37,12 @@ struct Ticket(Mutex<Option<Result<()>>>);
 impl Medium {
     pub(crate) fn mem() -> Self {
         let kind = Kind::Mem(kv_mem::Medium::default(), Cache::default());
-        Self { kind, fault: Arc::default() }
+        Self { kind, fault: Arc::default(), open: Arc::default() }
     }
 
     pub(crate) fn fs() -> Self {
-        Self { kind: Kind::Fs(SimDisk::new()), fault: Arc::default() }
+        let kind = Kind::Fs(SimDisk::new());
+        Self { kind, fault: Arc::default(), open: Arc::default() }
     }
 
     pub(crate) fn open(&self) -> Result<Arc<dyn KvStore>> {
@@ -55,7 +58,13 @@ impl Medium {
                 Arc::new(Waited(FsStore::open_alone(disk.mount(), settings)?))
             }
         };
+        *self.open.lock().unwrap() = Some(Arc::downgrade(&store));
         Ok(Arc::new(FaultyStore::new(store, self.fault.clone())))
+    }
+
+    /// The store below the wallet that runs on it, where nothing fails and nobody counts.
+    pub(crate) fn below(&self) -> Option<Arc<dyn KvStore>> {
+        self.open.lock().unwrap().as_ref()?.upgrade()
     }
 
     /// The power fails: what was not durable is lost, or partly there.

@@ -280,11 +280,7 @@ impl Oracle {
     /// After all devices have met: nothing that a remaining device acknowledged is lost, nor
     /// anything that was replicated.
     pub(crate) fn check_together(&self, content: &Content) -> Result<(), Broken> {
-        let held = self.held(|change| match change.ack {
-            Ack::Void | Ack::None => false,
-            Ack::Local => !self.lives[change.life].lost,
-            Ack::Replicated => true,
-        });
+        let held = self.held(|change| self.must_be_there(change));
         self.check_merge(content, &held)
     }
 
@@ -321,6 +317,43 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// Which key a change is of, and whether it puts it.
+    pub(crate) fn deed(&self, change: usize) -> (MergeKey, bool) {
+        (self.changes[change].key, self.changes[change].put)
+    }
+
+    pub(crate) fn is_acknowledged(&self, change: usize) -> bool {
+        self.changes[change].ack >= Ack::Local
+    }
+
+    /// The acknowledged changes of one installation.
+    pub(crate) fn acknowledged_by(&self, life: usize) -> Vec<usize> {
+        self.held(|change| change.life == life && change.ack >= Ack::Local)
+    }
+
+    /// The changes of a key that nobody may have lost once all devices have met.
+    pub(crate) fn held_at_the_end(&self, key: MergeKey) -> Vec<usize> {
+        self.held(|change| change.key == key && self.must_be_there(change))
+    }
+
+    /// The changes that remove a key, acknowledged or not.
+    pub(crate) fn removals(&self, key: MergeKey) -> Vec<usize> {
+        self.held(|change| change.key == key && !change.put && change.ack != Ack::Void)
+    }
+
+    /// Whether anything that has a single writer was ever written.
+    pub(crate) fn has_batches(&self) -> bool {
+        self.batches.len() > 1
+    }
+
+    fn must_be_there(&self, change: &Change) -> bool {
+        match change.ack {
+            Ack::Void | Ack::None => false,
+            Ack::Local => !self.lives[change.life].lost,
+            Ack::Replicated => true,
+        }
     }
 
     fn held(&self, which: impl Fn(&Change) -> bool) -> Vec<usize> {

@@ -33,6 +33,17 @@ pub(crate) struct Tally {
     pub(crate) refusals: u64,
     /// Schedules in which a device stayed away for too long to be merged.
     pub(crate) retired: u64,
+    /// With three devices: those that were equal at the end, and ...
+    pub(crate) equal: u64,
+    /// ... things of which the rule said what must be there.
+    pub(crate) decided: u64,
+    /// Changes of one moment on two devices, of which the writer decides.
+    pub(crate) ties: u64,
+    /// Records that were refused a nickname that another one has.
+    pub(crate) not_unique: u64,
+    /// Devices put aside or switched off, and those that were suspended in the middle of something.
+    pub(crate) aside: u64,
+    pub(crate) cut_short: u64,
     /// Objects searched for plaintext.
     pub(crate) objects: u64,
 }
@@ -57,6 +68,12 @@ impl AddAssign for Tally {
         self.deeds += other.deeds;
         self.refusals += other.refusals;
         self.retired += other.retired;
+        self.equal += other.equal;
+        self.decided += other.decided;
+        self.ties += other.ties;
+        self.not_unique += other.not_unique;
+        self.aside += other.aside;
+        self.cut_short += other.cut_short;
         self.objects += other.objects;
     }
 }
@@ -86,6 +103,14 @@ impl fmt::Display for Tally {
             self.refusals,
             self.retired,
             self.objects
+        )?;
+        if self.equal == 0 {
+            return Ok(());
+        }
+        write!(
+            f,
+            "; {} devices equal at the end, {} things decided by the rule, {} ties, {} nicknames refused, {} times a device was put aside, {} in the middle of something",
+            self.equal, self.decided, self.ties, self.not_unique, self.aside, self.cut_short
         )
     }
 }

@@ -7,11 +7,12 @@ use kv_core::{KvStore, testing::Random};
 use wallet_persistence::{BackupReport, Session, Settings, SingleWriter};
 
 use super::{
-    content::{self, Content, KEYS, MERGE_KEYS},
+    content::{self, Content, KEYS, MergeKey, NO_CONTACT},
     device::{Cloud, Device, root},
     medium::Medium,
     oracle::{Broken, Oracle},
     tally::Tally,
+    three::Stamps,
 };
 
 /// Everything of one schedule.
@@ -33,6 +34,10 @@ pub(crate) struct World {
     /// more until it has rejoined.
     pub(crate) one_is_retired: bool,
     pub(crate) on_fs: bool,
+    /// With three devices: whether data with a single writer is written, too.
+    pub(crate) has_single: bool,
+    /// With three devices: when each change was made, as the product says.
+    pub(crate) stamps: Stamps,
 }
 
 /// What the clouds of a schedule are like.
@@ -57,9 +62,19 @@ async fn in_time(work: impl Future<Output = Result<(), Broken>>) -> Result<(), B
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Two devices, and clouds of every temper.
+    pub(crate) fn two(seed: u64) -> Self {
         let mut random = Random::seeded(seed);
         let (tempers, one_is_honest) = tempers(&mut random);
+        Self::new(random, tempers, one_is_honest, 2)
+    }
+
+    pub(crate) fn new(
+        mut random: Random,
+        tempers: Vec<Temper>,
+        one_is_honest: bool,
+        devices: u8,
+    ) -> Self {
         let clouds_lie = tempers.iter().any(|temper| temper.lies > 0 || temper.destroys);
         let clouds_are_honest = tempers.iter().all(|temper| *temper == Temper::default());
         let on_fs = random.below(4) == 0;
@@ -74,7 +89,8 @@ impl World {
         settings.fetch_at_once = 1;
         settings.keep_restore_points_for = Duration::from_secs(86_400);
         settings.delete_after = Duration::from_secs(3600);
-        let devices = vec![Device::new(1, settings.clone()), Device::new(2, settings)];
+        let device = |number| Device::new(number, settings.clone());
+        let devices: Vec<Device> = (1..=devices).map(device).collect();
         Self {
             random,
             clouds,
@@ -87,21 +103,33 @@ impl World {
             clouds_lie,
             one_is_retired: false,
             on_fs,
+            has_single: true,
+            stamps: Stamps::default(),
         }
     }
 
     /// Runs the schedule to its end.
     pub(crate) async fn run(&mut self) -> Result<(), Broken> {
         self.create().await?;
-        let steps = 20 + self.random.below(60);
+        // Three devices need more time at the end.
+        let steps =
+            if self.is_three() { 15 + self.random.below(50) } else { 20 + self.random.below(60) };
         for _ in 0..steps {
-            in_time(self.step()).await?;
+            if self.is_three() {
+                in_time(self.step_of_three()).await?;
+            } else {
+                in_time(self.step()).await?;
+            }
         }
         in_time(self.end()).await
     }
 
     pub(crate) fn tell(&mut self, what: impl std::fmt::Display) {
         let _ = writeln!(self.told, "{what}");
+    }
+
+    pub(crate) fn is_three(&self) -> bool {
+        self.devices.len() == 3
     }
 
     fn medium(&mut self) -> Medium {
@@ -119,7 +147,7 @@ impl World {
         self.started(0, session).await
     }
 
-    async fn started(&mut self, d: usize, session: Session) -> Result<(), Broken> {
+    pub(crate) async fn started(&mut self, d: usize, session: Session) -> Result<(), Broken> {
         let status = match session.status() {
             Ok(status) => status,
             Err(error) => return Box::pin(self.failed(d, &error)).await,
@@ -140,13 +168,13 @@ impl World {
         self.started(d, session).await?;
         let content = self.look(d).await?;
         self.oracle.reopened(self.devices[d].life, &content);
-        Ok(())
+        self.reopened_of_three(d)
     }
 
     /// Reads everything on a running device and checks it.
     pub(crate) async fn look(&mut self, d: usize) -> Result<Content, Broken> {
         let session = self.devices[d].running().ok_or("looked at a device that is off")?;
-        let content = match content::read(&session) {
+        let content = match content::read(&session).await {
             Ok(content) => content?,
             Err(error) => {
                 drop(session);
@@ -258,7 +286,17 @@ impl World {
 
     pub(crate) async fn write_merge(&mut self, d: usize) -> Result<(), Broken> {
         let Some(session) = self.devices[d].running() else { return Ok(()) };
-        let key = self.random.below(u64::from(MERGE_KEYS)) as u8;
+        let key = self.random.below(u64::from(NO_CONTACT)) as u8;
+        self.change(d, key, &session).await
+    }
+
+    /// Puts or removes one key of what merges.
+    pub(crate) async fn change(
+        &mut self,
+        d: usize,
+        key: MergeKey,
+        session: &Session,
+    ) -> Result<(), Broken> {
         // Removing what is not there is no change.
         let put = self.random.below(3) > 0 || !self.oracle.knows(self.devices[d].life, key);
         let number = self.oracle.change(self.devices[d].life, key, put);
@@ -270,7 +308,8 @@ impl World {
             (None, true) => session.add_account(content::account(key), Some(&value)).await,
             (None, false) => session.remove_account(&content::account(key)).await.map(drop),
         };
-        self.changed(d, outcome).await
+        self.changed(d, outcome).await?;
+        self.stamped(d, number)
     }
 
     /// A backup. It may fail whenever a cloud does.
@@ -318,7 +357,7 @@ impl World {
         if self.has_failed(d) {
             return self.failed(d, error).await;
         }
-        if self.is_calm() {
+        if self.is_calm() && !self.devices[d].pulse.is_offline() {
             return Err(format!("device {d}, {what}: an error without a reason: {error:?}"));
         }
         Ok(())
@@ -350,7 +389,7 @@ impl World {
         self.tell(format_args!("device {d} restores: {report:?}"));
         self.tally.restores += 1;
         let session = wallet.unlock(&root()).await.map_err(|e| format!("unlock: {e:?}"))?;
-        let content = content::read(&session).map_err(|e| format!("read: {e:?}"))??;
+        let content = content::read(&session).await.map_err(|e| format!("read: {e:?}"))??;
         let strict = self.one_is_honest && report.clouds == self.clouds.len();
         self.oracle.check_restored(&content, &report, strict)?;
         self.devices[d].life = self.oracle.begin(&content);
@@ -363,6 +402,7 @@ impl World {
         self.tally.losses += 1;
         self.devices[d].pulse.stop();
         self.devices[d].session = None;
+        self.devices[d].suspended = None;
         self.devices[d].medium = None;
         let life = self.devices[d].life;
         self.oracle.lives[life].lost = true;

@@ -1,0 +1,184 @@
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+};
+
+use super::*;
+
+/// A crew of its own for each test.
+fn crew() -> &'static Crew {
+    Box::leak(Box::new(Crew::new()))
+}
+
+/// Does what it is given.
+struct Deed<F>(F, OnceNumber);
+
+type OnceNumber = Mutex<Option<Number>>;
+
+impl<F: Fn() -> Option<Instant> + Send + Sync> Client for Deed<F> {
+    fn serve(&self) -> Option<Instant> {
+        (self.0)()
+    }
+
+    fn serve_slowly(&self) {
+        (self.0)();
+    }
+}
+
+fn join<F>(crew: &'static Crew, serve: F) -> Number
+where
+    F: Fn() -> Option<Instant> + Send + Sync + 'static,
+{
+    let client = Arc::new(Deed(serve, OnceNumber::default()));
+    let named = Arc::clone(&client);
+    crew.join(client, |number| *named.1.lock().unwrap() = Some(number)).unwrap();
+    named.1.lock().unwrap().unwrap()
+}
+
+#[test]
+fn a_client_is_served_by_one_thread_at_a_time_and_once_more_after_each_wake() {
+    let crew = crew();
+    let (inside, wanted, seen) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let served = {
+        let (wanted, seen) = (wanted.clone(), seen.clone());
+        join(crew, move || {
+            assert!(!inside.swap(true, Ordering::SeqCst), "two threads at once");
+            let now = wanted.load(Ordering::SeqCst);
+            thread::yield_now();
+            seen.fetch_max(now, Ordering::SeqCst);
+            inside.store(false, Ordering::SeqCst);
+            None
+        })
+    };
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..1000 {
+                    wanted.fetch_add(1, Ordering::SeqCst);
+                    crew.wake(served);
+                }
+            });
+        }
+    });
+    while seen.load(Ordering::SeqCst) < 4000 {
+        thread::yield_now();
+    }
+    crew.leave(served);
+    assert_eq!(crew.threads(), 0, "the last one to leave ends the threads");
+}
+
+#[test]
+fn many_clients_need_few_threads_and_each_has_its_time() {
+    let crew = crew();
+    let (told, hears) = mpsc::channel();
+    let numbers: Vec<Number> = (0..500)
+        .map(|i| {
+            let (told, rounds) = (told.clone(), AtomicU64::new(0));
+            join(crew, move || {
+                let round = rounds.fetch_add(1, Ordering::SeqCst);
+                told.send((i, round)).ok();
+                (round < 3).then(|| Instant::now() + Duration::from_millis(1 + i % 7))
+            })
+        })
+        .collect();
+    let heard: BTreeSet<(u64, u64)> = hears.iter().take(2000).collect();
+    assert_eq!(heard.len(), 2000, "each was served four times");
+    assert!(crew.threads() <= THREADS);
+    numbers.into_iter().for_each(|number| crew.leave(number));
+    assert_eq!(crew.threads(), 0);
+}
+
+#[test]
+fn clients_that_take_long_hold_up_no_other() {
+    let crew = crew();
+    // Half of the threads hang, and more slow work is there than may be done at once.
+    let gate = Arc::new(Barrier::new(THREADS / 2 + 1));
+    let hanging: Vec<Number> = (0..THREADS / 2)
+        .map(|_| {
+            let (gate, first) = (gate.clone(), AtomicBool::new(true));
+            join(crew, move || {
+                if first.swap(false, Ordering::SeqCst) {
+                    gate.wait();
+                }
+                None
+            })
+        })
+        .collect();
+    let (told, hears) = mpsc::channel();
+    let slow_gate = Arc::new(Barrier::new(SLOW + 1));
+    let slow: Vec<Number> = (0..SLOW + 3)
+        .map(|i| {
+            let (gate, calls) = (slow_gate.clone(), AtomicU64::new(0));
+            let number = join(crew, move || {
+                // First it is served, then it does something slow.
+                if calls.fetch_add(1, Ordering::SeqCst) == 1 && i < SLOW {
+                    gate.wait();
+                }
+                None
+            });
+            crew.later(number);
+            number
+        })
+        .collect();
+    let quick = join(crew, move || {
+        told.send(()).ok();
+        Some(Instant::now() + Duration::from_millis(1))
+    });
+    for _ in 0..10 {
+        hears.recv_timeout(Duration::from_secs(60)).expect("it is served by the others");
+    }
+    gate.wait();
+    slow_gate.wait();
+    for number in hanging.into_iter().chain(slow).chain([quick]) {
+        crew.leave(number);
+    }
+    assert!(crew.threads() <= THREADS);
+}
+
+#[test]
+fn who_leaves_is_not_served_any_more() {
+    for _ in 0..200 {
+        let crew = crew();
+        let left = Arc::new(AtomicBool::new(false));
+        let seen = left.clone();
+        let number = join(crew, move || {
+            assert!(!seen.load(Ordering::SeqCst));
+            Some(Instant::now())
+        });
+        crew.wake(number);
+        crew.leave(number);
+        left.store(true, Ordering::SeqCst);
+        crew.wake(number);
+        crew.later(number);
+        assert_eq!(crew.threads(), 0);
+    }
+}
+
+#[test]
+fn a_client_that_panics_or_leaves_itself_takes_no_thread_along() {
+    let crew = crew();
+    let (told, hears) = mpsc::channel();
+    let clumsy = join(crew, || panic!("on purpose"));
+    let myself: Arc<OnceNumber> = Arc::default();
+    let known = myself.clone();
+    let leaving = join(crew, move || {
+        if let Some(number) = *known.lock().unwrap() {
+            crew.leave(number);
+            told.send(()).ok();
+        }
+        None
+    });
+    *myself.lock().unwrap() = Some(leaving);
+    crew.wake(leaving);
+    hears.recv_timeout(Duration::from_secs(60)).expect("to leave itself does not wait for itself");
+    crew.leave(clumsy);
+    assert_eq!(crew.threads(), 0);
+}
