@@ -7,6 +7,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use cloud::MemCloud;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::task::JoinSet;
 use wallet_persistence::{ProfileField, RootSecret, Session, Settings, WalletPersistence};
 
@@ -18,8 +19,18 @@ const AT_ONCE: usize = 32;
 /// What the stores have for all of them together, and some for the async runtime.
 const THREADS: usize = 64;
 
-fn count(what: &str) -> usize {
-    fs::read_dir(Path::new("/proc/self").join(what)).unwrap().count()
+/// What this process has.
+#[derive(Debug)]
+struct Counted {
+    descriptors: usize,
+    threads: usize,
+}
+
+impl Counted {
+    fn now() -> Self {
+        let count = |what: &str| fs::read_dir(Path::new("/proc/self").join(what)).unwrap().count();
+        Self { descriptors: count("fd"), threads: count("task") }
+    }
 }
 
 async fn open(folder: &Path, i: usize) -> Session {
@@ -61,40 +72,46 @@ fn a_thousand_wallets_need_few_threads_and_three_descriptors_each() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(thousand());
+    // As a program for so many wallets would do: 1,024 are usual.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let (before, folder) = (Counted::now(), tempfile::tempdir().unwrap());
+    let sessions = runtime.block_on(open_all(folder.path()));
+    let opened = Counted::now();
+    runtime.block_on(use_all(&sessions));
+    let used = Counted::now();
+    runtime.block_on(lock_all(sessions));
+    let locked = Counted::now();
+    println!("before {before:?}, opened {opened:?}, in use {used:?}, locked {locked:?}");
+    for counted in [&opened, &used] {
+        assert!(counted.descriptors <= before.descriptors + 3 * WALLETS, "{counted:?}");
+        assert!(counted.threads <= THREADS, "{counted:?}");
+    }
+    assert_eq!(locked.descriptors, before.descriptors, "descriptors are left open");
 }
 
-async fn thousand() {
-    let folder = tempfile::tempdir().unwrap();
-    let (descriptors, threads) = (count("fd"), count("task"));
-    let path: Arc<Path> = folder.path().into();
-    let sessions: Vec<Session> = each(0..WALLETS, |i| {
-        let path = path.clone();
-        async move { open(&path, i).await }
+async fn open_all(folder: &Path) -> Vec<Session> {
+    let folder: Arc<Path> = folder.into();
+    each(0..WALLETS, |i| {
+        let folder = folder.clone();
+        async move { open(&folder, i).await }
     })
-    .await;
-    let opened = (count("fd") - descriptors, count("task"));
-    println!("{WALLETS} wallets: {} descriptors, {} threads, {threads} before", opened.0, opened.1);
-    assert!(opened.0 <= 3 * WALLETS, "{} descriptors", opened.0);
-    assert!(opened.1 <= THREADS, "{} threads", opened.1);
+    .await
+}
 
-    // In use they need no more: each is written to and backs up.
-    each(sessions.clone(), |session| async move {
+/// Each is written to and backs up.
+async fn use_all(sessions: &[Session]) {
+    each(sessions.to_vec(), |session| async move {
         session.set_profile(ProfileField::GivenName, "Ada").await.unwrap();
         session.post_backup().await.unwrap();
     })
     .await;
-    let used = (count("fd") - descriptors, count("task"));
-    println!("in use: {} descriptors, {} threads", used.0, used.1);
-    assert!(used.0 <= 3 * WALLETS, "{} descriptors", used.0);
-    assert!(used.1 <= THREADS, "{} threads", used.1);
+}
 
+async fn lock_all(sessions: Vec<Session>) {
     each(sessions, |session| async move {
         assert_eq!(session.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Ada"));
         session.lock().await.unwrap();
     })
     .await;
-    let left = (count("fd") - descriptors, count("task"));
-    assert_eq!(left.0, 0, "descriptors are left open");
-    println!("locked: {} threads", left.1);
 }

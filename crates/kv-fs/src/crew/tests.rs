@@ -1,3 +1,5 @@
+//! Clients that do as they are told: who is served, when, and by how many threads.
+
 use std::{
     collections::BTreeSet,
     sync::{
