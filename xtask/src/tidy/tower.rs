@@ -38,7 +38,16 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("cloud-bench", &["kv-core", "vault", "cloud", "wallet-persistence", "bench-report"]),
     (
         "records-bench",
-        &["kv-core", "kv-fs", "kv-sqlite", "vault", "backup", "records", "bench-report"],
+        &[
+            "kv-core",
+            "kv-fs",
+            "kv-sqlite",
+            "vault",
+            "backup",
+            "records",
+            "wallet-persistence",
+            "bench-report",
+        ],
     ),
     (
         "ldk-bench",

@@ -2,6 +2,7 @@
 
 mod inserts;
 mod queries;
+mod resume;
 
 use bench_report::{
     page::Book,
@@ -11,8 +12,11 @@ use clap::builder::PossibleValuesParser;
 
 use crate::{bench::Bench, tasks::Who, tower::Below};
 
-pub(crate) const ALL: [Kind<Bench>; 2] =
-    [Kind { name: "queries", run: queries::run }, Kind { name: "inserts", run: inserts::run }];
+pub(crate) const ALL: [Kind<Bench>; 3] = [
+    Kind { name: "queries", run: queries::run },
+    Kind { name: "inserts", run: inserts::run },
+    Kind { name: "resume", run: resume::run },
+];
 
 /// Our own contestants: the store the book recommends for so many small values, and the default.
 const SQLITE: (&str, Who) = ("records over kv-sqlite", Who::Records(Below::Sqlite));

@@ -2,13 +2,14 @@
 
 mod insert;
 mod query;
+mod resume;
 
 use std::path::PathBuf;
 
 use bench_report::{Result, child::answer};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{insert::Inserted, query::Queried};
+pub(crate) use self::{insert::Inserted, query::Queried, resume::Resumed};
 use crate::tower::Below;
 
 /// Who is measured.
@@ -29,6 +30,8 @@ pub(crate) enum Task {
     Query { who: Who, folder: PathBuf, records: usize },
     /// Writes records into a new folder; [`Inserted`].
     Insert { who: Who, folder: PathBuf, records: usize },
+    /// Puts a wallet aside, again and again; a list of [`Resumed`].
+    Resume { below: Below, folder: PathBuf, records: usize },
 }
 
 /// Does what the parent process asked for.
@@ -38,6 +41,7 @@ pub(crate) fn run(task: &str) -> Result<()> {
         Task::Fill { who, folder, records } => answer(insert::fill(who, &folder, records)?),
         Task::Query { who, folder, records } => answer(query::run(who, &folder, records)?),
         Task::Insert { who, folder, records } => answer(insert::run(who, &folder, records)?),
+        Task::Resume { below, folder, records } => answer(resume::run(below, &folder, records)?),
     };
     println!("{}", answer?);
     Ok(())
