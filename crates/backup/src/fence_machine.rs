@@ -4,7 +4,7 @@
 //! clock or draws a random number, so an explorer in the tests can step two devices through every
 //! interleaving of their calls.
 
-use crate::{Fence, FenceProgress, Position};
+use crate::{Fence, FenceProgress, Position, fence_state::has_forgotten};
 
 /// What a device wants of the fencing head, and what it knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -185,7 +185,11 @@ impl<T: Clone> FenceMachine<T> {
         }
         let own_sequence =
             |at: &Position| at.writer != wanted.writer || at.sequence <= self.plan.durable;
-        self.plan.sessions.contains(&fence.session) && fence.at.as_ref().is_none_or(own_sequence)
+        let sessions = &self.plan.sessions;
+        // A cloud that was away may hold what a forgotten session put: it is as it was left.
+        let is_known = sessions.contains(&fence.session)
+            || (has_forgotten(sessions) && self.plan.floor == Some(fence.progress()));
+        is_known && fence.at.as_ref().is_none_or(own_sequence)
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{
 pub struct Claimant<'a> {
     /// This installation.
     pub writer: WriterId,
-    /// This opening of its folder; must be in [`FenceState::sessions`], durably, before a put.
+    /// This opening of its folder; must be in [`FenceState::sessions`], durably, before a put:
+    /// [`crate::Recorder::note_session`].
     pub session: [u8; 16],
     /// Now, in milliseconds since the Unix epoch.
     pub time: u64,
@@ -137,6 +138,8 @@ pub struct Verdict {
     pub held: u32,
     /// The furthest fencing head of another writer that stands in the way.
     pub fenced: Option<Fence>,
+    /// In how many clouds another writer's stands in the way.
+    pub others: u32,
     /// The writer to depose is ahead of what was restored.
     pub behind: Option<Fence>,
     /// This folder is an old copy.
@@ -149,7 +152,7 @@ impl Verdict {
     /// Counts the outcomes of one plan, one for each cloud that was asked.
     pub fn of<T>(plan: &FencePlan, outcomes: &[FenceOutcome<T>]) -> Self {
         let mut verdict =
-            Self { held: 0, fenced: None, behind: None, copied: None, rolled_back: 0 };
+            Self { held: 0, fenced: None, others: 0, behind: None, copied: None, rolled_back: 0 };
         let wanted = plan.wanted.at.filter(|at| at.writer == plan.wanted.writer);
         let mut fences = Vec::new();
         for outcome in outcomes {
@@ -162,6 +165,7 @@ impl Verdict {
                     let before = fence.epoch > plan.wanted.epoch;
                     let settled = plan.takeover.is_none() && before && wanted.is_some_and(settled);
                     verdict.held += u32::from(settled);
+                    verdict.others += 1;
                     fences.push(fence);
                 }
                 FenceOutcome::Behind(fence) => verdict.behind = Some(fence.clone()),
@@ -172,5 +176,11 @@ impl Verdict {
         }
         verdict.fenced = furthest_fence(fences).cloned();
         verdict
+    }
+
+    /// Whether other writers hold the fence in so many of `clouds` that this one can never again reach
+    /// as many as it needs. One that holds fewer has only half taken over, and may never do the rest.
+    pub fn is_deposed(&self, clouds: u32, needed: u32) -> bool {
+        self.others > clouds.saturating_sub(needed)
     }
 }

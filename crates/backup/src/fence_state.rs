@@ -8,12 +8,26 @@ use crate::{Deposed, Position, WriterId};
 /// The newest version of [`FenceState`] this program reads.
 pub(crate) const FENCE_STATE_VERSION: u32 = 1;
 
-/// How many earlier sessions are remembered. Each put needs its session on disk first, so one is
-/// added per opening that puts a fencing head; an older one than these cannot be the newest put.
+/// How many earlier sessions are remembered. Each put of a head or a fencing head needs its session
+/// on disk first, so one is added per opening that puts something. Where a cloud was away for longer
+/// than that, see [`has_forgotten`].
 const SESSIONS: usize = 64;
 
 /// The extension of [`FenceState`] with [`FenceState::owed`]: 8 bytes, little-endian.
 const OWED: u32 = 1;
+
+/// The extension of [`FenceState`] with [`FenceState::quorum`]: the number, 4 bytes, little-endian, and
+/// 8 bytes for each cloud.
+const QUORUM: u32 = 2;
+
+/// By which clouds something was acknowledged last: what their fencing heads say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quorum {
+    /// How many of them had to have it.
+    pub acknowledged_by: u32,
+    /// The first bytes of the hash of each one's name.
+    pub clouds: Vec<[u8; 8]>,
+}
 
 /// Whether, and how, this installation may write single-writer data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +43,7 @@ pub struct FenceState {
     pub acknowledged: Option<Position>,
     /// Who wrote before, oldest first.
     pub deposed: Vec<Deposed>,
-    /// Random ids of the openings of this folder that may have put a fencing head, oldest first.
+    /// Random ids of the openings of this folder that may have put something, oldest first.
     pub sessions: Vec<[u8; 16]>,
     /// Reserved for what later versions add; readers of version 1 skip it.
     pub extensions: Vec<(u32, Vec<u8>)>,
@@ -161,7 +175,29 @@ impl FenceState {
         true
     }
 
-    /// Notes a session that is about to put a fencing head; `false` if it is noted already.
+    /// By which clouds something was acknowledged last. A takeover asks by what their fencing heads
+    /// say, so as many of them must know of other numbers before those count.
+    pub fn quorum(&self) -> Option<Quorum> {
+        let (_, bytes) = self.extensions.iter().find(|(id, _)| *id == QUORUM)?;
+        let (acknowledged_by, clouds) = bytes.split_first_chunk()?;
+        let clouds = clouds.as_chunks().0.to_vec();
+        Some(Quorum { acknowledged_by: u32::from_le_bytes(*acknowledged_by), clouds })
+    }
+
+    /// Notes it.
+    pub fn set_quorum(&mut self, quorum: &Quorum) {
+        let mut bytes = quorum.acknowledged_by.to_le_bytes().to_vec();
+        bytes.extend(quorum.clouds.iter().flatten());
+        self.extensions.retain(|(id, _)| *id != QUORUM);
+        self.extensions.push((QUORUM, bytes));
+    }
+
+    /// Whether there may have been sessions that are no longer among [`FenceState::sessions`].
+    pub fn has_forgotten_sessions(&self) -> bool {
+        has_forgotten(&self.sessions)
+    }
+
+    /// Notes a session that is about to put something; `false` if it is noted already.
     pub fn note_session(&mut self, session: [u8; 16]) -> bool {
         if self.sessions.contains(&session) {
             return false;
@@ -171,4 +207,10 @@ impl FenceState {
         self.sessions.drain(..surplus);
         true
     }
+}
+
+/// Whether there may have been earlier sessions than these. Then what a cloud holds of a session that
+/// is not among them may still be this folder's: if it is no newer than what was seen there before.
+pub(crate) fn has_forgotten(sessions: &[[u8; 16]]) -> bool {
+    sessions.len() >= SESSIONS
 }

@@ -53,7 +53,7 @@ pub use fence_machine::{
     FenceAnswer, FenceMachine, FenceOutcome, FencePlan, Step, Takeover, furthest_fence,
 };
 pub use fence_plan::{CannotTakeOver, Claimant, TakeoverPlan, Verdict};
-pub use fence_state::{FenceState, Gate, Refusal};
+pub use fence_state::{FenceState, Gate, Quorum, Refusal};
 pub use head::{Head, newest_head};
 pub use history::{
     Ancestry, CloudMarks, Conditions, Finding, History, Sighting, Suspicion, WriterMark,
@@ -68,8 +68,8 @@ pub use one_key::{KeyState, OneKey};
 pub use others::Retired;
 pub use pad::padme;
 pub use recorder::{
-    Cut, DumpChunk, DumpReader, Lag, Merger, NotYetReplicated, Recorder, RecorderSettings, Rejoin,
-    WaitForCloud,
+    Cut, DumpChunk, DumpReader, HeldBack, Lag, Merger, NotYetReplicated, Recorder,
+    RecorderSettings, Rejoin, WaitForCloud,
 };
 pub use replicated::{Policies, Policy, Replicated};
 pub use restore::{Applied, NameSet, RestoreWorker, Restored, Restorer};

@@ -27,6 +27,7 @@ pub use self::{
     apply::Merger,
     cut::Cut,
     dump::{DumpChunk, DumpReader},
+    fence::HeldBack,
     lag::{Lag, NotYetReplicated},
     open::RecorderSettings,
     rejoin::Rejoin,

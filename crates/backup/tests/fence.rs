@@ -7,8 +7,8 @@ mod common;
 use std::sync::Arc;
 
 use backup::{
-    Class, Deposed, Error, Fence, FenceState, Gate, ObjectHash, ObjectId, ObjectRef, Position,
-    Recorder, Refusal, WriterId,
+    Class, Deposed, Error, Fence, FenceAnswer, FenceMachine, FenceOutcome, FencePlan, FenceState,
+    Gate, ObjectHash, ObjectId, ObjectRef, Position, Quorum, Recorder, Refusal, Step, WriterId,
 };
 use common::{clock, key, ns, recorder, recorder_with, sealer, sealer_of};
 use kv_core::{Batch, KvStore, KvStoreExt};
@@ -147,4 +147,71 @@ fn earlier_sessions_are_remembered_and_bounded() {
         state.note_session([n; 16]);
     }
     assert_eq!((state.sessions.len(), state.sessions.last()), (64, Some(&[199; 16])));
+}
+
+#[test]
+fn what_is_held_back_is_refused_while_that_lasts_and_never_written() {
+    let store = Arc::new(MemStore::new());
+    let device = recorder(store.clone());
+    device.write(&ns("s"), &key("before"), b"x").unwrap();
+    let (one, two) = (device.hold_back(), device.hold_back());
+    drop(one);
+    for place in ["s", "m", "local"] {
+        let refused = device.write(&ns(place), &key("k"), b"x").unwrap_err();
+        assert_eq!(Refusal::behind(&refused), Some(Refusal::HandedOver), "{place}");
+    }
+    // Whatever is written down meanwhile does not carry it.
+    device.note_session([7; 16]).unwrap();
+    device.note_owed(1).unwrap();
+    assert_eq!(device.fence_state().gate, Gate::Open);
+    let killed = recorder_with(store, clock(), 0);
+    assert_eq!(
+        (killed.fence_state().gate, killed.fence_state().sessions),
+        (Gate::Open, vec![[7; 16]])
+    );
+    killed.write(&ns("s"), &key("k"), b"x").unwrap();
+    // What is found out meanwhile stays.
+    close(&device, Gate::Copied);
+    drop(two);
+    device.write(&ns("m"), &key("k"), b"x").unwrap();
+    let refused = device.write(&ns("s"), &key("k"), b"x").unwrap_err();
+    assert_eq!(Refusal::behind(&refused), Some(Refusal::Copied));
+}
+
+/// What the machine does about a fencing head of this writer in a session that it does not know.
+fn step_at(sessions: usize, seen: u64, found: Fence) -> Step<u8> {
+    let plan = FencePlan {
+        wanted: Fence { session: [200; 16], ..fence(2, B, Some(position(B, 9))) },
+        takeover: None,
+        sessions: (0..sessions).map(|n| [100 + n as u8; 16]).collect(),
+        durable: 9,
+        floor: Some(fence(2, B, Some(position(B, seen))).progress()),
+    };
+    let mut machine = FenceMachine::new(plan, None, Vec::new());
+    assert_eq!(machine.step([1; 16]), Step::Get);
+    machine.answer(FenceAnswer::Found(Some((found, 1))));
+    machine.step([1; 16])
+}
+
+#[test]
+fn what_a_forgotten_session_put_is_known_by_where_it_was_left() {
+    let found = || fence(2, B, Some(position(B, 3)));
+    let is_copy = |step: Step<u8>| matches!(step, Step::Done(FenceOutcome::Copied(_)));
+    assert!(matches!(step_at(64, 3, found()), Step::Put { replaces: Some(1), .. }));
+    assert!(is_copy(step_at(64, 2, found())), "somebody has gone on there");
+    assert!(is_copy(step_at(63, 3, found())), "no session is forgotten yet");
+}
+
+#[test]
+fn the_clouds_that_acknowledged_last_are_remembered() {
+    let store = Arc::new(MemStore::new());
+    let device = recorder(store.clone());
+    assert_eq!(device.fence_state().quorum(), None);
+    device.note_owed(3).unwrap();
+    for clouds in [vec![[1; 8], [2; 8]], vec![[3; 8]], vec![]] {
+        let by = Quorum { acknowledged_by: 2, clouds };
+        device.note_acknowledged(1, position(A, 1), &by).unwrap();
+        let again = recorder_with(store.clone(), clock(), 0).fence_state();
+        assert_eq!((again.quorum(), again.owed()), (Some(by), None));
+    }
 }

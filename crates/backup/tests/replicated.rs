@@ -349,6 +349,11 @@ fn clouds_that_cannot_fence_take_no_single_writer_data_that_has_to_be_replicated
     let refused = store.submit(put(2)).wait().unwrap_err();
     assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
     assert_eq!(recorder.sequence(), 1, "nothing was written");
+    // A backup with nothing for the fence says nothing of what went up before.
+    recorder.fence_not_needed(1);
+    recorder.acknowledge(upto(&recorder, 1)).unwrap();
+    assert!(matches!(poll(&mut first), Poll::Ready(Err(Error::NotReplicated { .. }))));
+    assert!(store.submit(put(2)).wait().is_err());
     recorder.write(&ns("s"), &numbered(3), b"on this device").unwrap();
     let mut merges = store.submit(Batch::new().put(&ns("m"), &key("k"), b"x"));
     recorder.acknowledge(upto(&recorder, recorder.sequence())).unwrap();

@@ -45,7 +45,8 @@ pub struct Settings {
     /// restore under way may still be reading it. Default one day.
     pub delete_after: Duration,
     /// In how many clouds a change must be before it counts as backed up and replicated; `None`: in
-    /// all. The others follow at their own pace. A takeover then needs n - k + 1 of them.
+    /// all. The others follow at their own pace. A takeover then needs n - k + 1 of them. Data with a
+    /// single writer is acknowledged by fewer than before only when as many as before know of that.
     pub acknowledged_by: Option<usize>,
     /// A writer of whom no new head came for so long is reported. Default 30 days: a running one
     /// puts a head every hour, and a shorter time also reports devices that are switched off.

@@ -19,6 +19,7 @@ use crate::{
 /// What the first look of a session has found out.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
+    /// Whether a look has come to its end. One that failed, or was dropped, was none.
     has_looked: bool,
     /// The clouds that were looked into.
     looked_into: BTreeSet<usize>,
@@ -56,21 +57,12 @@ impl Session {
         {
             return Err(refusal.into());
         }
-        // Closed first, so that nothing comes after the last backup.
-        tower.recorder.close_gate(Gate::HandedOver);
-        match self.seal(&state).await {
-            Ok(report) => {
-                self.lock().await?;
-                Ok(report)
-            }
-            Err(error) => {
-                // What the backup found out meanwhile stays.
-                if tower.recorder.fence_state().gate == Gate::HandedOver {
-                    tower.recorder.close_gate(state.gate);
-                }
-                Err(error)
-            }
-        }
+        // First, so that nothing comes after the last backup. Until that is acknowledged nothing of
+        // this is written: whatever ends the handover before, the wallet goes on.
+        let _held_back = tower.recorder.hold_back();
+        let report = self.seal(&state).await?;
+        self.lock().await?;
+        Ok(report)
     }
 
     async fn seal(&self, before: &FenceState) -> Result<HandoverReport> {
@@ -114,14 +106,18 @@ impl Inner {
     pub(crate) async fn look(&self) -> Result<replicate::Found> {
         let clouds = self.clouds().await?;
         let _one_at_a_time = self.posting.lock().await;
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).has_looked = true;
-        self.note_session().await?;
-        replicate::look(self, clouds).await
+        let found = replicate::look(self, clouds).await?;
+        self.has_looked();
+        Ok(found)
     }
 
-    /// Whether this session has not looked into a cloud before; it has now.
+    /// Whether this session has not looked into a cloud to the end before.
     pub(crate) fn is_first_look_into(&self, i: usize) -> bool {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).looked_into.insert(i)
+        !self.looks.lock().unwrap_or_else(PoisonError::into_inner).looked_into.contains(&i)
+    }
+
+    pub(crate) fn has_looked_into(&self, i: usize) {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).looked_into.insert(i);
     }
 
     /// Whether a cloud did not answer a look a short while ago.
@@ -135,14 +131,13 @@ impl Inner {
         looks.silent.insert(i, Instant::now() + how_long);
     }
 
-    /// `true` the first time.
-    pub(crate) fn take_first_look(&self) -> bool {
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut looks.has_looked, true)
+    /// Whether no look of this session has come to its end.
+    pub(crate) fn is_first_look(&self) -> bool {
+        !self.looks.lock().unwrap_or_else(PoisonError::into_inner).has_looked
     }
 
-    pub(crate) fn look_again(&self) {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).has_looked = false;
+    pub(crate) fn has_looked(&self) {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).has_looked = true;
     }
 
     pub(crate) fn adopt(&self, head: ObjectRef, time: u64) {

@@ -6,6 +6,7 @@ use backup::{History, ObjectSealer, Policies, Policy, Recorder, RecorderSettings
 use cloud::CloudUrl;
 use kv_core::{Batch, Clock, Key, KvStore, KvStoreExt, Namespace, Value};
 use records::Fields;
+use tokio::sync::OnceCell;
 use vault::{Keys, RootSecret, SealedStore, Secret};
 
 use crate::{
@@ -31,6 +32,8 @@ pub(crate) struct Tower {
     pub(crate) session: [u8; 16],
     /// Whether somebody had suspended the wallet and nobody has opened it since: what they left.
     pub(crate) left_mark: Option<Value>,
+    /// Set once that is remembered.
+    pub(crate) session_noted: Arc<OnceCell<()>>,
 }
 
 impl Tower {
@@ -101,6 +104,7 @@ impl Tower {
             history,
             session: crate::replicate::random()?,
             left_mark,
+            session_noted: Arc::default(),
         })
     }
 

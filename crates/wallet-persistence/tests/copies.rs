@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use cloud::{CloudBackend, DirCloud};
+use cloud::{
+    CloudBackend, DirCloud,
+    testing::{Fault, HostileCloud, Malice},
+};
 use kv_core::{Key, KvStoreExt, Namespace, testing::ManualClock};
 use wallet_persistence::{
     AccountId, Refusal, RootSecret, Session, Settings, SingleWriter, WalletPersistence,
@@ -34,8 +37,26 @@ impl Home {
             .build()
     }
 
+    /// With a cloud of which each call can be made to fail or to hang.
+    fn with(&self, name: &str, cloud: Arc<dyn CloudBackend>) -> WalletPersistence {
+        let mut settings = Settings::default();
+        settings.replicate_every = None;
+        WalletPersistence::builder(self.dir.path().join(name))
+            .settings(settings)
+            .clock(self.clock.clone())
+            .cloud(cloud)
+            .build()
+    }
+
     async fn open(&self, name: &str) -> Session {
         self.wallet(name).unlock(&root()).await.unwrap()
+    }
+
+    async fn heads_of(&self, writer: &str) -> usize {
+        let all = cloud::ObjectName::new("sr1").unwrap();
+        let listed = cloud::poll_backups(&*self.cloud, &all).await.unwrap();
+        let names = listed.iter().map(|meta| meta.name.as_str());
+        names.filter(|name| name.contains("/h/") && name.contains(writer)).count()
     }
 
     fn copy(&self, from: &str, to: &str) {
@@ -222,5 +243,61 @@ async fn a_deposed_writer_that_goes_on_is_reported_and_not_taken() {
     assert_eq!(new.kv().unwrap().read(&ns, &key).unwrap().unwrap().to_vec(), b"2");
     for session in [old, new] {
         session.lock().await.unwrap();
+    }
+}
+
+/// A look that failed, or was dropped, was none: the copy looks again before it puts anything.
+#[tokio::test]
+async fn an_old_copy_whose_first_look_did_not_end_looks_again_before_it_puts_anything() {
+    for how in ["polls", "posts", "is dropped", "is dropped while it polls"] {
+        let home = Home::new();
+        copied(&home).await;
+        let wallet = home.open("wallet").await;
+        write(&wallet, "2").unwrap();
+        wallet.post_backup().await.unwrap();
+        wallet.lock().await.unwrap();
+
+        let malice = Malice::none();
+        let cloud = Arc::new(HostileCloud::new(home.cloud.clone(), malice.clone(), 1));
+        let old = home.with("copy", cloud).unlock(&root()).await.unwrap();
+        account(&old, 3).await;
+        match how {
+            "polls" | "posts" => {
+                malice.plan(|_| Some(Fault::Forbidden));
+                let is_err = match how {
+                    "polls" => old.poll_backups().await.is_err(),
+                    _ => old.post_backup().await.is_err(),
+                };
+                assert!(is_err);
+            }
+            _ => {
+                // The listing is answered, what it names never is.
+                let hangs = |act| (act == "get").then_some(Fault::Late(Duration::from_secs(3600)));
+                malice.plan(move |call| hangs(call.act));
+                let looking = async {
+                    match how {
+                        "is dropped" => drop(old.post_backup().await),
+                        _ => drop(old.poll_backups().await),
+                    }
+                };
+                let asked = async {
+                    while !malice.deeds().iter().any(|deed| deed.call.act == "get") {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                tokio::select! {
+                    () = looking => panic!("it has ended"),
+                    () = asked => {}
+                }
+            }
+        }
+        malice.be_honest();
+        let writer = old.status().unwrap().writer;
+        let before = home.heads_of(&writer).await;
+        old.post_backup().await.unwrap();
+        assert_eq!(kinds(&old), ["copied"], "{how}");
+        assert_ne!(old.status().unwrap().writer, writer, "{how}");
+        assert_eq!((before, home.heads_of(&writer).await), (2, 2), "{how}");
+        old.lock().await.unwrap();
     }
 }

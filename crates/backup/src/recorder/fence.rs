@@ -1,19 +1,37 @@
 //! The recorder keeps single-writer data back while this installation may not write it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
 
-use kv_core::{Batch, Error, KvStore, Result};
+use kv_core::{Batch, Error, KvStore, KvStoreExt, Result};
 
 use super::{Recorder, STORE};
 use crate::{
-    FenceState, Gate, Position, Refusal,
+    FenceState, Gate, Position, Quorum, Refusal,
     fence_state::FENCE_STATE_VERSION,
     log::{self, Places},
 };
 
-/// The fence state in memory, as it is in the store.
+/// The fence state in memory, and who holds everything back beside it.
 #[derive(Debug)]
-pub(super) struct FenceKeeper(Mutex<FenceState>);
+pub(super) struct FenceKeeper {
+    /// As it is in the store, but for a gate that is about to be closed there.
+    state: Mutex<FenceState>,
+    /// See [`Recorder::hold_back`]: in memory alone.
+    held_back: AtomicU32,
+}
+
+/// While it lives the recorder refuses every change: [`Recorder::hold_back`].
+#[derive(Debug)]
+pub struct HeldBack(Arc<Recorder>);
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        self.0.fence.held_back.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 impl FenceKeeper {
     pub(super) fn open(inner: &dyn KvStore, places: &Places) -> Result<Self> {
@@ -21,11 +39,15 @@ impl FenceKeeper {
             Some(bytes) => read_state(&bytes)?,
             None => FenceState::default(),
         };
-        Ok(Self(Mutex::new(state)))
+        Ok(Self { state: Mutex::new(state), held_back: AtomicU32::new(0) })
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.held_back.load(Ordering::SeqCst) > 0
     }
 
     fn state(&self) -> MutexGuard<'_, FenceState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -38,8 +60,11 @@ impl Recorder {
     /// Remembers it, durably. A gate that closes holds at once; one that opens does so only when
     /// that is durable.
     pub fn set_fence_state(&self, state: FenceState) -> Result<()> {
-        if state.gate != Gate::Open {
-            self.close_gate(state.gate);
+        // Where everything is held back nothing could pass, and the state stays as it is in the store.
+        if state.gate != Gate::Open && !self.fence.is_held_back() {
+            // A batch that found it open has its place by then.
+            let _order = self.order();
+            self.fence.state().gate = state.gate;
         }
         let batch = Batch::new().put(&self.places.state, &log::fence(), log::write(&state));
         self.inner.submit(batch).wait()?;
@@ -51,20 +76,33 @@ impl Recorder {
         Ok(())
     }
 
-    /// Closes the gate at once and for this opening only: nothing is written. What is submitted from
-    /// now on finds it closed.
-    pub fn close_gate(&self, gate: Gate) {
-        // A batch that found it open has its place by then.
+    /// Refuses every change from now on, as if the wallet were handed over, until what it returns is
+    /// dropped. Nothing of that is written.
+    pub fn hold_back(self: &Arc<Self>) -> HeldBack {
+        // A batch that was not refused has its place by then.
         let _order = self.order();
-        self.fence.state().gate = gate;
+        self.fence.held_back.fetch_add(1, Ordering::SeqCst);
+        HeldBack(self.clone())
     }
 
-    /// Notes what the clouds have acknowledged. Lazy: after a crash an older note stands, and the
+    /// Remembers a session, durably, before it puts anything that carries it.
+    pub fn note_session(&self, session: [u8; 16]) -> Result<()> {
+        let mut state = self.fence.state();
+        let mut noted = state.clone();
+        if noted.note_session(session) {
+            self.note(&mut state, noted)?;
+        }
+        drop(state);
+        self.inner.flush()
+    }
+
+    /// Notes what the clouds have acknowledged, and by which of them. Lazy: after a crash an older note stands, and the
     /// fencing head itself says the rest.
-    pub fn note_acknowledged(&self, epoch: u32, at: Position) -> Result<()> {
+    pub fn note_acknowledged(&self, epoch: u32, at: Position, by: &Quorum) -> Result<()> {
         let mut state = self.fence.state();
         let mut noted = FenceState { epoch, acknowledged: Some(at), ..state.clone() };
         noted.set_owed(None);
+        noted.set_quorum(by);
         self.note(&mut state, noted)
     }
 
@@ -87,6 +125,9 @@ impl Recorder {
 
     /// Why a batch is not taken, if it is not: one with single-writer data, or any.
     pub(super) fn refusal(&self, single_writer: bool) -> Option<Refusal> {
+        if self.fence.is_held_back() {
+            return Some(Refusal::HandedOver);
+        }
         let refusal = self.fence.state().gate.refusal()?;
         (single_writer || refusal == Refusal::HandedOver).then_some(refusal)
     }

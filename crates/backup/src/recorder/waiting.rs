@@ -65,8 +65,18 @@ impl Recorder {
         WaitForCloud { recorder: Arc::downgrade(self), place }
     }
 
-    /// Single-writer data up to here needs no fence any more: it has passed it, or there was none.
-    /// Whoever waits for that and for nothing else is told.
+    /// The fence has nothing to pass up to here. Where clouds cannot fence that says nothing: what went
+    /// up before was not acknowledged.
+    pub fn fence_not_needed(&self, to: u64) {
+        self.waiting.change(|state| {
+            if state.unfenceable.is_none() {
+                state.fenced = state.fenced.max(to);
+            }
+        });
+    }
+
+    /// The fence has passed single-writer data up to here. Whoever waits for that and for nothing else
+    /// is told.
     pub fn fence_passed(&self, to: u64) {
         self.waiting.change(|state| {
             state.fenced = state.fenced.max(to);

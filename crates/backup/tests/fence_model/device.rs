@@ -277,7 +277,10 @@ impl Device {
             _ => {}
         }
         self.was_copied |= verdict.copied.is_some();
-        self.was_fenced |= verdict.fenced.is_some();
+        self.was_fenced |= match for_op {
+            Op::Write => !enough && verdict.is_deposed(self.clouds, needed),
+            _ => verdict.fenced.is_some(),
+        };
         self.was_refused |= verdict.behind.is_some();
         // Else nothing is decided, and the operation begins again.
         told

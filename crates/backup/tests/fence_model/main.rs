@@ -64,6 +64,15 @@ fn a_takeover_among_two_clouds_is_never_both_acknowledged() {
     }
 }
 
+/// Half a takeover stops nobody, and is in nobody's way.
+#[test]
+fn a_takeover_among_three_clouds_is_never_both_acknowledged() {
+    let faults = Faults { calls: 0, crashes: 0 };
+    let world = World::new(3, 2, [&[Op::Write], MOVE_IN], faults);
+    let found = sound(world, "three clouds, acknowledged by two");
+    assert!(found.first_was_fenced && found.second_was_refused, "{found:?}");
+}
+
 #[test]
 fn an_old_copy_of_a_folder_is_never_acknowledged_beside_the_newest() {
     let faults = Faults { calls: 2, crashes: 1 };

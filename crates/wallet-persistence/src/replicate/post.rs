@@ -158,6 +158,7 @@ impl<'a> Post<'a> {
         }
         self.segment(inner).await?;
         if !self.objects.is_empty() || self.dump.is_some() || self.head_is_due(inner) {
+            inner.session_note().make_durable().await?;
             let seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.head(inner, seen)?;
         }

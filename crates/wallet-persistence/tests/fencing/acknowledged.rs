@@ -1,18 +1,17 @@
 //! What counts as acknowledged, whatever becomes of the calls to the fence.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use cloud::{
     CloudBackend, MemCloud,
     testing::{Failure, FlakyCloud, Weather},
 };
-use tokio::sync::Notify;
 use wallet_persistence::{Refusal, SingleWriter};
 
-use crate::bed::{Cloud, memory, now, place, restored, root, signed_out, wallet, write};
+use crate::{
+    bed::{Cloud, memory, now, place, restored, root, signed_out, wallet, write},
+    stuck::Stuck,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_at_any_call_is_settled_and_neither_acknowledged_twice_nor_lost() {
@@ -111,12 +110,12 @@ async fn a_backup_that_is_dropped_at_any_call_does_not_look_like_a_copy() {
         write(&session, "one", b"1").unwrap();
         session.post_backup().await.unwrap();
         write(&session, "two", b"2").unwrap();
-        cloud.answers.store(calls, Ordering::SeqCst);
+        cloud.stick_after(calls);
         tokio::select! {
             posted = session.post_backup() => drop(posted.unwrap()),
-            () = cloud.is_stuck.notified() => dropped += 1,
+            () = cloud.is_stuck() => dropped += 1,
         }
-        cloud.answers.store(u64::MAX, Ordering::SeqCst);
+        cloud.stick_after(u64::MAX);
         let report = session.post_backup().await.unwrap();
         let status = session.status().unwrap();
         assert_eq!((status.single_writer, status.findings), ("open", Vec::new()), "{calls}");
@@ -124,68 +123,4 @@ async fn a_backup_that_is_dropped_at_any_call_does_not_look_like_a_copy() {
         session.lock().await.unwrap();
     }
     assert!(dropped >= 3, "segment, head and fence are three calls: {dropped}");
-}
-
-/// A cloud whose calls land, and whose answers stop coming after a number of them.
-#[derive(Debug)]
-struct Stuck {
-    inner: MemCloud,
-    /// How many answers still come; `u64::MAX`: all.
-    answers: AtomicU64,
-    /// One will never come.
-    is_stuck: Notify,
-}
-
-impl Default for Stuck {
-    fn default() -> Self {
-        let (inner, is_stuck) = (MemCloud::new(), Notify::new());
-        Self { inner, answers: AtomicU64::new(u64::MAX), is_stuck }
-    }
-}
-
-impl Stuck {
-    async fn answer<T>(&self, answer: T) -> T {
-        let left = self.answers.load(Ordering::SeqCst);
-        if left == 0 {
-            self.is_stuck.notify_one();
-            std::future::pending::<()>().await;
-        }
-        self.answers.store(if left == u64::MAX { left } else { left - 1 }, Ordering::SeqCst);
-        answer
-    }
-}
-
-#[async_trait::async_trait]
-impl CloudBackend for Stuck {
-    async fn put(
-        &self,
-        name: &cloud::ObjectName,
-        bytes: bytes::Bytes,
-        how: cloud::PutMode,
-    ) -> cloud::Result<cloud::Tag> {
-        self.answer(self.inner.put(name, bytes, how).await).await
-    }
-
-    async fn get(
-        &self,
-        name: &cloud::ObjectName,
-    ) -> cloud::Result<Option<(bytes::Bytes, cloud::Tag)>> {
-        self.answer(self.inner.get(name).await).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &cloud::ObjectName,
-        after: Option<&cloud::ObjectName>,
-    ) -> cloud::Result<Vec<cloud::ObjectMeta>> {
-        self.answer(self.inner.list(prefix, after).await).await
-    }
-
-    async fn delete(&self, name: &cloud::ObjectName) -> cloud::Result<()> {
-        self.answer(self.inner.delete(name).await).await
-    }
-
-    fn limits(&self) -> cloud::Limits {
-        self.inner.limits()
-    }
 }

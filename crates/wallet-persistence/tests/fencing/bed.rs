@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use cloud::{CloudBackend, CloudError, MemCloud, testing::Weather};
+use cloud::{
+    CloudBackend, CloudError, MemCloud,
+    testing::{Fault, HostileCloud, Malice, Weather},
+};
 use kv_core::{Key, KvStoreExt, Namespace, testing::ManualClock};
 use wallet_persistence::{AccountId, Refusal, RootSecret, Session, Settings, WalletPersistence};
 
@@ -72,5 +75,76 @@ pub(crate) fn now<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T
     match std::pin::Pin::new(future).poll(&mut cx) {
         std::task::Poll::Ready(value) => Some(value),
         std::task::Poll::Pending => None,
+    }
+}
+
+/// Clouds whose calls a test can make fail, each by itself.
+pub(crate) struct Clouds {
+    pub(crate) malice: Vec<Arc<Malice>>,
+    truth: Vec<MemCloud>,
+    clock: Arc<ManualClock>,
+}
+
+impl Clouds {
+    pub(crate) fn new(count: usize) -> Self {
+        let malice = (0..count).map(|_| Malice::none()).collect();
+        let truth = (0..count).map(|_| MemCloud::new()).collect();
+        Self { malice, truth, clock: Arc::default() }
+    }
+
+    /// The wallet in `folder`, on the device of this number, with some of the clouds; a change counts
+    /// when so many of them have it.
+    pub(crate) fn wallet(
+        &self,
+        (folder, device): (&Path, u8),
+        clouds: &[usize],
+        acknowledged_by: usize,
+    ) -> WalletPersistence {
+        let mut settings = settings();
+        settings.acknowledged_by = Some(acknowledged_by);
+        let mut builder = WalletPersistence::builder(folder).settings(settings);
+        for cloud in clouds {
+            let truth = Arc::new(self.truth[*cloud].clone());
+            builder = builder.cloud(Arc::new(HostileCloud::new(
+                truth,
+                self.malice[*cloud].clone(),
+                device,
+            )));
+        }
+        builder.clock(self.clock.clone()).build()
+    }
+
+    /// The calls of a device that put or get a fencing head in a cloud are refused from now on.
+    pub(crate) fn refuse_fences(&self, cloud: usize, device: u8, act: &'static str) {
+        self.malice[cloud].plan(move |call| {
+            let is_fence = call.act == act && call.name.as_str().ends_with("/f");
+            (is_fence && call.device == device).then_some(Fault::Forbidden)
+        });
+    }
+
+    /// The objects in a cloud whose names say so, oldest first.
+    pub(crate) fn named(&self, cloud: usize, what: &str) -> Vec<backup::ObjectName> {
+        let mut names = self.malice[cloud].names();
+        names.retain(|name| name.as_str().contains(what) && name.as_str().starts_with("sr1/"));
+        names
+    }
+
+    /// From now on a cloud is there for nobody, or again for everybody.
+    pub(crate) fn is_away(&self, cloud: usize, is_away: bool) {
+        self.malice[cloud].plan(move |_| is_away.then_some(Fault::Forbidden));
+    }
+}
+
+/// A folder as it is now.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
     }
 }

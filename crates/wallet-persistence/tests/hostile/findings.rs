@@ -241,6 +241,9 @@ async fn a_cloud_that_cannot_fence_is_refused_and_two_writers_are_noticed() {
     let mut first = one.kv_replicated().unwrap().submit(batch("1"));
     let report = one.post_backup().await.unwrap();
     assert_eq!(report.single_writer, Some(SingleWriter::Noted));
+    // A backup with nothing of the kind in it does not say that it is replicated.
+    set(&one, "merges").await;
+    assert_eq!(one.post_backup().await.unwrap().single_writer, None);
     let Some(Err(kv_core::Error::NotReplicated { source, .. })) = now(&mut first) else {
         panic!("it counts as replicated, or waits in vain")
     };

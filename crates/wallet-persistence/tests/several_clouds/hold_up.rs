@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use wallet_persistence::{DumpKind, Event};
+use wallet_persistence::{Batch, DumpKind, Event, Namespace, SingleWriter};
 
-use crate::bed::{Bed, Mood, by_hand, by_itself, contents, put, root, write};
+use crate::bed::{Bed, Mood, by_hand, by_itself, contents, key, put, root, write};
 
 /// Time passes at once when nothing else happens; so whatever waits for a cloud that hangs fails here.
 async fn in_time<T>(work: impl Future<Output = T>) -> T {
@@ -178,6 +178,34 @@ async fn a_log_that_is_dropped_while_a_dump_is_made_loses_nothing() {
         assert!(!session.verify(true).await.unwrap().is_damaged(), "{when}");
         session.lock().await.unwrap();
     }
+}
+
+/// The chain begins anew with a dump behind the segments it has: the fence acknowledges that.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_a_dropped_log_held_resolves_with_the_dump() {
+    let bed = Bed::new();
+    let mut settings = by_hand(None);
+    settings.max_lag_records = 20;
+    let session = bed.wallet(settings).create(&root()).await.unwrap();
+    let channels = Namespace::new("channels", "").unwrap();
+    let put = |n: u8| Batch::new().put(&channels, &key(&n.to_string()), &[n]);
+    for n in 0..2 {
+        session.kv().unwrap().submit(put(n)).wait().unwrap();
+        session.post_backup().await.unwrap();
+    }
+    let mut commit = session.kv_replicated().unwrap().submit(put(2));
+    for n in 3..50 {
+        session.kv().unwrap().submit(put(n)).wait().unwrap();
+    }
+    assert!(session.status().unwrap().dump_needed);
+    let report = session.post_backup().await.unwrap();
+    assert_eq!(report.single_writer, Some(SingleWriter::Acknowledged));
+    tokio::select! {
+        biased;
+        done = &mut commit => done.unwrap(),
+        () = std::future::ready(()) => panic!("it waits for a backup that has nothing to say"),
+    }
+    session.lock().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,7 +126,7 @@ async fn fenced(
     for (i, fence) in race(works).await {
         let fence = match fence {
             Ok(found) => found.map(|(fence, _)| fence),
-            Err(Error::Cloud(error)) if clouds.len() > 1 => {
+            Err(error @ (Error::Cloud(_) | Error::Backup(_))) if clouds.len() > 1 => {
                 tracing::debug!(%error, cloud = i, "nothing is deleted for now");
                 return Ok(None);
             }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use backup::{
-    BackupState, Claimant, FenceOutcome, FenceProgress, FenceState, Gate, ObjectHash, ObjectRef,
-    Position, Refusal, Suspicion, Verdict,
+    BackupState, Claimant, FenceOutcome, FenceProgress, Gate, ObjectHash, ObjectRef, Position,
+    Refusal, Suspicion,
 };
 use cloud::{CloudBackend, Tag};
 
 use super::{
     SingleWriter,
     drive::{Driven, drive},
+    quorum::Quorums,
 };
 use crate::{Error, Result, replicate::post::Post, session::Inner};
 
@@ -40,16 +41,18 @@ impl Post<'_> {
             _ => None,
         };
         self.report.single_writer = became;
+        // The dump that a head names may hold more than the chain says is backed up.
+        let up_to = head.map_or(0, |head| head.id.to).max(chain.backed_up);
         // What waits for the fence is told; for the clouds it waits until all is acknowledged.
         match became {
-            None if may => recorder.fence_passed(chain.backed_up),
+            None if may => recorder.fence_not_needed(chain.backed_up),
             None | Some(SingleWriter::Stopped) => {}
-            Some(SingleWriter::Acknowledged) => recorder.fence_passed(chain.backed_up),
+            Some(SingleWriter::Acknowledged) => recorder.fence_passed(up_to),
             Some(SingleWriter::Noted) => {
                 let why = (0..self.clouds.len()).find_map(|i| inner.cannot_fence(i));
                 recorder.fence_impossible(Arc::new(why.unwrap_or(Error::NotAcknowledged)));
             }
-            Some(SingleWriter::Suspended) => recorder.note_owed(chain.backed_up)?,
+            Some(SingleWriter::Suspended) => recorder.note_owed(up_to)?,
         }
         Ok(())
     }
@@ -69,7 +72,17 @@ impl Post<'_> {
             head,
         };
         inner.set_fence_due(true);
-        let became = advance(inner, self.clouds, holders, at).await?;
+        let mut became = advance(inner, self.clouds, holders, at).await;
+        let falls_short =
+            matches!(became, Ok(SingleWriter::Suspended) | Err(Error::NotAcknowledged));
+        if falls_short && holders.len() < self.clouds.len() {
+            // Those that are still on their way may make up for it.
+            if let Err(error) = inner.lines.wait(self.clouds.len()).await {
+                tracing::debug!(%error, "a cloud is missing for the fence");
+            }
+            became = advance(inner, self.clouds, &inner.lines.up_to_date(), at).await;
+        }
+        let became = became?;
         inner.set_fence_due(became == SingleWriter::Suspended);
         Ok(became)
     }
@@ -81,7 +94,7 @@ async fn advance(
     holders: &[usize],
     at: Position,
 ) -> Result<SingleWriter> {
-    let state = inner.note_session().await?;
+    let state = inner.tower.recorder.fence_state();
     let now = inner.tower.clock.now().0;
     let needed = inner.acknowledged_by(clouds.len());
     let claimant = Claimant {
@@ -97,47 +110,51 @@ async fn advance(
     let mut memory = inner.known_fences(clouds.len());
     let plans = inner.with_floors(&plan, clouds.len());
     let has = |i| holders.contains(&i);
-    let mut driven = drive(&inner.tower.sealer, clouds, has, plans, &mut memory, now).await;
+    let mut driven =
+        drive(&inner.tower.sealer, clouds, has, plans, &mut memory, (inner.session_note(), now))
+            .await;
     inner.note_fences_known(memory)?;
     inner.note_fences(&driven)?;
 
-    let outcomes: Vec<_> = driven.iter().map(|one| one.outcome.clone()).collect();
-    let verdict = Verdict::of(&plan, &outcomes);
-    let swapping: Vec<_> =
-        driven.iter().filter(|one| one.swaps).map(|one| one.outcome.clone()).collect();
-    let swapped = Verdict::of(&plan, &swapping).held;
-    if swapped >= needed {
-        inner.tower.recorder.note_acknowledged(plan.wanted.epoch, at)?;
+    let quorums = Quorums::of(inner, &state, clouds.len());
+    let in_all = quorums.all.verdict(&plan, &driven, |_| true);
+    if quorums.hold(&plan, &driven, |one| one.swaps) {
+        inner.tower.recorder.note_acknowledged(plan.wanted.epoch, at, &quorums.now)?;
         return Ok(SingleWriter::Acknowledged);
     }
-    if let Some(fence) = &verdict.copied {
-        inner.stop(state, Gate::Copied).await?;
+    if let Some(fence) = &in_all.copied {
+        inner.stop(Gate::Copied).await?;
         inner.tower.recorder.fence_stopped(0, Arc::new(Refusal::Copied));
         let found = fence.progress().sequence;
         inner.found_everywhere(Suspicion::Copied { found })?;
         return Ok(SingleWriter::Stopped);
     }
-    if let Some(fence) = &verdict.fenced {
+    if let Some(fence) = in_all.fenced.as_ref().filter(|_| quorums.are_lost(&plan, &driven)) {
         let (epoch, writer) = (fence.epoch, fence.writer);
-        if swapped == 0 && driven.iter().all(|one| !one.swaps) {
+        if driven.iter().all(|one| !one.swaps) {
             inner.found_everywhere(Suspicion::ConcurrentWriters { writer })?;
         }
-        inner.stop(state, Gate::Fenced { epoch, writer }).await?;
+        inner.stop(Gate::Fenced { epoch, writer }).await?;
         let counts = fence.counts_for(at.writer).unwrap_or(0);
         inner.tower.recorder.fence_stopped(counts, Arc::new(Refusal::Fenced { epoch, writer }));
         return Ok(SingleWriter::Stopped);
     }
-    if verdict.held >= needed {
-        inner.tower.recorder.note_acknowledged(plan.wanted.epoch, at)?;
+    if quorums.hold(&plan, &driven, |_| true) {
+        inner.tower.recorder.note_acknowledged(plan.wanted.epoch, at, &quorums.now)?;
         return Ok(SingleWriter::Noted);
+    }
+    if in_all.held >= needed {
+        // As many as are asked for now, but not as were before.
+        return Ok(SingleWriter::Suspended);
     }
     if let Some(error) = driven.iter_mut().find_map(|one| one.error.take()) {
         return Err(error);
     }
-    if verdict.rolled_back > 0 {
+    if in_all.rolled_back > 0 {
         return Ok(SingleWriter::Suspended);
     }
-    Err(Error::Task)
+    // Half a takeover stands in the way, and the others are away.
+    Err(Error::NotAcknowledged)
 }
 
 impl Inner {
@@ -203,8 +220,8 @@ impl Inner {
     }
 
     /// Closes the gate for single-writer data; mergeable data goes on.
-    pub(crate) async fn stop(&self, state: FenceState, gate: Gate) -> Result<()> {
-        self.set_fence_state(state.with_gate(gate)).await?;
+    pub(crate) async fn stop(&self, gate: Gate) -> Result<()> {
+        self.set_fence_state(self.tower.recorder.fence_state().with_gate(gate)).await?;
         if let Some(refusal) = gate.refusal() {
             tracing::warn!(%refusal, "single-writer data stops");
             self.tell(crate::Event::SingleWriterStopped { reason: refusal.to_string() });

@@ -10,7 +10,7 @@ use backup::{
 };
 use cloud::{CloudBackend, CloudError, PutMode, Tag};
 
-use super::{CloudFence, random, read};
+use super::{CloudFence, SessionNote, random, read};
 use crate::{
     Error,
     replicate::race::{no_answer, race},
@@ -38,7 +38,7 @@ pub(super) async fn drive(
     is_asked: impl Fn(usize) -> bool,
     plans: Vec<FencePlan>,
     memory: &mut [CloudFence],
-    now: u64,
+    (session, now): (SessionNote, u64),
 ) -> Vec<Driven> {
     // What is learnt by trying is kept, whatever becomes of the plan.
     let learnt: Vec<Arc<OnceLock<Conditions>>> = memory.iter().map(|_| Arc::default()).collect();
@@ -46,10 +46,10 @@ pub(super) async fn drive(
     let works =
         asked.filter(|(i, _)| is_asked(*i)).map(|(i, ((cloud, plan), (memory, learnt)))| {
             let (cloud, sealer, memory) = (cloud.clone(), sealer.clone(), memory.clone());
-            let learnt = learnt.clone();
+            let (learnt, session) = (learnt.clone(), session.clone());
             let work = async move {
-                let mut run =
-                    Run { cloud: &cloud, sealer: &sealer, memory, learnt, now, error: None };
+                let (cloud, sealer) = (&cloud, &sealer);
+                let mut run = Run { cloud, sealer, session, memory, learnt, now, error: None };
                 match run.all(plan).await {
                     FenceOutcome::Unknown => Err(run.error.take().unwrap_or_else(no_answer)),
                     outcome => Ok((outcome, run.memory)),
@@ -83,6 +83,7 @@ pub(super) async fn drive(
 struct Run<'a> {
     cloud: &'a Arc<dyn CloudBackend>,
     sealer: &'a ObjectSealer,
+    session: SessionNote,
     memory: CloudFence,
     /// What trying the cloud out has shown.
     learnt: Arc<OnceLock<Conditions>>,
@@ -156,10 +157,14 @@ impl Run<'_> {
     }
 
     async fn put(&mut self, fence: &backup::Fence, replaces: Option<Tag>) -> FenceAnswer<Tag> {
-        let sealed = match self.sealer.seal_fence(fence) {
+        let sealed = match self.session.make_durable().await {
+            Ok(()) => self.sealer.seal_fence(fence).map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        let sealed = match sealed {
             Ok(sealed) => sealed,
             Err(error) => {
-                self.error = Some(error.into());
+                self.error = Some(error);
                 return FenceAnswer::Unknown;
             }
         };

@@ -3,13 +3,15 @@
 mod advance;
 mod drive;
 mod point;
+mod quorum;
 mod takeover;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backup::{Conditions, Fence, FenceState, ObjectSealer, fence_name};
+use backup::{Conditions, Fence, FenceState, ObjectSealer, Recorder, fence_name};
 use cloud::{CloudBackend, Tag};
 use serde::Serialize;
+use tokio::sync::OnceCell;
 
 pub use self::takeover::TakeoverReport;
 pub(crate) use self::{
@@ -30,8 +32,9 @@ pub enum SingleWriter {
     Noted,
     /// This device may not write it any more; the gate of [`crate::Status`] says why.
     Stopped,
-    /// A cloud serves an older fencing head than before; nothing is acknowledged before the user
-    /// has taken note.
+    /// A cloud serves an older fencing head than before: nothing is acknowledged before the user has
+    /// taken note. Or fewer clouds are asked for than before, and too few know of that yet: it is
+    /// acknowledged when as many as before have it.
     Suspended,
 }
 
@@ -71,6 +74,26 @@ impl CloudFence {
 
     fn set_attempts(&self, attempts: Vec<[u8; 16]>) {
         *self.attempts.lock().unwrap_or_else(PoisonError::into_inner) = attempts;
+    }
+}
+
+/// Remembers this session before anything that carries it leaves the device. Only before a put: few
+/// are remembered, and one that put nothing must not push out one whose put may still be in a cloud.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionNote {
+    recorder: Arc<Recorder>,
+    session: [u8; 16],
+    is_durable: Arc<OnceCell<()>>,
+}
+
+impl SessionNote {
+    pub(crate) async fn make_durable(&self) -> Result<()> {
+        let (recorder, session) = (&self.recorder, self.session);
+        let note = || {
+            let recorder = recorder.clone();
+            blocking(move || recorder.note_session(session).map_err(Error::from))
+        };
+        self.is_durable.get_or_try_init(note).await.copied()
     }
 }
 
@@ -165,13 +188,12 @@ impl Inner {
         self.tower.recorder.urge();
     }
 
-    /// Makes this session durable before anything that carries it leaves the device.
-    pub(crate) async fn note_session(&self) -> Result<FenceState> {
-        let mut state = self.tower.recorder.fence_state();
-        if state.note_session(self.fence_session()) {
-            self.set_fence_state(state.clone()).await?;
+    pub(crate) fn session_note(&self) -> SessionNote {
+        SessionNote {
+            recorder: self.tower.recorder.clone(),
+            session: self.fence_session(),
+            is_durable: self.tower.session_noted.clone(),
         }
-        Ok(state)
     }
 
     async fn set_fence_state(&self, state: FenceState) -> Result<()> {

@@ -36,15 +36,34 @@ pub(crate) async fn fenced_head(
             Err(error) => failure = Some(error),
         }
     }
-    let Some(fence) = furthest_fence(&fences).cloned() else {
-        return match failure {
-            // A damaged one must not be taken for none.
-            Some(error @ Error::Backup(_)) => Err(error),
-            _ => Ok(Fenced::default()),
-        };
+    let Some(fence) = standing(&fences).cloned() else {
+        // One that could not be read must not be taken for none: whoever was deposed would count. These
+        // clouds have just answered, so it is worth another try; one that is away is not among them.
+        return failure.map_or_else(|| Ok(Fenced::default()), Err);
     };
     let head = head_of(&fence, sealer, clouds, heads).await?;
     Ok(Fenced { fence: Some(fence), head })
+}
+
+/// The furthest fence that is not outlived: one that a takeover put into too few clouds, after which
+/// the writer before was acknowledged further by the others.
+fn standing(fences: &[Fence]) -> Option<&Fence> {
+    let is_outlived = |half: &&Fence| {
+        let goes_on = |fence: &&Fence| {
+            fence.epoch < half.epoch
+                && fence.progress().has_written
+                && !fence.is_covered_by(half.at.as_ref())
+        };
+        // Who has written has taken over as many as it had to.
+        !half.progress().has_written
+            && fences.iter().filter(goes_on).any(|one| {
+                let same = |fence: &&Fence| (fence.epoch, fence.writer) == (one.epoch, one.writer);
+                let clouds = fences.iter().filter(goes_on).filter(same);
+                let needed = clouds.clone().map(|fence| fence.acknowledged_by).max();
+                needed.is_some_and(|needed| clouds.count() as u32 >= needed)
+            })
+    };
+    furthest_fence(fences.iter().filter(|fence| !is_outlived(fence)))
 }
 
 async fn head_of(
@@ -66,10 +85,11 @@ async fn head_of(
     let mut failure = None;
     for cloud in clouds {
         match fetch(&**cloud, &sealer.tag(), &at.head).await {
-            Ok(bytes) => {
-                let head = sealer.open(&at.head, ObjectHash::NONE, &bytes)?;
-                return Ok(Some((at.head, head)));
-            }
+            Ok(bytes) => match sealer.open(&at.head, ObjectHash::NONE, &bytes) {
+                Ok(head) => return Ok(Some((at.head, head))),
+                // Another cloud may have it whole.
+                Err(error) => failure = Some(error.into()),
+            },
             Err(Error::Backup(backup::Error::Missing { .. })) => {}
             Err(error) => failure = Some(error),
         }

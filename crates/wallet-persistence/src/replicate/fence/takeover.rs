@@ -29,7 +29,8 @@ pub struct TakeoverReport {
     pub needed: u32,
     /// Clouds that do not compare and swap: there another device is noticed, not kept out.
     pub without_compare_and_swap: Vec<String>,
-    /// Clouds that did not answer; they follow with the next backup.
+    /// Clouds that did not answer, or whose fencing head is damaged; those that did not answer follow
+    /// with the next backup.
     pub missing: Vec<String>,
 }
 
@@ -70,7 +71,7 @@ pub(crate) async fn take_over(
     } else {
         bases.iter().map(|base| *base == Base::There).collect()
     };
-    let state = inner.note_session().await?;
+    let state = inner.tower.recorder.fence_state();
     if state.gate == Gate::Copied {
         return Err(backup::Refusal::Copied.into());
     }
@@ -96,7 +97,7 @@ pub(crate) async fn take_over(
         Ok(takeover) => takeover,
         Err(CannotTakeOver::Behind(fence)) => return Err(behind(&fence)),
         Err(CannotTakeOver::Copied(_)) => {
-            inner.stop(state, Gate::Copied).await?;
+            inner.stop(Gate::Copied).await?;
             return Err(backup::Refusal::Copied.into());
         }
     };
@@ -115,7 +116,9 @@ pub(crate) async fn take_over(
     let mut memory = inner.known_fences(clouds.len());
     let plans = inner.with_floors(&plan, clouds.len());
     let has = |i: usize| has.get(i) == Some(&true);
-    let driven = drive(&inner.tower.sealer, clouds, has, plans, &mut memory, now).await;
+    let driven =
+        drive(&inner.tower.sealer, clouds, has, plans, &mut memory, (inner.session_note(), now))
+            .await;
     inner.note_fences_known(memory)?;
     inner.note_fences(&driven)?;
 
@@ -141,9 +144,13 @@ pub(crate) async fn take_over(
     if verdict.held < needed {
         return Err(incomplete(verdict.held, missing));
     }
-    let mut taken = state;
+    let mut taken = inner.tower.recorder.fence_state();
     (taken.gate, taken.epoch) = (Gate::Open, plan.wanted.epoch);
     (taken.acknowledged, taken.deposed) = (plan.wanted.at, plan.wanted.deposed.clone());
+    if let Some(before) = backup::furthest_fence(found) {
+        // What was not reached still says so.
+        taken.set_quorum(&inner.quorum(clouds.len(), before.acknowledged_by));
+    }
     inner.set_fence_state(taken).await?;
     tracing::info!(epoch = plan.wanted.epoch, "took over");
     let last = plan.wanted.deposed.last().filter(|deposed| deposed.writer != writer);
@@ -186,7 +193,7 @@ async fn bases(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Vec<Base> {
 
 struct Looks {
     found: Vec<Fence>,
-    /// Which clouds answered, whether they have one or not.
+    /// Which clouds answered, whether they have one or not; a damaged one is no answer.
     answered: Vec<usize>,
 }
 
@@ -196,8 +203,9 @@ async fn look(inner: &Inner, clouds: &[Arc<dyn CloudBackend>]) -> Result<Looks> 
         let name = inner.cloud_name(i);
         let fence = match read(&**cloud, &inner.tower.sealer).await {
             Ok(found) => found.map(|(fence, _)| fence),
-            Err(Error::Cloud(error)) => {
-                tracing::warn!(%error, cloud = name, "does not answer");
+            // A damaged one says as little as one that is away.
+            Err(error @ (Error::Cloud(_) | Error::Backup(_))) => {
+                tracing::warn!(%error, cloud = name, "does not say who writes");
                 continue;
             }
             Err(other) => return Err(other),

@@ -107,7 +107,8 @@ pub(super) async fn look_into(
     if is_first {
         old_heads::note_left(inner, i, &**cloud, &own).await?;
     }
-    let foreign = own_heads(inner, (i, &**cloud), own).await?;
+    let foreign = own_heads(inner, (i, &**cloud), own, marks.get(&me)).await?;
+    inner.has_looked_into(i);
     inner.note_listed(i, listed);
     Ok((foreign, all))
 }

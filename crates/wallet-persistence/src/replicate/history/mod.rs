@@ -89,12 +89,9 @@ impl Post<'_> {
     /// Once in a session, before anything goes up: is this folder an old copy, did an earlier
     /// session get further than it could write down?
     pub(super) async fn look_first(&mut self, inner: &Inner) -> Result<()> {
-        if inner.take_first_look() {
-            inner.note_session().await?;
-            if let Err(error) = look(inner, self.clouds).await {
-                inner.look_again();
-                return Err(error);
-            }
+        if inner.is_first_look() {
+            look(inner, self.clouds).await?;
+            inner.has_looked();
             let Post { state, drops, .. } = Post::begin(inner, self.clouds);
             (self.state, self.drops) = (state, drops);
         }
@@ -177,9 +174,8 @@ impl Inner {
         if !we_yield {
             return Ok(());
         }
-        let state = self.tower.recorder.fence_state();
-        if state.gate == Gate::Open {
-            self.stop(state, Gate::Copied).await?;
+        if self.tower.recorder.fence_state().gate == Gate::Open {
+            self.stop(Gate::Copied).await?;
         }
         let recorder = self.tower.recorder.clone();
         let writer =

@@ -62,15 +62,20 @@ async fn writes_single(
 }
 
 /// Finds the newest head that carries this installation's name and was put by another folder; and
-/// whether it comes before the newest of our own.
+/// whether it comes before the newest of our own. `mark` is the newest of them seen there before.
 pub(super) async fn own_heads(
     inner: &Inner,
     cloud: (usize, &dyn CloudBackend),
     mut own: Vec<ObjectRef>,
+    mark: Option<&ObjectRef>,
 ) -> Result<Option<(ObjectRef, bool)>> {
     own.sort_unstable_by_key(|object| (object.id.to, object.hash));
     let state = inner.tower.recorder.state();
-    let mut sessions = inner.tower.recorder.fence_state().sessions;
+    let fence = inner.tower.recorder.fence_state();
+    // A cloud that was away may have heads of sessions that are forgotten.
+    let has_forgotten = fence.has_forgotten_sessions();
+    let is_old = |object: &ObjectRef| mark.is_some_and(|mark| object.id.to <= mark.id.to);
+    let mut sessions = fence.sessions;
     sessions.push(inner.fence_session());
     let ours = state.head.map(|head| (head.id.to, head.hash));
     let newest = (state.head.map_or(0, |head| head.id.to), state.last_backup.unwrap_or(0));
@@ -88,7 +93,10 @@ pub(super) async fn own_heads(
         let session = head.extensions.iter().find(|(id, _)| *id == SESSION_EXTENSION);
         let is_beyond = object.id.to > inner.tower.recorder.sequence();
         let is_ours = match session {
-            Some((_, session)) => sessions.iter().any(|known| known[..] == session[..]),
+            Some((_, session)) => {
+                let is_known = sessions.iter().any(|known| known[..] == session[..]);
+                is_known || (has_forgotten && is_old(object))
+            }
             None => true,
         };
         if is_beyond || !is_ours {
