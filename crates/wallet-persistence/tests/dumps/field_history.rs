@@ -256,6 +256,44 @@ async fn a_field_is_found_without_reading_the_bulk_of_a_dump() {
     assert!(gets() <= 5, "the index says how many fields there are");
 }
 
+/// The oldest dump that is kept was read over a while: it is no moment before its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_was_read_over_a_while_tells_of_no_moment_before_its_end() {
+    let cloud = Watched::new();
+    let device = Device::with(&cloud, 1_000_000, |settings| {
+        settings.keep_restore_points_for = Duration::ZERO;
+    });
+    let session = device.create().await;
+    write(&session, "bulk", 0..20_000, 1).await;
+    session.post_backup().await.unwrap();
+    let dumping = tokio::spawn({
+        let session = session.clone();
+        async move { session.dump(DumpKind::Full).await }
+    });
+    let mut held = BTreeMap::new();
+    for n in 0.. {
+        call(&session, &format!("name {n}")).await;
+        session.post_backup().await.unwrap();
+        held.insert(session.status().unwrap().sequence, format!("name {n}"));
+        if dumping.is_finished() {
+            break;
+        }
+    }
+    dumping.await.unwrap().unwrap();
+    assert!(held.len() > 1, "no backup during the dump");
+    // This one keeps one older dump: that.
+    device.clock.advance(1000);
+    session.dump(DumpKind::Full).await.unwrap();
+    let history: Vec<PastValue<String>> = session.field_history(NAME).await.unwrap();
+    let points = session.restore_points(usize::MAX).await.unwrap();
+    for point in &points {
+        let (_, name) = held.range(..=point.sequence).next_back().unwrap();
+        assert_eq!(then(&history, point.sequence).as_ref(), Some(name), "{}", point.sequence);
+    }
+    let counted: u64 = history.iter().map(|past| past.restore_points).sum();
+    assert_eq!(counted, points.len() as u64, "{points:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fields_history_needs_a_cloud_with_a_backup() {
     let cloud = Watched::new();

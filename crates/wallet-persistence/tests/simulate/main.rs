@@ -138,7 +138,7 @@ fn schedules_that_have_found_a_fault() {
 
 /// The same of three devices.
 const FOUND_BY_THREE: [(u64, &str); 1] =
-    [(172, "a head that was sealed for nothing, since no cloud took it, looked like damage")];
+    [(588, "a wallet that nobody had touched said after a suspension that it was changed")];
 
 #[test]
 fn schedules_of_three_that_have_found_a_fault() {
