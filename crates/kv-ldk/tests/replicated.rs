@@ -14,9 +14,10 @@ use std::{
 use backup::{Policies, Policy, Recorder, Replicated};
 use common::{cloud_takes_everything, recorder};
 use kv_core::{
-    Error, KvStore,
+    Error, KvStore, KvStoreExt,
     testing::{Fault, FaultyStore, Landing, block_on},
 };
+use kv_fs::{FsStore, Settings, disk::SimDisk};
 use kv_ldk::{OpenError, ReplicatedPersister, StrongroomStore};
 use kv_mem::{Medium, MemStore};
 use lightning::{
@@ -254,6 +255,30 @@ fn an_archived_monitor_moves_in_one_batch() {
         let local = StrongroomStore::new(recorder.clone());
         let archived = KVStoreSync::read(&local, "archived_monitors", "", &name.to_string());
         assert_eq!(archived.unwrap(), encoded);
+        nodes[0].node.get_and_clear_pending_msg_events();
+    });
+}
+
+#[test]
+fn a_monitor_that_is_on_its_way_is_archived_as_it_will_be() {
+    // Nothing is written before somebody waits.
+    let disk = SimDisk::new();
+    let store = FsStore::open_alone(disk.mount(), Settings::default()).unwrap();
+    let recorder = recorder(Arc::new(store));
+    with_channel!(replicated(&recorder, 100), recorder, |nodes, switch, channel| {
+        pay!(nodes);
+        let (name, encoded, latest) = {
+            let monitor = nodes[0].chain_monitor.chain_monitor.get_monitor(channel).unwrap();
+            (monitor.persistence_key(), monitor.encode(), monitor.get_latest_update_id())
+        };
+        let keys = nodes[0].keys_manager;
+        let stored = switch.replicated.read_channel_monitors(keys, keys).unwrap();
+        assert!(stored[0].1.get_latest_update_id() < latest);
+        Persist::<TestChannelSigner>::archive_persisted_channel(&switch.replicated, name);
+        recorder.flush().unwrap();
+        let local = StrongroomStore::new(recorder.clone());
+        let archived = KVStoreSync::read(&local, "archived_monitors", "", &name.to_string());
+        assert!(archived.unwrap() == encoded);
         nodes[0].node.get_and_clear_pending_msg_events();
     });
 }

@@ -61,6 +61,12 @@ macro_rules! of_ldk {
                         assert_eq!(read(store, at), Some(vec![2; 32]), "{name}");
                         assert_eq!(KVStoreSync::list(store, at.0, at.1).unwrap(), [at.2]);
                     }
+                    for key in ["z", "a", "m"] {
+                        KVStoreSync::write(store, "several", "", key, vec![3]).unwrap();
+                    }
+                    let listed = KVStoreSync::list(store, "several", "").unwrap();
+                    assert_eq!(listed, ["a", "m", "z"], "{name}");
+                    assert_eq!(block_on(KVStore::list(store, "several", "")).unwrap(), listed);
                     for at in places {
                         KVStoreSync::remove(store, at.0, at.1, at.2, false).unwrap();
                         assert_eq!(read(store, at), None, "{name}");
@@ -171,15 +177,19 @@ macro_rules! of_ldk {
                         let value = vec![n as u8; 9];
                         KVStoreSync::write(&from, primary, secondary, key, value).unwrap();
                     }
+                    // Of each namespace in the order of creation.
+                    let all_of = |store: &StrongroomStore| {
+                        let mut all = $migratable::list_all_keys(store).unwrap();
+                        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+                        all
+                    };
+                    let mut sorted = expected.clone();
+                    sorted.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+                    assert_eq!(all_of(&from), sorted);
                     for made in stores() {
                         let mut to = StrongroomStore::new(made.store.clone());
                         migrate_kv_store_data(&mut from, &mut to).unwrap();
-                        let mut all = $migratable::list_all_keys(&to).unwrap();
-                        // Of each namespace in the order of creation.
-                        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-                        let mut sorted = expected.clone();
-                        sorted.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-                        assert_eq!(all, sorted, "{}", made.name);
+                        assert_eq!(all_of(&to), sorted, "{}", made.name);
                         for (n, (primary, secondary, key)) in expected.iter().enumerate() {
                             let value = read(&to, (primary, secondary, key));
                             assert_eq!(value, Some(vec![n as u8; 9]));

@@ -275,8 +275,7 @@ fn beside_a_replicated_persister_nothing_leaves_before_the_cloud_has_the_monitor
     let peer = node(2, &others);
     let mut both = [Awaited::start(&first, &store), Awaited::start(&peer, &others)];
     let mut turn = || both.iter_mut().for_each(|each| assert!(each.pass(TURN).is_pending()));
-    let cloud = || {
-        cloud_takes_everything(&recorder);
+    let complete = || {
         loop {
             let next = pin!(persister.next_completed());
             match next.poll(&mut Context::from_waker(Waker::noop())) {
@@ -288,6 +287,10 @@ fn beside_a_replicated_persister_nothing_leaves_before_the_cloud_has_the_monitor
             }
         }
     };
+    let cloud = || {
+        cloud_takes_everything(&recorder);
+        complete();
+    };
     live(&first, &peer, || {
         turn();
         cloud();
@@ -296,6 +299,7 @@ fn beside_a_replicated_persister_nothing_leaves_before_the_cloud_has_the_monitor
     first.pay(&peer, 1_000_000);
     for _ in 0..100 {
         turn();
+        complete();
         assert!(!first.deliver(&peer, |_| ()));
     }
     assert_eq!(persister.waiting(), 1);

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
 
 use std::{
+    collections::HashSet,
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -11,7 +12,8 @@ use std::{
 };
 
 use backup::{Policies, Policy, Recorder, Replicated};
-use kv_core::KvStore;
+use kv_core::{KvStore, KvStoreExt, testing::Random};
+use kv_fs::{FsStore, Settings, disk::SimDisk};
 use kv_ldk::StrongroomStore;
 use kv_mem::MemStore;
 
@@ -156,6 +158,51 @@ fn with_deferred_monitors_on_ldks_thread_no_crash_closes_a_channel() {
         keeps_its_channel(tape.after(batches), &format!("after {batches} of {all}"));
     }
     println!("{} places for a crash, no channel closed", all - first + 1);
+}
+
+#[test]
+fn with_deferred_monitors_no_power_cut_closes_a_channel() {
+    let open = |disk: &SimDisk| {
+        let mut settings = Settings::default();
+        settings.segment_size = 16 << 10;
+        settings.checkpoint_after = 32 << 10;
+        Arc::new(FsStore::open_alone(disk.mount(), settings).unwrap())
+    };
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    // What a store with threads does for those who await.
+    let background = || {
+        store.flush().unwrap();
+        store.do_background();
+        false
+    };
+    let (mut a, mut b) = (Alive::new(1, store.clone()), Alive::new(2, Arc::new(MemStore::new())));
+    open_channel(&mut a, &mut b, background);
+    disk.record();
+    a.node.pay(&b.node, 3_000_000);
+    settle(&mut a, &mut b, background);
+    b.node.pay(&a.node, 2_000_000);
+    settle(&mut a, &mut b, background);
+    assert_eq!((a.node.paid(), b.node.paid()), (1, 1));
+    let points = disk.recorded();
+    disk.kill();
+
+    let (mut random, mut seen) = (Random::seeded(3), HashSet::new());
+    for point in &points {
+        let mut choices = point.disk().choices(random.draw());
+        while choices.len() > 2 {
+            choices.swap_remove(random.below(choices.len() as u64) as usize);
+        }
+        for fates in choices {
+            let disk = point.disk();
+            disk.crash_keeping(&fates);
+            if seen.insert(disk.fingerprint()) {
+                keeps_its_channel(open(&disk), &format!("after {} calls: {fates:?}", point.calls));
+            }
+        }
+    }
+    println!("{} disks at {} moments, no channel closed", seen.len(), points.len());
+    assert!(seen.len() > 50, "{}", seen.len());
 }
 
 /// A node whose monitors wait for the cloud.
