@@ -195,9 +195,7 @@ fn wish(answer: &Answer) -> Option<Duration> {
 fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if tls.or(error.downcast_ref()).is_some_and(|e| {
+        if tls(error).is_some_and(|e| {
             matches!(
                 e,
                 rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented
@@ -208,6 +206,15 @@ fn is_about_certificate(error: &(dyn Error + 'static)) -> bool {
         next = error.source();
     }
     false
+}
+
+/// What TLS says, within errors of the system that hold one another: those leave out, as their
+/// source, what they hold themselves.
+fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<io::Error>() {
+        Some(error) => tls(error.get_ref()?),
+        None => error.downcast_ref(),
+    }
 }
 
 fn without_query(place: &str) -> &str {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use cloud::{
-    Access, CloudBackend, CloudError, CloudIdentity, CloudUrl, ObjectName, Secrets,
+    Access, CloudBackend, CloudError, CloudIdentity, CloudUrl, ObjectName, PutMode, Secrets,
     open_cloud_with,
     testing::{FakeAnswer, FakeServer},
 };
@@ -18,7 +18,8 @@ use serde_json::json;
 
 use crate::bed::open;
 
-const VARIABLES: [(&str, &str); 6] = [
+const VARIABLES: [(&str, &str); 7] = [
+    ("STRONGROOM_VSS_TOKEN", "token"),
     ("AWS_ACCESS_KEY_ID", "key"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
     ("GOOGLE_BEARER_TOKEN", "token"),
@@ -115,4 +116,22 @@ async fn a_listing_that_turns_in_a_circle_is_an_error() {
     let cloud = open_cloud_with(&url, &access).await.unwrap();
     assert_transient("vss", cloud.list(&name(), None).await);
     assert!(pages.load(Ordering::Relaxed) <= 4);
+}
+
+/// Also by a proxy before the service, and where it is said in words.
+#[tokio::test]
+async fn a_service_without_room_is_told_as_such() {
+    let words = json!({"Message": "write: no space left on device", "Code": 0, "Type": "error"});
+    for (url, status, body) in [
+        ("gs://bucket?endpoint=http://{server}", 403, "<Code>QuotaExceeded</Code>".to_owned()),
+        ("gs://bucket?endpoint=http://{server}", 507, String::new()),
+        ("az://container?account=me&endpoint=http://{server}", 507, String::new()),
+        ("vss+http://{server}/vss", 507, String::new()),
+        ("ipfs+http://{server}/x", 500, words.to_string()),
+    ] {
+        let server = FakeServer::start(move |_| FakeAnswer::new(status).body(body.clone()));
+        let server = server.unwrap();
+        let put = at(url, &server).put(&name(), "x".into(), PutMode::CreateOnly).await;
+        assert!(matches!(put, Err(CloudError::Full { .. })), "{url}: {put:?}");
+    }
 }

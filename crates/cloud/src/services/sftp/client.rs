@@ -92,14 +92,18 @@ impl Session<'_> {
         let opened = link.sftp.open(path, flags, FileAttributes::empty()).await;
         let handle = self.judge(opened)?.handle;
         let written = self.fill(link, &handle, bytes).await;
-        // Closed in any case: a server allows only so many open files.
-        let closed = self.judge(link.sftp.close(&handle).await);
+        let closed = match &written {
+            // With the session its files are closed as well.
+            Err(failure) if failure.is_broken() => Ok(()),
+            // Closed in any case: a server allows only so many open files.
+            _ => self.judge(link.sftp.close(&handle).await).map(drop),
+        };
         match written {
             Err(failure) if failure.is_plain() && self.is_full(link, path, bytes).await => {
                 Err(Failure::new(Kind::Full, "the server has no room left"))
             }
             Err(failure) => Err(failure),
-            Ok(()) => closed.map(drop),
+            Ok(()) => closed,
         }
     }
 
@@ -315,6 +319,10 @@ impl Session<'_> {
             let failure = Failure::from(error);
             if failure.is_broken() {
                 self.client.forget(&self.cell);
+                // Who waits for a turn need not find out by himself, one after the other.
+                if let Some(link) = self.cell.get() {
+                    link.turns.close();
+                }
             }
             failure
         })

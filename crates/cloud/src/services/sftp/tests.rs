@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,8 @@ use std::{
 use async_trait::async_trait;
 use russh_sftp::{
     protocol::{
-        Attrs, Data, File, FileAttributes, Handle, Name, OpenFlags, Status, StatusCode, Version,
+        Attrs, Data, ExtendedReply, File, FileAttributes, Handle, Name, OpenFlags, Packet, Status,
+        StatusCode, Version,
     },
     server::{self, Handler},
 };
@@ -34,20 +35,22 @@ use crate::{CloudBackend, CloudError, ObjectName, PutMode, poll_backups};
 const NOW: u32 = 1_700_000_000;
 const DAY: u32 = 24 * 3600;
 
-/// What a server says that is not so.
+/// What is odd about a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Lie {
+enum Oddity {
     /// Files have no end.
     Huge,
     /// Folders have no end.
     Endless,
+    /// There is no room left, which the protocol has no word for.
+    Full,
 }
 
 #[derive(Default)]
 struct Disk {
     /// Bytes and the time of the last change.
     files: BTreeMap<String, (Vec<u8>, u32)>,
-    lie: Option<Lie>,
+    odd: Option<Oddity>,
 }
 
 impl Disk {
@@ -90,7 +93,9 @@ impl Handler for Served {
         _: u32,
         _: std::collections::HashMap<String, String>,
     ) -> Result<Version, StatusCode> {
-        Ok(Version::new())
+        let mut version = Version::new();
+        version.extensions.insert("statvfs@openssh.com".to_owned(), "2".to_owned());
+        Ok(version)
     }
 
     async fn open(
@@ -138,6 +143,9 @@ impl Handler for Served {
         data: Vec<u8>,
     ) -> Result<Status, StatusCode> {
         let mut disk = self.disk.lock().unwrap();
+        if disk.odd == Some(Oddity::Full) {
+            return Err(StatusCode::Failure);
+        }
         let (bytes, _) = disk.files.get_mut(&handle).ok_or(StatusCode::NoSuchFile)?;
         let end = offset as usize + data.len();
         bytes.resize(bytes.len().max(end), 0);
@@ -148,7 +156,7 @@ impl Handler for Served {
     async fn fstat(&mut self, id: u32, handle: String) -> Result<Attrs, StatusCode> {
         let disk = self.disk.lock().unwrap();
         let mut attrs = attributes(disk.files.get(&handle).ok_or(StatusCode::NoSuchFile)?);
-        if disk.lie == Some(Lie::Huge) {
+        if disk.odd == Some(Oddity::Huge) {
             attrs.size = Some(u64::MAX);
         }
         Ok(Attrs { id, attrs })
@@ -175,7 +183,7 @@ impl Handler for Served {
     }
 
     async fn readdir(&mut self, id: u32, handle: String) -> Result<Name, StatusCode> {
-        if self.disk.lock().unwrap().lie == Some(Lie::Endless) {
+        if self.disk.lock().unwrap().odd == Some(Oddity::Endless) {
             let file = File::new("x".repeat(50_000), FileAttributes::empty());
             return Ok(Name { id, files: vec![file; 2] });
         }
@@ -195,6 +203,20 @@ impl Handler for Served {
         Ok(ok(id))
     }
 
+    /// `statvfs@openssh.com`: eleven numbers, of which the second is the size of a block and the fifth
+    /// how many of them are there for us.
+    async fn extended(
+        &mut self,
+        id: u32,
+        request: String,
+        _: Vec<u8>,
+    ) -> Result<Packet, StatusCode> {
+        assert_eq!(request, "statvfs@openssh.com");
+        let room = [4096u64, 4096, 1000, 1, 1, 0, 0, 0, 0, 0, 255];
+        let data = room.iter().flat_map(|number| number.to_be_bytes()).collect();
+        Ok(Packet::ExtendedReply(ExtendedReply { id, data }))
+    }
+
     async fn remove(&mut self, id: u32, path: String) -> Result<Status, StatusCode> {
         let removed = self.disk.lock().unwrap().files.remove(&path);
         removed.map(|_| ok(id)).ok_or(StatusCode::NoSuchFile)
@@ -209,12 +231,14 @@ struct Line {
     rate: f64,
     /// Bytes that still go up before it breaks.
     left: Arc<AtomicU64>,
+    /// Nothing passes any more, and nothing breaks.
+    stands: Arc<AtomicBool>,
 }
 
 impl Line {
     fn new() -> Self {
         let left = Arc::new(AtomicU64::new(u64::MAX));
-        Self { disk: Arc::default(), rate: f64::INFINITY, left }
+        Self { disk: Arc::default(), rate: f64::INFINITY, left, stands: Arc::default() }
     }
 
     fn cloud(&self) -> Sftp {
@@ -233,13 +257,13 @@ impl Connect for Line {
         let (far, theirs) = duplex(64 * 1024);
         server::run(theirs, Served { disk: self.disk.clone(), listings: BTreeMap::new() }).await;
         let ((near_read, near_write), (far_read, far_write)) = (split(near), split(far));
-        let (rate, left) = (self.rate, self.left.clone());
+        let (rate, left, stands) = (self.rate, self.left.clone(), self.stands.clone());
         tokio::spawn(async move {
             let back = AtomicU64::new(u64::MAX);
             // Both directions end together.
             tokio::select! {
-                () = relay(near_read, far_write, rate, &left) => {}
-                () = relay(far_read, near_write, rate, &back) => {}
+                () = relay(near_read, far_write, rate, &left, &stands) => {}
+                () = relay(far_read, near_write, rate, &back, &stands) => {}
             }
         });
         Link::over(ours, 30).await
@@ -251,10 +275,14 @@ async fn relay(
     mut to: WriteHalf<DuplexStream>,
     rate: f64,
     left: &AtomicU64,
+    stands: &AtomicBool,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         sleep(Duration::from_secs_f64(length as f64 / rate)).await;
+        if stands.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let before = left.load(Ordering::Relaxed);
         left.store(before.saturating_sub(length as u64), Ordering::Relaxed);
         if before < length as u64 || to.write_all(&buffer[..length]).await.is_err() {
@@ -294,6 +322,32 @@ async fn a_slow_line_is_enough_for_many_large_objects_at_once() {
     gets.join_all().await;
     assert!(began.elapsed() > Duration::from_secs(320), "the line was not slow");
     assert!(line.disk().left().is_empty());
+}
+
+/// Waiting for the others' answers is no reason to wait longer for one's own.
+#[tokio::test(start_paused = true)]
+async fn on_a_dead_line_all_that_are_under_way_end_together() {
+    let line = Line::new();
+    let cloud = Arc::new(line.cloud());
+    cloud.put(&name("a/b"), "x".into(), PutMode::CreateOnly).await.unwrap();
+    let bytes: bytes::Bytes = vec![7; 2 << 20].into();
+    let mut puts = JoinSet::new();
+    for n in 0..8 {
+        let (cloud, bytes) = (cloud.clone(), bytes.clone());
+        puts.spawn(async move {
+            cloud.put(&name(&format!("a/{n}")), bytes, PutMode::CreateOnly).await.map(drop)
+        });
+    }
+    // All are writing.
+    while line.disk().left().len() < 8 {
+        tokio::task::yield_now().await;
+    }
+    line.stands.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    for put in puts.join_all().await {
+        assert!(put.as_ref().is_err_and(CloudError::is_transient), "{put:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(35), "{:?}", began.elapsed());
 }
 
 /// The session is broken, so the next one removes it.
@@ -337,10 +391,24 @@ async fn a_file_or_a_folder_without_an_end_is_an_error() {
     let line = Line::new();
     let cloud = line.cloud();
     cloud.put(&name("a/b"), "x".into(), PutMode::CreateOnly).await.unwrap();
-    line.disk().lie = Some(Lie::Huge);
+    line.disk().odd = Some(Oddity::Huge);
     let got = cloud.get(&name("a/b")).await;
     assert!(got.as_ref().is_err_and(CloudError::is_transient), "{got:?}");
-    line.disk().lie = Some(Lie::Endless);
+    line.disk().odd = Some(Oddity::Endless);
     let listed = cloud.list(&name("a"), None).await;
     assert!(matches!(listed, Err(CloudError::TooOld { .. })), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_as_such() {
+    let line = Line::new();
+    line.disk().odd = Some(Oddity::Full);
+    let cloud = line.cloud();
+    let how = PutMode::CreateOnly;
+    let large = cloud.put(&name("a/b"), vec![7; 10_000].into(), how.clone()).await;
+    assert!(matches!(large, Err(CloudError::Full { .. })), "{large:?}");
+    // There would be room for this: something else is wrong.
+    let small = cloud.put(&name("a/b"), "x".into(), how).await;
+    assert!(small.as_ref().is_err_and(CloudError::is_transient), "{small:?}");
+    assert!(line.disk().left().is_empty());
 }
