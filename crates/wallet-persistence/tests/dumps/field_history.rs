@@ -256,9 +256,9 @@ async fn a_field_is_found_without_reading_the_bulk_of_a_dump() {
     assert!(gets() <= 5, "the index says how many fields there are");
 }
 
-/// The oldest dump that is kept was read over a while: it is no moment before its end.
+/// The oldest dump that is kept was read while others were writing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dump_that_was_read_over_a_while_tells_of_no_moment_before_its_end() {
+async fn a_history_across_a_dump_that_was_read_over_a_while_is_that_of_its_restore_points() {
     let cloud = Watched::new();
     let device = Device::with(&cloud, 1_000_000, |settings| {
         settings.keep_restore_points_for = Duration::ZERO;
