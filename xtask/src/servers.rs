@@ -100,6 +100,14 @@ fn start() -> Result<(Vec<kinds::Running>, Vec<LeftOut>), String> {
         }
         fs::create_dir_all(&data).map_err(|e| format!("{}: {e}", data.display()))?;
         println!("starting {}", kind.name);
+        if let Some(version) = kind.version.map(|version| version())
+            && !kind.shown.contains(&version)
+        {
+            println!(
+                "{}: this is version {version}, and the table is about {}",
+                kind.name, kind.shown
+            );
+        }
         running.push((kind.start)(&folder, &data).map_err(|e| format!("{}: {e}", kind.name))?);
     }
     Ok((running, left_out))

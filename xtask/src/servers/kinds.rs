@@ -17,6 +17,8 @@ pub(super) struct Kind {
     /// The service it stands for, and what people call it.
     pub(super) service: &'static str,
     pub(super) shown: &'static str,
+    /// Asks for its version, where the system has it and not we.
+    pub(super) version: Option<fn() -> String>,
     /// What it is installed with, and what else must be there.
     pub(super) needs: &'static [&'static str],
     /// Gets the folder of this command and one for its data.
@@ -31,19 +33,35 @@ pub(super) struct Running {
 }
 
 pub(super) const ALL: [Kind; 10] = [
-    Kind { name: "moto", service: "S3", shown: "moto 5.2", needs: &["python3"], start: moto },
+    Kind {
+        name: "moto",
+        service: "S3",
+        shown: "moto 5.2",
+        version: None,
+        needs: &["python3"],
+        start: moto,
+    },
     Kind {
         name: "seaweedfs",
         service: "S3",
         shown: "SeaweedFS 4.48",
+        version: None,
         needs: &["python3"],
         start: seaweedfs,
     },
-    Kind { name: "s3rver", service: "S3", shown: "s3rver 3.7", needs: &["npm"], start: s3rver },
+    Kind {
+        name: "s3rver",
+        service: "S3",
+        shown: "s3rver 3.7",
+        version: None,
+        needs: &["npm"],
+        start: s3rver,
+    },
     Kind {
         name: "azurite",
         service: "Azure",
         shown: "Azurite 3.35",
+        version: None,
         needs: &["npm"],
         start: azurite,
     },
@@ -51,6 +69,7 @@ pub(super) const ALL: [Kind; 10] = [
         name: "wsgidav",
         service: "WebDAV",
         shown: "wsgidav 4.4",
+        version: None,
         needs: &["python3"],
         start: wsgidav,
     },
@@ -58,6 +77,7 @@ pub(super) const ALL: [Kind; 10] = [
         name: "rclone",
         service: "WebDAV",
         shown: "rclone 1.75",
+        version: None,
         needs: &["python3"],
         start: rclone,
     },
@@ -65,6 +85,7 @@ pub(super) const ALL: [Kind; 10] = [
         name: "apache",
         service: "WebDAV",
         shown: "Apache 2.4 mod_dav",
+        version: Some(system::apache_version),
         needs: &["apache2"],
         start: system::apache,
     },
@@ -72,6 +93,7 @@ pub(super) const ALL: [Kind; 10] = [
         name: "openssh",
         service: "SFTP",
         shown: "OpenSSH 9.2",
+        version: Some(system::openssh_version),
         needs: &["sshd"],
         start: system::openssh,
     },
@@ -79,6 +101,7 @@ pub(super) const ALL: [Kind; 10] = [
         name: "rclone-sftp",
         service: "SFTP",
         shown: "rclone 1.75",
+        version: None,
         needs: &["python3", "sshd"],
         start: rclone_sftp,
     },
@@ -86,6 +109,7 @@ pub(super) const ALL: [Kind; 10] = [
         name: "js-ipfs",
         service: "IPFS",
         shown: "js-ipfs 0.18",
+        version: None,
         needs: &["npm"],
         start: js_ipfs,
     },

@@ -1,6 +1,6 @@
 //! The servers that belong to the system: they are not installed here, only started.
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{collections::BTreeMap, env, fs, path::Path, process::Command};
 
 use serde_json::json;
 
@@ -65,6 +65,24 @@ pub(super) fn openssh(_: &Path, data: &Path) -> Result<Running, String> {
         "passphrase": PASSPHRASE,
     });
     Ok(Running { name: "openssh", described, _process: process })
+}
+
+/// The two numbers that stand after `before` in what a program says of itself.
+fn version(program: &str, option: &str, before: &str) -> String {
+    let said = Command::new(program).arg(option).output();
+    let said = said.map(|said| [said.stdout, said.stderr].concat()).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let rest = said.split_once(before).map_or("", |(_, rest)| rest);
+    let numbers = rest.split(|c: char| !c.is_ascii_digit()).take(2);
+    numbers.collect::<Vec<_>>().join(".")
+}
+
+pub(super) fn openssh_version() -> String {
+    version("ssh", "-V", "OpenSSH_")
+}
+
+pub(super) fn apache_version() -> String {
+    version(APACHE, "-v", "Apache/")
 }
 
 /// A key, with its public half beside it.

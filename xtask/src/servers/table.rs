@@ -11,13 +11,14 @@ const BEGIN: &str = "<!-- seen: made by cargo xtask servers -->\n";
 const END: &str = "<!-- end of seen -->\n";
 
 /// What a column says, and the laws it stands for.
-const COLUMNS: [(&str, &[&str]); 7] = [
+const COLUMNS: [(&str, &[&str]); 8] = [
     ("whole while it is replaced", &["law_1_whole"]),
     ("creates once", &["law_4_one_creator_wins"]),
     (
         "replaces only if unchanged",
         &["law_5_one_replacer_wins", "law_5_a_refused_put_changes_nothing"],
     ),
+    ("taken for a fence", &["the_probe"]),
     (
         "lists all, in order",
         &["law_7_listings_are_complete_and_ascending", "law_7_listings_bear_change"],
@@ -106,7 +107,7 @@ mod tests {
         let lines: Vec<&str> = first.lines().collect();
         assert_eq!(lines.len(), 3, "{first}");
         assert!(lines[1].starts_with("|---|---|"), "{first}");
-        assert!(lines[2].ends_with("| not always | yes | - | - | - | - | - |"), "{first}");
+        assert!(lines[2].ends_with("| not always | yes | - | - | - | - | - | - |"), "{first}");
         assert_eq!(table(&first, &BTreeMap::new()), first);
     }
 

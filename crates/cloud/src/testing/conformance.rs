@@ -8,7 +8,7 @@ mod laws_4_to_6;
 mod laws_7_to_8;
 mod network;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use backup::ObjectName;
 use bytes::Bytes;
@@ -148,11 +148,26 @@ async fn read(cloud: &dyn CloudBackend, name: &ObjectName) -> Option<(Vec<u8>, T
     found.map(|(bytes, tag)| (bytes.to_vec(), tag))
 }
 
+/// How long to wait before a service is asked again.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
+/// Asks again, some times, where a cloud says that it has no answer now: that is no lie, and what
+/// everybody does. For what is asked while things change.
+async fn patiently<T>(mut ask: impl AsyncFnMut() -> crate::Result<T>) -> T {
+    for _ in 0..20 {
+        match ask().await {
+            Err(CloudError::Unavailable { .. }) => tokio::time::sleep(A_MOMENT).await,
+            answer => return answer.unwrap(),
+        }
+    }
+    ask().await.unwrap()
+}
+
 /// The names below a prefix, over all pages.
 async fn list(cloud: &dyn CloudBackend, prefix: &ObjectName) -> Vec<ObjectName> {
     let mut names: Vec<ObjectName> = Vec::new();
     loop {
-        let page = cloud.list(prefix, names.last()).await.unwrap();
+        let page = patiently(async || cloud.list(prefix, names.last()).await).await;
         if page.is_empty() {
             return names;
         }

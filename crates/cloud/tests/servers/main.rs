@@ -8,12 +8,15 @@
 
 mod bed;
 mod known;
+mod more;
 mod sign_in;
 
 use std::{
     cell::Cell,
     collections::BTreeMap,
-    env, fs, panic,
+    env, fs,
+    io::{self, Write},
+    panic,
     process::ExitCode,
     sync::{Arc, Mutex},
 };
@@ -28,6 +31,9 @@ type Make = Box<dyn Fn() -> Bed + Send + Sync>;
 /// For each server, what became of each law.
 type Seen = BTreeMap<&'static str, BTreeMap<&'static str, &'static str>>;
 
+/// How often a law is tried that a server breaks at times.
+const TRIES: usize = 2;
+
 thread_local! {
     /// Whether this thread runs what is known to fail: then a panic is no news.
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
@@ -39,6 +45,50 @@ fn breaks(check: impl FnOnce()) -> bool {
     let broke = panic::catch_unwind(panic::AssertUnwindSafe(check)).is_err();
     EXPECTED.set(false);
     broke
+}
+
+/// Not captured: the suite has a `main` of its own.
+fn tell(what: &str) {
+    let mut out = io::stdout();
+    writeln!(out, "{what}").unwrap();
+}
+
+fn saw(seen: &Mutex<Seen>, server: &'static str, law: &'static str, what: &'static str) {
+    seen.lock().unwrap().entry(server).or_default().insert(law, what);
+}
+
+/// What is tried besides the laws.
+fn besides(
+    kind: &'static known::Kind,
+    server: Option<&Arc<Server>>,
+    seen: &Arc<Mutex<Seen>>,
+) -> Vec<Trial> {
+    let (of_test, of_probe, seen) = (server.cloned(), server.cloned(), seen.clone());
+    let probed = Trial::test(format!("{}::what_the_probe_says", kind.name), move || {
+        let Some(server) = &of_probe else { return Ok(()) };
+        let passes = more::passes_the_probe(server);
+        let said = passes.map_or("no answer", |passes| if passes { "yes" } else { "no" });
+        match kind.passes_the_probe {
+            None => {
+                tell(&format!("{}: the probe says {said}", kind.name));
+                saw(&seen, kind.name, "the_probe", "not always");
+            }
+            expected if expected == passes => saw(&seen, kind.name, "the_probe", said),
+            _ => return Err(format!("it said {said}").into()),
+        }
+        Ok(())
+    });
+    let paged = kind.has_pages.then(|| {
+        let name = format!("{}::a_listing_of_several_pages_is_complete", kind.name);
+        Trial::test(name, move || {
+            if let Some(server) = &of_test {
+                more::a_listing_of_several_pages_is_complete(server);
+            }
+            Ok(())
+        })
+    });
+    let trials = [probed].into_iter().chain(paged);
+    trials.map(|trial| trial.with_ignored_flag(server.is_none())).collect()
 }
 
 fn main() -> ExitCode {
@@ -54,17 +104,13 @@ fn main() -> ExitCode {
     };
     let mut trials = Vec::new();
     let seen: Arc<Mutex<Seen>> = Arc::default();
-    let saw = |server, law, what| {
-        seen.lock().unwrap().entry(server).or_default().insert(law, what);
-    };
+    let mut varying = Vec::new();
     for kind in known::SERVERS {
         let server = running.get(kind.name).cloned().map(Arc::new);
         for (law, check) in remote_laws::<Bed, Make>() {
             let expected = kind.expected(law);
             if matches!(expected, Outcome::Varies(_)) {
-                if server.is_some() {
-                    saw(kind.name, law, "not always");
-                }
+                varying.extend(server.clone().map(|server| (kind.name, law, check, server)));
                 continue;
             }
             let of_law = server.clone();
@@ -75,7 +121,7 @@ fn main() -> ExitCode {
                 let make: Make = Box::new(move || Bed::new(&of_bed));
                 match expected {
                     Outcome::Breaks(why) => {
-                        seen.lock().unwrap().entry(kind.name).or_default().insert(law, "no");
+                        saw(&seen, kind.name, law, "no");
                         if !breaks(|| check(&make)) {
                             return Err(format!("it holds now, but was known not to: {why}").into());
                         }
@@ -86,19 +132,27 @@ fn main() -> ExitCode {
                         if !is_about {
                             return Ok(());
                         }
-                        seen.lock().unwrap().entry(kind.name).or_default().insert(law, "yes");
+                        saw(&seen, kind.name, law, "yes");
                     }
                 }
                 Ok(())
             });
             trials.push(trial.with_ignored_flag(server.is_none()));
         }
+        trials.extend(besides(kind, server.as_ref(), &seen));
     }
     let openssh = running.get("openssh").cloned().map(Arc::new);
     trials.extend(sign_in::trials(openssh.as_ref()));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     let all_ran = conclusion.num_failed == 0 && conclusion.num_filtered_out == 0;
     if let Some(path) = env::var_os("STRONGROOM_SEEN").filter(|_| all_ran) {
+        // After all others and one by one: what some of them break is not only their own.
+        for (name, law, check, server) in varying {
+            let make: Make = Box::new(move || Bed::new(&server));
+            let held = (0..TRIES).filter(|_| !breaks(|| check(&make))).count();
+            tell(&format!("{name}::{law} held {held} times of {TRIES}"));
+            saw(&seen, name, law, "not always");
+        }
         fs::write(path, serde_json::to_string(&*seen.lock().unwrap()).unwrap()).unwrap();
     }
     conclusion.exit_code()
