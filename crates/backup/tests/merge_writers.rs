@@ -201,6 +201,42 @@ fn rejoining_takes_the_state_of_the_others_and_keeps_what_was_unsent() {
     assert_eq!(a.framed(), late.framed());
 }
 
+/// Of two that are passed over one is lost: what the other one had merged of it comes back with that.
+#[test]
+fn rejoining_keeps_what_a_lost_writer_left_that_nobody_else_has_merged() {
+    let (d, mut cloud) = devices(3);
+    let (a, late, lost) = (&d[0], &d[1], &d[2]);
+    lost.set("known", "v");
+    lost.set("removed", "v");
+    settle(&[a, late, lost], &mut cloud);
+    // The first one sees nothing of this.
+    let mut aside = cloud.clone();
+    lost.set("unknown", "v");
+    lost.set("known", "changed");
+    lost.back_up(&mut aside);
+    late.poll(&aside);
+    a.clock.advance(200 * DAY);
+    a.remove("removed");
+    a.set("new", "v");
+    assert_eq!(a.recorder.retire_unseen(180 * DAY).unwrap().len(), 2);
+    a.back_up(&mut cloud);
+    a.clock.advance(DAY);
+    assert!(trim(a, &[a, late, lost], 0) > 0);
+    back_up(&a.recorder, &mut cloud, true);
+    for (_, head) in cloud.heads(&common::sealer()).unwrap() {
+        late.recorder.adopt_retired(&head).unwrap();
+    }
+    let old = late.writer();
+    rejoin(&late.recorder, &cloud).unwrap();
+    assert_eq!(late.get("removed"), None, "removed and forgotten by the others");
+    assert_eq!(late.get("unknown").as_deref(), Some("v"));
+    assert_eq!(late.get("known").as_deref(), Some("changed"));
+    late.back_up(&mut cloud);
+    common::cloud::poll(&a.recorder, &without(&without(&cloud, old), lost.writer())).unwrap();
+    assert_eq!(a.get("unknown").as_deref(), Some("v"));
+    assert_eq!(a.get("known").as_deref(), Some("changed"));
+}
+
 fn without(cloud: &Cloud, writer: backup::WriterId) -> Cloud {
     let tag = common::sealer().tag();
     let mut left = cloud.clone();

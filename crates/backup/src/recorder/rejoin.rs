@@ -9,8 +9,8 @@ use kv_core::{Batch, Error as StoreError, Key, KvStore, Namespace, Value};
 
 use super::{Merger, Recorder, record::Recorded};
 use crate::{
-    Content, Entry, EntryName, Head, Merged, NameSet, ObjectRef, Replaced, Result, Rule, Stamp,
-    WriterId, frame, others::Others,
+    Content, Entry, EntryName, Head, Merged, NameSet, ObjectRef, Replaced, Result, Retired, Rule,
+    Stamp, WriterId, frame, others::Others,
 };
 
 /// How many keys to look at, or to remove, at once.
@@ -68,13 +68,15 @@ impl Rejoin {
         self.layer.drain(..).for_each(|name| _ = self.newer.insert(&name));
     }
 
-    /// Removes what the others have removed, and goes on under a new writer id. What this device
-    /// wrote behind what the head's writer has seen of it stays: nobody has merged it.
+    /// Removes what the others have removed, and goes on under a new writer id. What this device, or
+    /// another one that is passed over like it, wrote behind what the head's writer has seen of it
+    /// stays: nobody who counts has merged it.
     pub fn finish(self) -> Result<(WriterId, Merged)> {
         let Self { merger, object, head, recorder, live, .. } = self;
         let mut merged = merger.finish()?;
-        let (us, seen) = (recorder.state().writer, head.known());
-        let is_unsent = |stamp: &Stamp| stamp.writer == us && !seen.includes(stamp);
+        let (passed_over, seen) = (recorder.passed_over(&head), head.known());
+        let is_unsent =
+            |stamp: &Stamp| passed_over.contains(&stamp.writer) && !seen.includes(stamp);
         for ns in recorder.inner.namespaces()? {
             if recorder.rules.of(&ns) == Rule::Mergeable {
                 recorder.drop_unless(&ns, &live, is_unsent, &mut merged)?;
@@ -86,6 +88,18 @@ impl Rejoin {
 }
 
 impl Recorder {
+    /// The writers of whom more may be here than the head's writer has merged or ever will: this one,
+    /// and those that it has retired before it had all that is here of them.
+    fn passed_over(&self, head: &Head) -> BTreeSet<WriterId> {
+        let order = self.order();
+        let has_more = |retired: &Retired| {
+            let here = order.others.newest(retired.writer);
+            here.is_none_or(|here| here.head.id.to > retired.sequence)
+        };
+        let retired = head.retired().into_iter().filter(has_more).map(|retired| retired.writer);
+        retired.chain([order.state.writer]).collect()
+    }
+
     /// Removes the keys of a namespace that are neither live nor unsent.
     ///
     /// A removal has the stamp of the value it removes, so it undoes nothing that is newer.

@@ -94,6 +94,14 @@ impl Recorder {
         Ok(())
     }
 
+    /// Whether merging a head would retire nobody: its writer counts, and it has seen all removals
+    /// that are forgotten here.
+    pub fn counts(&self, object: &ObjectRef, head: &Head) -> bool {
+        let order = self.order();
+        let is_retired = order.others.retired_writer(object.id.writer).is_some();
+        !is_retired && order.others.knows_trimmed(object, head)
+    }
+
     /// Whether a head may be merged.
     pub(super) fn check_counts(&self, object: &ObjectRef, head: &Head) -> Result<()> {
         let mut order = self.order();

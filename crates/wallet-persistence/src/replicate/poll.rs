@@ -1,6 +1,7 @@
 //! Polling: looking what the other writers of this wallet have put, and merging it.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     sync::{Arc, PoisonError},
 };
@@ -60,7 +61,9 @@ pub struct WriterReport {
     pub failure: Option<String>,
 }
 
-type Newest = BTreeMap<WriterId, (ObjectRef, Head)>;
+/// Of each writer the newest heads of all clouds, newest first: where clouds differ, and what the
+/// newest names is not whole, an older one is better than nothing.
+type Newest = BTreeMap<WriterId, Vec<(ObjectRef, Head)>>;
 
 /// Looks at the newest head of each writer, over all clouds that answer, and merges what is new. What
 /// a look has just found is not asked for again.
@@ -75,14 +78,15 @@ pub(crate) async fn poll(inner: &Inner, found: Found) -> Result<PollReport> {
     let mut report = PollReport::default();
     let newest = newest(tower, clouds, found, &mut report).await?;
     let mine = tower.recorder.state().writer;
-    let others = newest.values().map(|(object, _)| *object).filter(|o| o.id.writer != mine);
+    let firsts = || newest.values().filter_map(|heads| heads.first());
+    let others = firsts().map(|(object, _)| *object).filter(|o| o.id.writer != mine);
     *inner.seen.lock().unwrap_or_else(PoisonError::into_inner) = others.collect();
-    let summaries = newest.values().map(|(object, head)| HeadSummary::of(object, head, Some(mine)));
+    let summaries = firsts().map(|(object, head)| HeadSummary::of(object, head, Some(mine)));
     report.heads = summaries.collect();
     report.heads.sort_by_key(|head| head.time);
 
     let writers: Vec<WriterId> = newest.keys().copied().collect();
-    for (_, head) in newest.values().filter(|(object, _)| object.id.writer != mine) {
+    for (_, head) in firsts().filter(|(object, _)| object.id.writer != mine) {
         let (recorder, head) = (tower.recorder.clone(), head.clone());
         blocking(move || Ok::<_, Error>(recorder.adopt_retired(&head)?)).await?;
     }
@@ -90,9 +94,10 @@ pub(crate) async fn poll(inner: &Inner, found: Found) -> Result<PollReport> {
     if report.retired {
         return Ok(report);
     }
-    for (object, head) in newest.into_values().filter(|(object, _)| object.id.writer != mine) {
-        if tower.recorder.merged_to(object.id.writer) != Some(object) {
-            report.writers.extend(merge(inner, clouds, object, head).await);
+    for (writer, heads) in newest.into_iter().filter(|(writer, _)| *writer != mine) {
+        let first = heads.first().map(|(object, _)| *object);
+        if tower.recorder.merged_to(writer) != first {
+            report.writers.extend(merge(inner, clouds, heads).await);
         }
     }
     report.retired = tower.recorder.is_retired().is_some();
@@ -111,10 +116,9 @@ pub(crate) async fn poll(inner: &Inner, found: Found) -> Result<PollReport> {
 async fn merge(
     inner: &Inner,
     clouds: &[Arc<dyn CloudBackend>],
-    object: ObjectRef,
-    head: Head,
+    heads: Vec<(ObjectRef, Head)>,
 ) -> Option<WriterReport> {
-    let (tower, sequence) = (&inner.tower, head.sequence);
+    let tower = &inner.tower;
     let us = tower.recorder.state().writer;
     let tell = |merged: &Merged| {
         for conflict in &merged.conflicts {
@@ -126,28 +130,41 @@ async fn merge(
     let source = Source::new(tower.sealer.clone(), clouds.iter().cloned(), at_once);
     let (recorder, follower) = (&tower.recorder, Some(tower.follower()));
     let catch_up = CatchUp { recorder, source: &source, follower };
-    let report = merge_writer(&catch_up, object, head, tell).await;
+    let report = merge_writer(&catch_up, heads, tell).await;
     tower.stores.take_conflicts().into_iter().for_each(|conflict| inner.tell(conflict.into()));
     let report = report?;
     if report.changes > 0 {
-        let writer = report.writer.clone();
-        inner.tell(Event::Merged { writer, sequence, changes: report.changes });
+        let (writer, sequence, changes) = (report.writer.clone(), report.sequence, report.changes);
+        inner.tell(Event::Merged { writer, sequence, changes });
     }
     Some(report)
 }
 
-/// Merges one writer; a failure is part of the report.
+/// Merges one writer up to the first of its heads that is whole; a failure is part of the report.
 pub(crate) async fn merge_writer(
     catch_up: &CatchUp<'_>,
-    object: ObjectRef,
-    head: Head,
+    heads: Vec<(ObjectRef, Head)>,
     tell: impl Fn(&Merged),
 ) -> Option<WriterReport> {
+    let (writer, recorder) = (heads.first()?.0.id.writer, catch_up.recorder);
     let mut counts = Counts::default();
-    let outcome = catch_up.run(object, head, &mut counts, tell).await;
+    let mut outcome = Ok(());
+    for (object, head) in heads {
+        // Older ones are only for what is not here yet, and judge nobody.
+        let is_news = recorder.merged_to(writer).is_none_or(|here| here.id.to < object.id.to);
+        if outcome.is_err() && !(is_news && recorder.counts(&object, &head)) {
+            continue;
+        }
+        let merged = catch_up.run(object, head, &mut counts, &tell).await;
+        let is_enough = matches!(merged, Ok(()) | Err(Error::Backup(backup::Error::Retired(_))));
+        outcome = outcome.and(merged);
+        if is_enough {
+            break;
+        }
+    }
     let mut report = WriterReport {
-        writer: object.id.writer.to_string(),
-        sequence: catch_up.recorder.merged_to(object.id.writer).map_or(0, |head| head.id.to),
+        writer: writer.to_string(),
+        sequence: recorder.merged_to(writer).map_or(0, |head| head.id.to),
         changes: counts.changes,
         kept: counts.kept,
         conflicts: counts.conflicts,
@@ -164,7 +181,7 @@ pub(crate) async fn merge_writer(
     Some(report)
 }
 
-/// The newest head of each writer: as found already, else as asked for. A cloud that does not answer is
+/// The newest heads of each writer: as found already, else as asked for. A cloud that does not answer is
 /// passed over while another one does.
 pub(super) async fn newest(
     tower: &Tower,
@@ -193,14 +210,14 @@ pub(super) async fn newest(
         };
         answered += 1;
         for (object, head) in found {
-            let key = |object: &ObjectRef, head: &Head| (head.sequence, head.time, object.hash);
-            match newest.get(&object.id.writer) {
-                Some((known, kept)) if key(known, kept) >= key(&object, &head) => {}
-                _ => {
-                    newest.insert(object.id.writer, (object, head));
-                }
+            let heads = newest.entry(object.id.writer).or_default();
+            if heads.iter().all(|(known, _)| *known != object) {
+                heads.push((object, head));
             }
         }
+    }
+    for heads in newest.values_mut() {
+        heads.sort_by_key(|(object, head)| Reverse((head.sequence, head.time, object.hash)));
     }
     match failure {
         Some(error) if answered == 0 => Err(error),

@@ -33,7 +33,7 @@ pub(crate) async fn rejoin(inner: &Inner) -> Result<Option<RejoinReport>> {
     let _no_backup = inner.posting.lock().await;
     let Some(retired) = tower.recorder.is_retired() else { return Ok(None) };
     let found = newest(tower, clouds, Found::new(), &mut PollReport::default()).await?;
-    let heads: Vec<_> = found.into_values().collect();
+    let heads: Vec<_> = found.into_values().flatten().collect();
     let newest = backup::newest_head(&heads).filter(|(o, _)| o.id.writer != retired.writer);
     let (object, head) = newest.cloned().ok_or(backup::Error::NoBackup)?;
     let at_once = tower.settings.fetch_at_once;

@@ -6,7 +6,7 @@ mod source;
 mod stale;
 mod store;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
 use backup::{
     Fence, Head, ObjectRef, ObjectSealer, Position, Recorder, RecorderSettings, WriterId,
@@ -104,6 +104,16 @@ pub(crate) struct Offer {
     fence: Option<Fence>,
 }
 
+impl Offer {
+    /// All heads of one installation, newest first.
+    fn heads_of(&self, writer: WriterId) -> Heads {
+        let mut heads = self.all.clone();
+        heads.retain(|(object, _)| object.id.writer == writer);
+        heads.sort_by_key(|(object, head)| Reverse((head.sequence, head.time, object.hash)));
+        heads
+    }
+}
+
 /// Restores into a store that is empty, or where the same was interrupted.
 #[tracing::instrument(skip_all)]
 pub(crate) async fn run(
@@ -159,8 +169,9 @@ pub(crate) async fn run(
     let mut merged = Vec::new();
     if at == RestoreAt::Newest {
         let catch_up = CatchUp { recorder: &recorder, source: &source, follower: None };
-        for (object, head) in offer.newest_each.iter().filter(|(o, _)| o != object) {
-            merged.extend(replicate::merge_writer(&catch_up, *object, head.clone(), |_| ()).await);
+        for (newest, _) in offer.newest_each.iter().filter(|(o, _)| o != object) {
+            let heads = offer.heads_of(newest.id.writer);
+            merged.extend(replicate::merge_writer(&catch_up, heads, |_| ()).await);
         }
     }
     let now = parts.clock.now().0;

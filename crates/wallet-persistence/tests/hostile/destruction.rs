@@ -2,7 +2,9 @@
 
 use cloud::testing::Lie;
 
-use crate::bed::{Bed, is_damage, scrubbed, set};
+use wallet_persistence::ProfileField;
+
+use crate::bed::{Bed, is_damage, root, scrubbed, set};
 
 #[tokio::test]
 async fn each_deleted_object_is_named_and_the_other_cloud_restores() {
@@ -37,6 +39,36 @@ async fn everything_deleted_is_found_and_the_other_cloud_restores() {
     let (value, report) = bed.restore(&[0, 1]).await.unwrap();
     assert_eq!(value.as_deref(), Some("new"));
     assert_eq!((report.clouds, report.clouds_agreeing), (2, 1));
+}
+
+/// The newest head is in one cloud only, which then destroys what it names: what both clouds
+/// acknowledged before arrives from the other one, and the rest is named.
+#[tokio::test(start_paused = true)]
+async fn what_the_newest_head_cannot_give_comes_from_the_older_one_of_another_cloud() {
+    let bed = Bed::new();
+    let lost = bed.old(&[0, 1]).await;
+    let wallet = bed.device(&[0, 1]);
+    wallet.restore(&root(), |_| ()).await.unwrap();
+    let stays = wallet.unlock(&root()).await.unwrap();
+    set(&lost, "replicated").await;
+    lost.post_backup().await.unwrap();
+    let known = bed.objects("s");
+    bed.clock.advance(60_000);
+    set(&lost, "in one cloud").await;
+    bed.malice[1].lie(Lie::Down);
+    let _ = lost.post_backup().await;
+    bed.malice[1].be_honest();
+    drop(lost);
+    let newest: Vec<_> = bed.objects("s").into_iter().filter(|n| !known.contains(n)).collect();
+    let [newest] = &newest[..] else { panic!("{newest:?}") };
+    bed.handle(0, 0).destroy(newest).await.unwrap();
+    for _ in 0..2 {
+        let report = stays.poll_backups().await.unwrap();
+        let [writer] = &report.writers[..] else { panic!("{report:?}") };
+        assert!(writer.failure.as_ref().unwrap().contains(newest.as_str()), "{report:?}");
+        let value = stays.profile(ProfileField::GivenName).unwrap();
+        assert_eq!(value.as_deref(), Some("replicated"));
+    }
 }
 
 /// What is acknowledged and not stored: a dump is read back, so it is never counted.

@@ -117,7 +117,7 @@ fn run_many(make: Make) -> (Tally, Option<String>) {
 }
 
 /// Seeds that have found a fault, with what it was.
-const FOUND: [(u64, &str); 8] = [
+const FOUND: [(u64, &str); 9] = [
     (704, "a copy from a cloud whose listing lied was taken for whole"),
     (
         1349,
@@ -127,6 +127,11 @@ const FOUND: [(u64, &str); 8] = [
     (2877, "the schedule took a backup for a promise of what its device had failed to write"),
     (3513, "a device that was shown an older fencing head overwrote the newer one"),
     (4487, "a head before the dump that a cloud began with looked like damage there"),
+    (
+        4608,
+        "what the newest head named was destroyed in its cloud, and an older one of the other cloud \
+         was not tried",
+    ),
     (5004, "so did one that only the other cloud had got before the device was started again"),
     (5336, "a takeover named a head in a cloud that had not said whether it has it"),
 ];
@@ -137,8 +142,10 @@ fn schedules_that_have_found_a_fault() {
 }
 
 /// The same of three devices.
-const FOUND_BY_THREE: [(u64, &str); 1] =
-    [(588, "a wallet that nobody had touched said after a suspension that it was changed")];
+const FOUND_BY_THREE: [(u64, &str); 2] = [
+    (588, "a wallet that nobody had touched said after a suspension that it was changed"),
+    (2018, "who rejoined dropped what it had merged of another one that was passed over like it"),
+];
 
 #[test]
 fn schedules_of_three_that_have_found_a_fault() {
