@@ -141,7 +141,7 @@ pub(crate) async fn run(
     let (sink, fetched) = read(&source, point, Depth::All, sink, &mut told).await?;
     let Store { mut restorer, sealed, .. } = sink;
     offer.all.iter().for_each(|(_, head)| restorer.saw_head(head));
-    let mut known = offer.newest_each.iter().chain([&offer.newest]);
+    let mut known = offer.all.iter().chain([&offer.newest]);
     if let Some((object, head)) = known.find(|(o, _)| o == object)
         && point.sequence == head.sequence
     {

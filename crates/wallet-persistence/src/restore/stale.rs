@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use backup::{ObjectRef, ObjectSealer, WriterId};
+use backup::{Head, ObjectRef, ObjectSealer, WriterId};
 use serde::Serialize;
 use vault::{Keys, RootSecret};
 
@@ -65,16 +65,55 @@ pub(crate) async fn choose(
     let sealer = ObjectSealer::new(Keys::derive(root));
     let clouds = offer.clouds.iter().cloned();
     let source = Source::new(sealer, clouds, parts.settings.fetch_at_once);
-    let (point, head) = point::find_among(&source, &offer.newest_each, &offer.newest, at).await?;
-    let newer = newer(&point, offer);
-    Ok(Choice { point, head: *head, newer })
+    let (point, head) = match at {
+        RestoreAt::Newest => newest_whole(&source, offer).await?,
+        _ => {
+            let heads = (&offer.newest_each, &offer.newest);
+            let (point, head) = point::find_among(&source, heads.0, heads.1, at).await?;
+            (point, *head)
+        }
+    };
+    let newer = newer(&point, offer, at);
+    Ok(Choice { point, head, newer })
+}
+
+/// The newest head, unless what it names itself is nowhere and another cloud has an older head of
+/// whose objects that is not so: a cloud that destroyed something must not keep the others from giving
+/// what they have.
+async fn newest_whole(source: &Source, offer: &Offer) -> Result<(Point, ObjectRef)> {
+    let (newest, head) = &offer.newest;
+    let older = offer.heads_of(newest.id.writer).into_iter();
+    let mut older = older.filter(|(o, older)| o != newest && older.sequence <= head.sequence);
+    let mut next = older.next();
+    if next.is_some() && !is_whole(source, head).await? {
+        while let Some((object, head)) = next {
+            if is_whole(source, &head).await? {
+                return Ok((point::newest(&head)?, object));
+            }
+            next = older.next();
+        }
+    }
+    Ok((point::newest(head)?, *newest))
+}
+
+/// Whether the index of a head's dump and its newest segment are there.
+async fn is_whole(source: &Source, head: &Head) -> Result<bool> {
+    let parts = head.newest.iter().flat_map(|link| &link.parts);
+    for object in parts.chain([&head.dump]) {
+        match source.get(object).await {
+            Ok(_) => {}
+            Err(Error::Backup(_)) => return Ok(false),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(true)
 }
 
 /// What the heads and the fence speak of and this point does not hold.
 ///
 /// Data that merges comes from the newest head of each device, now or with the next poll, so only a
 /// tail that all clouds withhold is missed. Data with a single writer comes from the point itself.
-fn newer(point: &Point, offer: &Offer) -> Vec<NewerState> {
+fn newer(point: &Point, offer: &Offer, at: RestoreAt) -> Vec<NewerState> {
     let mut missed = BTreeMap::new();
     let mut miss = |writer: WriterId, known: u64, restored: Option<u64>| {
         if restored.is_none_or(|restored| restored < known) {
@@ -93,11 +132,14 @@ fn newer(point: &Point, offer: &Offer) -> Vec<NewerState> {
         let listed = offer.newest_each.iter().find(|(object, _)| object.id.writer == seen.writer);
         miss(seen.writer, seen.to, listed.map(|(_, head)| head.sequence));
     }
+    let (newest, head) = &offer.newest;
+    if at == RestoreAt::Newest && newest.id.writer == point.writer {
+        miss(point.writer, head.sequence, Some(point.sequence));
+    }
     if let Some(fence) = &offer.fence
         && let Some(at) = fence.at
     {
         let of = |writer| (writer == point.writer).then_some(point.sequence);
-        let (newest, head) = &offer.newest;
         miss(newest.id.writer, head.sequence, of(newest.id.writer));
         // A holder's own chain begins with all that it took over.
         if at.writer == point.writer || fence.writer != point.writer {

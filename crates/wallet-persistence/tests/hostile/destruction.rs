@@ -1,8 +1,8 @@
 //! A cloud that destroys: deletes, forgets what it acknowledged, or overwrites against a condition.
 
-use cloud::testing::Lie;
+use cloud::{ObjectName, testing::Lie};
 
-use wallet_persistence::ProfileField;
+use wallet_persistence::{Error, ProfileField, RestoreAt, Session, UnlockError};
 
 use crate::bed::{Bed, is_damage, root, scrubbed, set};
 
@@ -41,15 +41,9 @@ async fn everything_deleted_is_found_and_the_other_cloud_restores() {
     assert_eq!((report.clouds, report.clouds_agreeing), (2, 1));
 }
 
-/// The newest head is in one cloud only, which then destroys what it names: what both clouds
-/// acknowledged before arrives from the other one, and the rest is named.
-#[tokio::test(start_paused = true)]
-async fn what_the_newest_head_cannot_give_comes_from_the_older_one_of_another_cloud() {
-    let bed = Bed::new();
-    let lost = bed.old(&[0, 1]).await;
-    let wallet = bed.device(&[0, 1]);
-    wallet.restore(&root(), |_| ()).await.unwrap();
-    let stays = wallet.unlock(&root()).await.unwrap();
+/// A device puts its newest head into one cloud only, and is lost; then that cloud destroys what the
+/// head names, which is answered.
+async fn destroy_the_newest_segment(bed: &Bed, lost: Session) -> ObjectName {
     set(&lost, "replicated").await;
     lost.post_backup().await.unwrap();
     let known = bed.objects("s");
@@ -62,13 +56,44 @@ async fn what_the_newest_head_cannot_give_comes_from_the_older_one_of_another_cl
     let newest: Vec<_> = bed.objects("s").into_iter().filter(|n| !known.contains(n)).collect();
     let [newest] = &newest[..] else { panic!("{newest:?}") };
     bed.handle(0, 0).destroy(newest).await.unwrap();
+    newest.clone()
+}
+
+/// What both clouds acknowledged before arrives from the other one, and what is missing is named.
+#[tokio::test(start_paused = true)]
+async fn what_the_newest_head_cannot_give_comes_from_the_older_one_of_another_cloud() {
+    let bed = Bed::new();
+    let lost = bed.old(&[0, 1]).await;
+    let wallet = bed.device(&[0, 1]);
+    wallet.restore(&root(), |_| ()).await.unwrap();
+    let stays = wallet.unlock(&root()).await.unwrap();
+    let missing = destroy_the_newest_segment(&bed, lost).await;
     for _ in 0..2 {
         let report = stays.poll_backups().await.unwrap();
         let [writer] = &report.writers[..] else { panic!("{report:?}") };
-        assert!(writer.failure.as_ref().unwrap().contains(newest.as_str()), "{report:?}");
+        assert!(writer.failure.as_ref().unwrap().contains(missing.as_str()), "{report:?}");
         let value = stays.profile(ProfileField::GivenName).unwrap();
         assert_eq!(value.as_deref(), Some("replicated"));
     }
+}
+
+/// So does a restore with both clouds, once it is told that newer changes are known and missing.
+#[tokio::test(start_paused = true)]
+async fn a_restore_says_what_is_gone_and_takes_the_older_head_if_told_to() {
+    let bed = Bed::new();
+    let lost = bed.old(&[0, 1]).await;
+    let missing = destroy_the_newest_segment(&bed, lost).await;
+    let refused = bed.restore(&[0, 1]).await.unwrap_err();
+    let UnlockError::Other(Error::Stale { newer, .. }) = &refused else { panic!("{refused:?}") };
+    let [newer] = &newer[..] else { panic!("{newer:?}") };
+    assert_eq!(newer.restored, Some(newer.known - 1));
+    let wallet = bed.device(&[0, 1]);
+    let report = wallet.restore_stale_at(&root(), RestoreAt::Newest, |_| ()).await.unwrap();
+    assert_eq!((Some(report.sequence), report.newer.len()), (newer.restored, 1));
+    assert!(report.merged[0].failure.as_ref().unwrap().contains(missing.as_str()), "{report:?}");
+    let session = wallet.unlock(&root()).await.unwrap();
+    let value = session.profile(ProfileField::GivenName).unwrap();
+    assert_eq!(value.as_deref(), Some("replicated"));
 }
 
 /// What is acknowledged and not stored: a dump is read back, so it is never counted.
