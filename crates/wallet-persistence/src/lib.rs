@@ -14,6 +14,7 @@ mod caip;
 mod chain_data;
 mod clear;
 mod clock;
+mod closing;
 mod clouds;
 mod data;
 mod date;

@@ -7,15 +7,14 @@ use std::sync::{
 
 use backup::ObjectRef;
 use cloud::{CloudBackend, CloudUrl};
-use kv_core::KvStore;
 use records::Record;
 use tokio::sync::{OnceCell, broadcast, watch};
 
 use crate::{
     Account, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
     EvmTransaction, PollReport, RejoinReport, RestorePoint, Result, Status, VerifyReport,
-    background::Background, builder::Parts, digest, hub::Hub, replicate, replicate::Wish,
-    succession, tower::Tower, upkeep::Upkeep, verified, verify, wallet::blocking,
+    background::Background, builder::Parts, closing::Closing, digest, hub::Hub, replicate,
+    replicate::Wish, succession, tower::Tower, upkeep::Upkeep, verified, verify, wallet::blocking,
 };
 
 /// An unlocked wallet. Cheap to clone; all clones are one session, and [`Session::lock`] ends it
@@ -30,7 +29,7 @@ pub(crate) struct Inner {
     pub(crate) tower: Tower,
     /// What the wallet was put together from.
     pub(crate) parts: Parts,
-    /// Somebody suspends the session: what was asked for ends.
+    /// Somebody locks or suspends the session: what was asked for ends.
     pub(crate) suspending: watch::Sender<bool>,
     /// Clouds given as components.
     pub(crate) given: Vec<Arc<dyn CloudBackend>>,
@@ -58,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) cloud_names: OnceLock<Vec<String>>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) locked: AtomicBool,
+    pub(crate) closing: Closing,
     pub(crate) background: Background,
     /// The dump or sweep that goes on behind the backups.
     pub(crate) upkeep: Mutex<Upkeep>,
@@ -90,6 +90,7 @@ impl Session {
             cloud_names: OnceLock::new(),
             hub,
             locked: AtomicBool::new(false),
+            closing: Closing::default(),
             background: Background::new(),
             upkeep: Mutex::default(),
         });
@@ -231,32 +232,14 @@ impl Session {
         self.inner.hub.events()
     }
 
-    /// Ends background work and waits for its end, makes everything durable, closes the store and
-    /// forgets the keys. Whatever is called afterwards, on any clone, answers [`Error::Locked`].
+    /// Ends background work and what was asked of the clouds, makes everything durable, closes the
+    /// store and forgets the keys. A cloud that does not answer does not hold it up. Whatever is called
+    /// afterwards, on any clone, answers [`Error::Locked`]; so does what was asked for meanwhile.
+    ///
+    /// Once begun it goes on, also where this is dropped; whoever calls it again waits for the same
+    /// end and hears how it went.
     pub async fn lock(&self) -> Result<()> {
-        if self.inner.locked.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
-        let ended = self.inner.background.end().await;
-        self.inner.end_upkeep().await;
-        // A backup, a dump or a poll that somebody asked for may still be under way.
-        let _last_dump = self.inner.dumping.lock().await;
-        let _last = self.inner.posting.lock().await;
-        let _last_poll = self.inner.polling.lock().await;
-        self.inner.lines.end().await;
-        let inner = self.inner.clone();
-        let closed = blocking(move || {
-            let flushed = kv_core::KvStoreExt::flush(&*inner.tower.recorder);
-            let closed = inner.tower.recorder.close();
-            inner.tower.sealer.forget();
-            inner.tower.sealed.lock();
-            inner.tower.stores.close();
-            flushed.and(closed).map_err(Error::from)
-        })
-        .await;
-        self.inner.tell(Event::Locked);
-        tracing::info!("locked");
-        ended.and(closed)
+        self.inner.lock().await
     }
 }
 

@@ -48,7 +48,7 @@ impl Session {
     }
 
     /// Backs everything up and seals this wallet: it refuses to run from then on, and the session is
-    /// locked. On an error it goes on as before.
+    /// locked. On an error it goes on as before; locking or suspending cuts it short like one.
     pub async fn hand_over(&self) -> Result<HandoverReport> {
         let tower = self.tower()?;
         let state = tower.recorder.fence_state();
@@ -67,7 +67,7 @@ impl Session {
 
     async fn seal(&self, before: &FenceState) -> Result<HandoverReport> {
         let tower = self.tower()?;
-        let report = self.inner.post(Wish::Asked).await?;
+        let report = self.unless_suspended(self.inner.post(Wish::Asked)).await?;
         let stopped =
             matches!(report.single_writer, Some(SingleWriter::Stopped | SingleWriter::Suspended));
         // A device that was restored and never took over has no single-writer data of its own.

@@ -6,13 +6,11 @@ use std::{future::Future, sync::Arc};
 use vault::Keys;
 
 use crate::{
-    Error, Result, Session, UnlockError,
-    builder::Parts,
-    error::chain,
-    hub::Hub,
-    replicate,
-    wallet::{blocking, reopen_tower},
+    Error, Result, Session, UnlockError, builder::Parts, hub::Hub, replicate, wallet::reopen_tower,
 };
+
+/// Random: one suspending.
+pub(crate) type Mark = [u8; 16];
 
 /// A wallet that is put aside. Its keys stay in memory: drop it to forget them.
 #[must_use = "dropping it forgets the keys"]
@@ -21,7 +19,7 @@ pub struct Suspended {
     parts: Parts,
     hub: Arc<Hub>,
     /// What was left in the store.
-    mark: [u8; 16],
+    mark: Mark,
 }
 
 /// A wallet that goes on.
@@ -42,25 +40,20 @@ impl Session {
     ///
     /// The session is locked then, for all its clones; what was asked of it meanwhile answers
     /// [`Error::Locked`]. Whoever waits in [`crate::WalletPersistence::unlocked`] gets the next one.
+    ///
+    /// Once begun it goes on, also where this is dropped. Call it again for the outcome; until then,
+    /// or until [`Session::lock`], the keys are kept.
     pub async fn suspend(&self) -> Result<Suspended> {
-        let tower = self.tower()?;
-        let suspended = Suspended {
-            keys: tower.sealed.keys()?,
-            parts: self.inner.parts.clone(),
-            hub: self.inner.hub.clone(),
-            mark: replicate::random()?,
+        let inner = &self.inner;
+        let keep = || {
+            let (keys, mark) = (inner.tower.sealed.keys()?, replicate::random()?);
+            let (parts, hub) = (inner.parts.clone(), inner.hub.clone());
+            Ok((Suspended { keys, parts, hub, mark }, mark))
         };
-        self.inner.suspending.send_replace(true);
-        let (inner, mark) = (self.inner.clone(), suspended.mark);
-        let marked = blocking(move || inner.tower.leave_mark(&mark)).await;
-        if let Err(error) = marked {
-            // Whoever resumes reads everything again; and locking says it if something is wrong.
-            tracing::debug!(error = chain(&error), "suspended without a mark");
-        }
-        self.lock().await.map(|()| suspended)
+        inner.put_aside(keep).await
     }
 
-    /// Does what was asked for, unless the session is suspended meanwhile. Only for what may be
+    /// Does what was asked for, unless the session is locked or suspended meanwhile. Only for what may be
     /// dropped at any moment.
     pub(crate) async fn unless_suspended<T>(
         &self,

@@ -3,6 +3,7 @@
 
 mod activity;
 mod clearing;
+mod closing;
 mod common;
 mod data;
 mod events;

@@ -119,6 +119,31 @@ async fn a_takeover_under_way_does_not_hold_up_suspending() {
     let _ = suspended.resume().await.unwrap().session.suspend().await.unwrap();
 }
 
+/// Nothing is sealed before the last backup is in the clouds; so it is asked for again.
+#[tokio::test]
+async fn a_handover_under_way_does_not_hold_up_suspending() {
+    let silent = Arc::new(Silent::default());
+    let mut settings = Settings::default();
+    settings.replicate_every = None;
+    let folder = tempfile::tempdir().unwrap();
+    let wallet = WalletPersistence::builder(folder.path().join("wallet"))
+        .cloud(silent.clone())
+        .settings(settings)
+        .build();
+    let session = wallet.create(&root()).await.unwrap();
+    session.add_account(account(1, 1), None).await.unwrap();
+    let asking = session.clone();
+    let asked = tokio::spawn(async move { asking.hand_over().await });
+    while silent.0.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let suspended = tokio::time::timeout(PATIENCE, session.suspend()).await.unwrap().unwrap();
+    assert!(matches!(asked.await.unwrap(), Err(Error::Locked)));
+    let session = suspended.resume().await.unwrap().session;
+    session.add_account(account(1, 2), None).await.unwrap();
+    let _ = session.suspend().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_suspended_wallet_is_free_for_others_and_tells_what_they_did() {
     let folder = tempfile::tempdir().unwrap();

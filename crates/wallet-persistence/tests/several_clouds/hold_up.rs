@@ -1,8 +1,8 @@
 //! Nobody waits for a cloud that is not needed.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
-use wallet_persistence::{Batch, DumpKind, Event, Namespace, SingleWriter};
+use wallet_persistence::{Batch, DumpKind, Error, Event, Namespace, Session, SingleWriter};
 
 use crate::bed::{Bed, Mood, by_hand, by_itself, contents, key, put, root, write};
 
@@ -216,4 +216,45 @@ async fn a_wallet_locks_while_a_cloud_hangs() {
     write(&session, "a", b"1");
     tokio::time::sleep(Duration::from_secs(5)).await;
     in_time(session.lock()).await.unwrap();
+}
+
+/// However long it would still wait: a call to a cloud takes up to ten minutes, and is done again.
+#[tokio::test(start_paused = true)]
+async fn a_wallet_locks_though_somebody_waits_for_a_cloud_that_hangs() {
+    type Asked = fn(Session) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+    let asked: [(&str, Asked); 5] = [
+        ("post", |s| Box::pin(async move { s.post_backup().await.map(drop) })),
+        ("dump", |s| Box::pin(async move { s.dump(DumpKind::Full).await.map(drop) })),
+        ("poll", |s| Box::pin(async move { s.poll_backups().await.map(drop) })),
+        ("takeover", |s| Box::pin(async move { s.take_over().await.map(drop) })),
+        ("handover", |s| Box::pin(async move { s.hand_over().await.map(drop) })),
+    ];
+    for (what, ask) in asked {
+        for is_polled in [true, false] {
+            let bed = Bed::new();
+            let session = bed.wallet(by_hand(None)).create(&root()).await.unwrap();
+            write(&session, "a", b"1");
+            session.post_backup().await.unwrap();
+            write(&session, "b", b"2");
+            bed.clouds.iter().for_each(|cloud| cloud.set(Mood::Hangs));
+            let mut waits = ask(session.clone());
+            tokio::select! {
+                _ = &mut waits => panic!("{what}: no cloud answers"),
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+            if is_polled {
+                let waits = tokio::spawn(waits);
+                in_time(session.lock()).await.unwrap();
+                let outcome = in_time(waits).await.unwrap();
+                assert!(matches!(outcome, Err(Error::Locked)), "{what}: {outcome:?}");
+            } else {
+                in_time(session.lock()).await.unwrap();
+                let outcome = in_time(waits).await;
+                assert!(matches!(outcome, Err(Error::Locked)), "{what}: {outcome:?}");
+            }
+            let again = bed.wallet(by_hand(None)).unlock(&root()).await.unwrap();
+            assert_eq!(contents(&again).len(), 2, "{what}");
+            again.lock().await.unwrap();
+        }
+    }
 }
