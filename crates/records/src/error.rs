@@ -58,6 +58,12 @@ pub enum Error {
         /// Which object store.
         store: &'static str,
     },
+    /// A record is not as it was required to be; nothing was changed. Read it and decide.
+    #[error("{store}: a record is not as it was required to be")]
+    Changed {
+        /// Which object store.
+        store: &'static str,
+    },
     /// The record cannot be written as JSON; nothing was changed. Correct the type.
     #[error("{store}: the record cannot be written as JSON")]
     NotJson {

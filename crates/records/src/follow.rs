@@ -5,7 +5,7 @@ use std::{
     sync::PoisonError,
 };
 
-use kv_core::{Key, Value};
+use kv_core::{Batch, Key, Value};
 
 use crate::{
     Index, ObjectStore, OpenReport, Record, Result, Skipped, UniqueConflict, codec,
@@ -20,6 +20,9 @@ pub struct Below {
     /// What was stored there before.
     pub before: Option<Value>,
 }
+
+/// Records by primary key; `None`: gone or unusable.
+type Rows<R> = BTreeMap<EncodedKey, Option<Keyed<R>>>;
 
 impl<R: Record> ObjectStore<R> {
     /// Takes over changes that were made below this crate, so that reads and indexes show them. What
@@ -45,7 +48,7 @@ impl<R: Record> ObjectStore<R> {
         let _order = order();
         let mut state = table.lock()?;
         let touched = state.touched.take().unwrap_or_default();
-        let mut rows = read?;
+        let (mut rows, counted) = read?;
         for Below { name, .. } in changes {
             state.unusable.remove(name);
         }
@@ -59,7 +62,11 @@ impl<R: Record> ObjectStore<R> {
             }
         }
         let conflicts = conflicts(&state, &rows);
+        let count = state.numbers.unsaved().filter(|_| counted);
         drop(state);
+        if let Some(count) = count {
+            self.keep_count(count)?;
+        }
         for (index, [a, b]) in conflicts {
             let names = [codec::name(R::STORE, &a)?, codec::name(R::STORE, &b)?];
             report.conflicts.push(UniqueConflict { index, names });
@@ -67,17 +74,32 @@ impl<R: Record> ObjectStore<R> {
         Ok(report)
     }
 
-    /// The changed records as they are stored now, by primary key; `None`: gone or unusable.
-    fn read_below(
-        &self,
-        changes: &[Below],
-        report: &mut OpenReport,
-    ) -> Result<BTreeMap<EncodedKey, Option<Keyed<R>>>> {
+    /// Stores how far this device has counted, in place of another device's lesser count: what told
+    /// of the numbers since then may be gone. Called with the order held.
+    fn keep_count(&self, count: u64) -> Result<()> {
+        let table = self.table();
+        let (name, value) = (numbers::name(R::STORE)?, numbers::to_value(R::STORE, count)?);
+        if table.lock()?.check_not_too_new(&name).is_err() {
+            return Ok(());
+        }
+        let commit = table.kv.submit(Batch::new().put(&table.ns, &name, value).lazy());
+        // A store that refuses now takes the count with the next change, or none any more.
+        if !matches!(commit.receipt().outcome(), Some(Err(_))) {
+            table.lock()?.numbers.saved(count);
+        }
+        Ok(())
+    }
+
+    /// The changed records as they are stored now, by primary key; `None`: gone or unusable. And
+    /// whether the count is among them.
+    fn read_below(&self, changes: &[Below], report: &mut OpenReport) -> Result<(Rows<R>, bool)> {
         let table = self.table();
         let count_name = R::NUMBERED.map(|_| numbers::name(R::STORE)).transpose()?;
         let mut rows = BTreeMap::new();
+        let mut counted = false;
         for Below { name, before } in changes {
             if count_name.as_ref() == Some(name) {
+                counted = true;
                 // One that is damaged or gone tells nothing; what is in memory goes on.
                 if let Ok(Some(count)) = open::load_count::<R>(&*table.kv, &table.ns, name) {
                     table.lock()?.numbers.merge(count);
@@ -102,14 +124,14 @@ impl<R: Record> ObjectStore<R> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(rows)
+        Ok((rows, counted))
     }
 }
 
 /// Which of these records share a key of a unique index with another one.
 fn conflicts<R: Record>(
     state: &State<R>,
-    rows: &BTreeMap<EncodedKey, Option<Keyed<R>>>,
+    rows: &Rows<R>,
 ) -> BTreeSet<(&'static str, [EncodedKey; 2])> {
     let mut conflicts = BTreeSet::new();
     for (primary, keyed) in rows {

@@ -72,7 +72,9 @@ impl<R: Record> ObjectStore<R> {
         Ok(View::new(&self.table, query)?.count())
     }
 
-    /// How many records were written by an older version and not yet upgraded at rest.
+    /// How many records were written by an older version and not yet upgraded at rest. One that
+    /// [`Self::upgrade`] found not to come back from its JSON is counted no more until the next
+    /// opening: it stays as it is, and is upgraded as it is read.
     pub fn old(&self) -> Result<usize> {
         Ok(self.table.lock()?.rows.old().len())
     }

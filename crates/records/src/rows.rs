@@ -126,6 +126,11 @@ impl<R: Record> Rows<R> {
         &self.old
     }
 
+    /// Counts a record no longer among those of an older version.
+    pub(crate) fn never_upgrade(&mut self, primary: &[u8]) {
+        self.old.remove(primary);
+    }
+
     /// The records with this very key in the index.
     pub(crate) fn owners(&self, index: usize, key: &[u8]) -> impl Iterator<Item = &Arc<Row<R>>> {
         let there = self.indexes.get(index).zip(R::INDEXES.get(index)).into_iter();

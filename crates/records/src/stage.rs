@@ -23,6 +23,12 @@ pub(crate) struct Prepared<R> {
     keyed: Keyed<R>,
 }
 
+/// Makes a record of the one that is there; `None`: it stays.
+type Make<R> = dyn FnOnce(Option<&R>) -> Option<R> + Send + Sync;
+
+/// Whether a record is as it must be.
+type Fits<R> = dyn FnOnce(Option<&R>) -> bool + Send + Sync;
+
 /// One change that a caller asked for.
 pub(crate) enum Op<R> {
     Put(Prepared<R>),
@@ -34,6 +40,10 @@ pub(crate) enum Op<R> {
     Clear,
     /// So many records of old versions.
     Upgrade(usize),
+    /// A record as it is made of what is there.
+    Update(EncodedKey, Box<Make<R>>),
+    /// What must be there.
+    Require(EncodedKey, Box<Fits<R>>),
 }
 
 /// What one batch does to one record.
@@ -50,6 +60,8 @@ pub(crate) struct Stage<R> {
     pub(crate) records: BTreeMap<EncodedKey, Staged<R>>,
     /// The names of damaged records that go with all the others.
     pub(crate) damaged: Vec<Key>,
+    /// Records of old versions that cannot be written as they are read.
+    pub(crate) not_writable: Vec<EncodedKey>,
 }
 
 impl<R: Record> Prepared<R> {
@@ -80,7 +92,8 @@ pub(crate) fn stage<R: Record>(
     state: &State<R>,
     ops: Vec<Op<R>>,
 ) -> Result<Stage<R>> {
-    let mut stage = Stage { records: BTreeMap::new(), damaged: Vec::new() };
+    let mut stage =
+        Stage { records: BTreeMap::new(), damaged: Vec::new(), not_writable: Vec::new() };
     for op in ops {
         match op {
             Op::Put(prepared) => stage.put(state, prepared, false)?,
@@ -103,6 +116,23 @@ pub(crate) fn stage<R: Record>(
                 stage.damaged.extend(state.unusable.keys().cloned());
             }
             Op::Upgrade(at_most) => stage.upgrade(state, at_most)?,
+            Op::Update(primary, make) => {
+                let latest = stage.latest(state, &primary);
+                if let Some(record) = make(latest.map(|row| &row.record)) {
+                    let prepared = Prepared::new(&record)?;
+                    if prepared.primary() != &*primary {
+                        let what = "a record that was changed has another key now";
+                        return Err(Error::Schema { store: table.store, what });
+                    }
+                    stage.put(state, prepared, false)?;
+                }
+            }
+            Op::Require(primary, fits) => {
+                let latest = stage.latest(state, &primary);
+                if !fits(latest.map(|row| &row.record)) {
+                    return Err(Error::Changed { store: table.store });
+                }
+            }
         }
     }
     stage.check_unique(state)?;
@@ -156,26 +186,34 @@ impl<R: Record> Stage<R> {
             if let Some(row) = state.rows.get(primary)
                 && !self.records.contains_key(primary)
             {
-                self.put(state, Prepared::new(&row.record)?, false)?;
+                match Prepared::new(&row.record) {
+                    Ok(prepared) => self.put(state, prepared, false)?,
+                    Err(Error::NotReadable { .. } | Error::NotJson { .. }) => {
+                        self.not_writable.push(Arc::clone(primary));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())
     }
 
     /// A batch has no states in between: what counts is how it leaves the records.
+    ///
+    /// A record may always keep a key that it has. It shares it with another one if two devices gave
+    /// it, or the index was declared unique later; neither gets worse by being saved.
     fn check_unique(&self, state: &State<R>) -> Result<()> {
-        let mut taken = BTreeSet::new();
+        // With whether one of them has not had it before.
+        let mut taken: BTreeMap<(usize, &[u8]), bool> = BTreeMap::new();
         for (primary, staged) in &self.records {
             for (position, key) in unique_keys(staged.keyed.as_ref()) {
-                // Two devices may have given one key twice. On each of them the least primary key
-                // owns it, and may be saved as it is; the others must give theirs up.
-                let holds = state.has_key(primary, position, key);
-                let clash = state.holders(position, key).any(|other| {
-                    !self.records.contains_key(other)
-                        && state.has_key(other, position, key)
-                        && !(holds && **primary < *other)
-                });
-                if clash || !taken.insert((position, key)) {
+                let is_new = !state.has_key(primary, position, key);
+                let clash = is_new
+                    && state.holders(position, key).any(|other| {
+                        !self.records.contains_key(other) && state.has_key(other, position, key)
+                    });
+                let other = taken.insert((position, key), is_new);
+                if clash || other.is_some_and(|other_is_new| is_new || other_is_new) {
                     let index = R::INDEXES.get(position).map_or("", Index::name);
                     return Err(Error::NotUnique { store: R::STORE, index });
                 }

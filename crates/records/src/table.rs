@@ -137,6 +137,11 @@ impl<R: Record> State<R> {
         self.undecided.latest(primary).unwrap_or_else(|| self.rows.get(primary))
     }
 
+    /// A record of an old version that cannot be written as it is read: it stays as it is.
+    pub(crate) fn not_writable(&mut self, primary: &[u8]) {
+        self.rows.never_upgrade(primary);
+    }
+
     /// [`Error::TooNew`] if the record of this name is one that only a newer version can read.
     pub(crate) fn check_not_too_new(&self, name: &Key) -> Result<()> {
         match self.unusable.get(name) {

@@ -75,8 +75,34 @@ impl Transaction {
         self.push(store, Op::PutNew(Prepared::new(record)?))
     }
 
+    /// Stores what `change` makes of the record with this key, as all that was submitted before
+    /// leaves it; `None`: it is absent, or damaged. Where `change` gives `None`, it stays as it is.
+    ///
+    /// It runs when the transaction is submitted, while nobody else changes the object store: it
+    /// must not call that. So of two who change one record at once neither undoes the other.
+    pub fn update<R: Record>(
+        &mut self,
+        store: &ObjectStore<R>,
+        key: impl Into<RecordKey>,
+        change: impl FnOnce(Option<&R>) -> Option<R> + Send + Sync + 'static,
+    ) -> Result<()> {
+        self.push(store, Op::Update(key.into().encode().into(), Box::new(change)))
+    }
+
+    /// Submits nothing, with [`Error::Changed`], unless the record with this key, as all that was
+    /// submitted before leaves it, is as `fits` wants it. `fits` must not call the object store.
+    pub fn require<R: Record>(
+        &mut self,
+        store: &ObjectStore<R>,
+        key: impl Into<RecordKey>,
+        fits: impl FnOnce(Option<&R>) -> bool + Send + Sync + 'static,
+    ) -> Result<()> {
+        self.push(store, Op::Require(key.into().encode().into(), Box::new(fits)))
+    }
+
     /// Stores a new record under the next number of a store that numbers its records, and gives
-    /// the number. No other record gets it, also if this transaction is dropped or refused.
+    /// the number. While the store is open no other record gets it, also if this transaction is
+    /// dropped or refused; after that, no other one if a later change was submitted.
     pub fn add<R: Record>(&mut self, store: &ObjectStore<R>, mut record: R) -> Result<u64> {
         let wrong = |what| Error::Schema { store: R::STORE, what };
         let set = R::NUMBERED.ok_or_else(|| wrong("it does not number its records"))?;
@@ -144,7 +170,14 @@ impl Transaction {
     /// Submits everything as one batch. An error means that nothing was changed, except
     /// [`Error::Store`], whose source says. The commit tells when it is durable.
     pub fn submit(self) -> Result<Commit> {
-        let Self { kv, mut batch, parts } = self;
+        let kv = Arc::clone(&self.kv);
+        self.submit_by(|batch| kv.submit(batch))
+    }
+
+    /// The same, with a submit of the caller's own, which must do what that of the store does, or
+    /// refuse.
+    pub fn submit_by(self, submit: impl FnOnce(Batch) -> Commit) -> Result<Commit> {
+        let Self { mut batch, parts, .. } = self;
         let mut parts: Vec<Box<dyn AnyPart>> = parts.into_values().collect();
         let store = match parts.as_slice() {
             [part] => part.store(),
@@ -159,7 +192,7 @@ impl Transaction {
         for part in &mut parts {
             part.stage(&mut batch)?;
         }
-        let commit = kv.submit(batch);
+        let commit = submit(batch);
         let receipt = commit.receipt();
         if let Some(Err(source)) = receipt.outcome() {
             return Err(Error::Store { store, source });
@@ -242,12 +275,21 @@ impl<R: Record> AnyPart for Part<R> {
             batch.insert(ns.clone(), name.clone(), Change::Remove);
             self.damaged.push(name);
         }
-        if counts && let Some(count) = state.numbers.unsaved() {
+        // What is removed may be all that told of its number.
+        if R::NUMBERED.is_some()
+            && let Some(count) = state.numbers.unsaved()
+        {
             let (name, value) = (numbers::name(store)?, numbers::to_value(store, count)?);
-            state.check_not_too_new(&name)?;
-            batch.insert(ns.clone(), name, Change::Put(value));
-            self.count = Some(count);
+            match state.check_not_too_new(&name) {
+                Ok(()) => {
+                    batch.insert(ns.clone(), name, Change::Put(value));
+                    self.count = Some(count);
+                }
+                Err(error) if counts => return Err(error),
+                Err(_) => {}
+            }
         }
+        staged.not_writable.iter().for_each(|primary| state.not_writable(primary));
         Ok(())
     }
 

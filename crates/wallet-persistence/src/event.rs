@@ -82,7 +82,7 @@ pub enum Event {
         mine: bool,
     },
     /// A record of another device has a key of a unique index that a record of this one has, too.
-    /// Both stay and queries find both; the first of the two counts. Change or remove the other.
+    /// Both stay, and queries find both. Change or remove one.
     NotUnique {
         /// Which object store.
         store: String,

@@ -195,7 +195,9 @@ What goes to a single writer is gone on the other devices with their next poll; 
 On one device a record that would share a key of a unique index is refused, and nothing changes.
 Two devices that are apart can each make a record with the same key.
 After they have merged, both records are there on both devices; none is dropped.
-Queries find both. The one with the lesser primary key owns the index key, on every device, and can be saved again; the other one is refused until its own key is changed or it is removed.
+Queries find both, the one with the lesser primary key first, on every device.
+Each can be saved again with the key that it has; no other record gets that key, and what has given it up does not get it back.
+The same holds where an index is declared unique over records that share a key already: `OpenReport` names them, and they stay, also when they are upgraded.
 The event `not-unique` names object store, index and the two records when a poll brings that about.
 None of the wallet's own kinds has a unique index; an application that wants to avoid this makes the key of the index the primary key.
 

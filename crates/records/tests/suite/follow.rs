@@ -94,7 +94,7 @@ fn what_lands_while_changes_are_read_stays() {
 }
 
 #[test]
-fn a_unique_key_that_two_devices_gave_belongs_to_the_least_primary_key() {
+fn a_unique_key_that_two_devices_gave_stays_with_both_and_goes_to_nobody_else() {
     let kv = mem();
     let store = open::<Tx>(&kv);
     store.put(&labelled("b", "rent")).unwrap().wait().unwrap();
@@ -108,13 +108,20 @@ fn a_unique_key_that_two_devices_gave_belongs_to_the_least_primary_key() {
     assert_eq!(again.conflicts, report.conflicts);
     assert_eq!(by_label(&other), ["a", "b"]);
     assert_eq!(by_label(&store), ["a", "b"], "both are found, the owner first");
-    store.put(&labelled("a", "rent")).unwrap().wait().unwrap();
-    let refused = store.put(&labelled("b", "rent"));
-    assert!(matches!(refused, Err(Error::NotUnique { index: "label", .. })), "{refused:?}");
-    let third = store.put(&labelled("0", "rent"));
-    assert!(matches!(third, Err(Error::NotUnique { .. })), "a new record is no owner: {third:?}");
+    // Each may be saved with the key that it has, alone or together; nobody else may take it.
+    let later = |hash| Tx { time: 9, ..labelled(hash, "rent") };
+    for twins in [&[later("a")][..], &[later("b")], &["a", "b"].map(later)] {
+        store.put_many(twins).unwrap().wait().unwrap();
+    }
+    for batch in [&[labelled("0", "rent")][..], &["a", "b", "c"].map(later)] {
+        let third = store.put_many(batch);
+        assert!(matches!(third, Err(Error::NotUnique { index: "label", .. })), "{third:?}");
+    }
+    // Once it is given up it cannot be taken back.
     store.put(&labelled("b", "food")).unwrap().wait().unwrap();
     assert_eq!(by_label(&store), ["b", "a"]);
+    let back = store.put(&later("b"));
+    assert!(matches!(back, Err(Error::NotUnique { .. })), "{back:?}");
 }
 
 #[test]

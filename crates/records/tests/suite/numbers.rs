@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kv_core::{Key, KvStore, KvStoreExt, Namespace};
-use records::{Below, Error, ObjectStore, Query, Record, RecordKey, Transaction};
+use records::{Below, Error, KeyRange, ObjectStore, Query, Record, RecordKey, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{HeldStore, Tx, mem, open, tx};
@@ -140,6 +140,46 @@ fn the_count_of_another_device_is_followed() {
     assert!(store.follow(&changes).unwrap().is_clean());
     assert_eq!(store.count(&Query::all()).unwrap(), 2);
     assert_eq!(add(&store, "d"), 4);
+}
+
+/// Another device has counted less far, and its count is the later one.
+#[test]
+fn a_lesser_count_of_another_device_takes_no_number_back() {
+    let name = Key::new("next").unwrap();
+    for deleted_before in [false, true] {
+        let kv = mem();
+        let store = open::<Click>(&kv);
+        for _ in 1..=9 {
+            add(&store, "a");
+        }
+        let delete = || {
+            store.delete_range(KeyRange::within(RecordKey::from(5u8)..)).unwrap().wait().unwrap()
+        };
+        if deleted_before {
+            delete();
+        }
+        let before = kv.read(&clicks(), &name).unwrap();
+        kv.write(&clicks(), &name, r#"{"v":1,"r":4}"#).unwrap();
+        store.follow(&[Below { name: name.clone(), before }]).unwrap();
+        if !deleted_before {
+            delete();
+        }
+        assert_eq!(add(&open(&kv), "b"), 10, "{deleted_before}");
+    }
+}
+
+/// What is removed may be all that told of its number: here the count is of a version that did not
+/// know, or was damaged.
+#[test]
+fn a_removal_keeps_the_number_of_what_it_removes() {
+    let kv = mem();
+    let store = open::<Click>(&kv);
+    for _ in 1..=3 {
+        add(&store, "a");
+    }
+    kv.write(&clicks(), &Key::new("next").unwrap(), r#"{"v":1,"r":2}"#).unwrap();
+    open::<Click>(&kv).delete(3u8).unwrap().wait().unwrap();
+    assert_eq!(add(&open(&kv), "b"), 4);
 }
 
 /// A type whose key is not what it is numbered with.

@@ -335,6 +335,70 @@ fn old_records_are_upgraded_at_rest_on_demand() {
     assert_eq!(texts(&again.get_all().unwrap()), texts(&all), "the same records as before");
 }
 
+/// A person, of whom version 2 says that an address belongs to one alone; a note is never stored.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Person {
+    id: u64,
+    mail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "shouting")]
+    nick: Option<String>,
+}
+
+/// What has begun with `!` comes back only if it does not.
+fn shouting<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let nick = Option::<String>::deserialize(from)?;
+    Ok(nick.map(|nick| nick.trim_start_matches('!').to_owned()).filter(|nick| nick != "lost"))
+}
+
+impl Record for Person {
+    const STORE: &'static str = "people";
+    const VERSION: u32 = 2;
+    const INDEXES: &'static [Index<Self>] =
+        &[Index::unique("mail", |person| Some((&person.mail).into()))];
+
+    fn key(&self) -> RecordKey {
+        self.id.into()
+    }
+
+    fn migrate(_: u32, json: Value) -> Result<Value, BoxError> {
+        Ok(json)
+    }
+}
+
+/// Two devices gave one key each, or the index was declared over what was there already.
+#[test]
+fn records_that_share_a_unique_key_are_upgraded_with_all_others() {
+    let kv = mem();
+    let ns = Namespace::reserved("~records", "people").unwrap();
+    // Of the last one the nick is lost as it is read, and it cannot be read without one.
+    for (id, mail, nick) in [(1, "a@x", "n"), (2, "a@x", "n"), (3, "c@x", "n"), (4, "d@x", "!lost")]
+    {
+        let name = {
+            let (kv, nick) = (mem(), Some("n".to_owned()));
+            let person = Person { id, mail: mail.to_owned(), nick };
+            open::<Person>(&kv).put(&person).unwrap().wait().unwrap();
+            kv.list_all(&ns).unwrap().remove(0)
+        };
+        let old = json!({ "v": 1, "r": { "id": id, "mail": mail, "nick": nick } }).to_string();
+        kv.write(&ns, &name, old).unwrap();
+    }
+    let (store, report) = ObjectStore::<Person>::open(Arc::clone(&kv)).unwrap();
+    assert_eq!((report.records, report.old, report.conflicts.len()), (4, 4, 1));
+    for left in [2, 0] {
+        store.upgrade(2).unwrap().wait().unwrap();
+        assert_eq!(store.old().unwrap(), left);
+    }
+    let keys = store.keys(&Query::index("mail")).unwrap();
+    assert_eq!(keys, [1u8, 2, 3, 4].map(RecordKey::from), "the twins and the others");
+    // What does not come back from its JSON stays as it is.
+    let (again, report) = ObjectStore::<Person>::open(Arc::clone(&kv)).unwrap();
+    assert_eq!((report.records, report.old, report.conflicts.len()), (4, 1, 1));
+    assert_eq!(again.get(4u8).unwrap().unwrap().nick, None);
+    again.upgrade(9).unwrap().wait().unwrap();
+    assert_eq!(again.old().unwrap(), 0);
+}
+
 #[test]
 fn errors_tell_no_content() {
     let kv = mem();

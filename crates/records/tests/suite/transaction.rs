@@ -200,3 +200,46 @@ fn a_field_is_seen_once_it_is_durable() {
     held.fail();
     assert_eq!(fields.get::<u8>("age").unwrap(), Some(36));
 }
+
+/// What is in flight counts, so of two who change a record at once neither undoes the other.
+#[test]
+fn an_update_changes_the_record_as_the_last_submit_leaves_it() {
+    let held = HeldStore::new();
+    let kv: Arc<dyn KvStore> = held.clone();
+    let store = open::<Tx>(&kv);
+    let change = |change: fn(Tx) -> Tx| {
+        let mut transaction = store.transaction();
+        let of = move |known: Option<&Tx>| Some(change(known.cloned().unwrap_or(tx("a", 1))));
+        transaction.update(&store, (1u64, "a"), of).unwrap();
+        transaction.submit()
+    };
+    drop(change(|known| Tx { label: Some("rent".to_owned()), ..known }).unwrap());
+    drop(change(|known| Tx { time: 7, ..known }).unwrap());
+    let moved = change(|known| Tx { hash: "b".to_owned(), ..known });
+    assert!(matches!(moved, Err(Error::Schema { .. })), "{moved:?}");
+    let mut nothing = store.transaction();
+    nothing.update(&store, (1u64, "none"), |known: Option<&Tx>| known.cloned()).unwrap();
+    drop(nothing.submit().unwrap());
+    while held.held() > 0 {
+        held.land();
+    }
+    assert_eq!(store.get_all().unwrap(), [Tx { time: 7, ..labelled("a", "rent") }]);
+}
+
+#[test]
+fn what_is_required_of_a_record_is_looked_at_as_the_last_submit_leaves_it() {
+    let held = HeldStore::new();
+    let kv: Arc<dyn KvStore> = held.clone();
+    let store = open::<Tx>(&kv);
+    let put_if_absent = |hash: &str| {
+        let mut transaction = store.transaction();
+        transaction.require(&store, (1u64, "a"), |known: Option<&Tx>| known.is_none()).unwrap();
+        transaction.put(&store, &tx(hash, 1)).unwrap();
+        transaction.submit()
+    };
+    drop(put_if_absent("b").unwrap());
+    drop(put_if_absent("a").unwrap());
+    let refused = put_if_absent("c");
+    assert!(matches!(refused, Err(Error::Changed { store: "transactions" })), "{refused:?}");
+    assert_eq!(held.held(), 2, "and nothing was submitted");
+}

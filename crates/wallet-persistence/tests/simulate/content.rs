@@ -56,12 +56,7 @@ pub(crate) struct Content {
     pub(crate) nicks: BTreeMap<MergeKey, u8>,
 }
 
-impl Content {
-    /// Whose a nickname is: of those who have it, the one with the least key.
-    pub(crate) fn owner(&self, nick: u8) -> Option<MergeKey> {
-        self.nicks.iter().find(|(_, other)| **other == nick).map(|(key, _)| *key)
-    }
-}
+impl Content {}
 
 fn ns() -> Namespace {
     Namespace::new("sim", "channels").unwrap()
@@ -153,7 +148,7 @@ pub(crate) async fn read(
     Ok(Ok(content))
 }
 
-/// The index of nicknames has each contact, the owner of a nickname first.
+/// The index of nicknames has each contact, of those with one nickname the least key first.
 async fn index_agrees(
     session: &Session,
     content: &Content,

@@ -63,8 +63,9 @@ impl World {
             self.changed(d, outcome).await?;
             return self.stamped(d, number);
         }
-        // The rule of the book: the least key that has a nickname owns it.
-        if content.owner(nick).is_some_and(|owner| owner != key) {
+        // The rule of the book: a nickname stays with those who have it, and goes to nobody else.
+        let has_it = content.nicks.get(&key) == Some(&nick);
+        if !has_it && content.nicks.values().any(|other| *other == nick) {
             let note = content::merge_value(usize::MAX);
             return match contacts.put(&Contact { key, nick, note }) {
                 Err(records::Error::NotUnique { .. }) => {
