@@ -133,13 +133,68 @@ fn a_timestamp_is_a_date() {
     assert_eq!(RecordKey::from(Timestamp(u64::MAX)), RecordKey::Date(i64::MAX));
 }
 
+/// What a key is made of, so that the order below knows nothing of the code under test.
+#[derive(Debug, Clone)]
+enum Plain {
+    Integer(i128),
+    Double(f64),
+    Date(i64),
+    Text(String),
+    Binary(Vec<u8>),
+    Array(Vec<Plain>),
+}
+
+impl Plain {
+    fn key(&self) -> RecordKey {
+        match self {
+            Self::Integer(n) => match u64::try_from(*n) {
+                Ok(n) => n.into(),
+                Err(_) => i64::try_from(*n).unwrap().into(),
+            },
+            Self::Double(n) => number(*n),
+            Self::Date(date) => RecordKey::Date(*date),
+            Self::Text(text) => text.as_str().into(),
+            Self::Binary(bytes) => RecordKey::Binary(bytes.clone()),
+            Self::Array(keys) => RecordKey::Array(keys.iter().map(Self::key).collect()),
+        }
+    }
+
+    /// Where its type stands (section 2.4).
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Integer(_) | Self::Double(_) => 0,
+            Self::Date(_) => 1,
+            Self::Text(_) => 2,
+            Self::Binary(_) => 3,
+            Self::Array(_) => 4,
+        }
+    }
+}
+
+/// An integer of at most 64 bits and a double, as the numbers that they are.
+fn compare_mixed(integer: i128, double: f64) -> Ordering {
+    let far = 2f64.powi(70);
+    if double >= far {
+        return Less;
+    }
+    if double <= -far {
+        return Greater;
+    }
+    // Exact: below 2^70 every double's floor is an integer that fits.
+    let floor = double.floor();
+    integer.cmp(&(floor as i128)).then(if double > floor { Less } else { Equal })
+}
+
 /// The steps of "compare two keys" (section 2.4), written apart from the code under test.
-fn compare_two_keys(a: &RecordKey, b: &RecordKey) -> Ordering {
-    use RecordKey::{Array, Binary, Date, Number, String};
+fn compare_two_keys(a: &Plain, b: &Plain) -> Ordering {
+    use Plain::{Array, Binary, Date, Double, Integer, Text};
     match (a, b) {
-        (Number(a), Number(b)) => a.cmp(b),
+        (Integer(a), Integer(b)) => a.cmp(b),
+        (Double(a), Double(b)) => a.partial_cmp(b).unwrap(),
+        (Integer(a), Double(b)) => compare_mixed(*a, *b),
+        (Double(a), Integer(b)) => compare_mixed(*b, *a).reverse(),
         (Date(a), Date(b)) => a.cmp(b),
-        (String(a), String(b)) => {
+        (Text(a), Text(b)) => {
             let units = |text: &str| text.encode_utf16().collect::<Vec<u16>>();
             units(a).cmp(&units(b))
         }
@@ -153,19 +208,39 @@ fn compare_two_keys(a: &RecordKey, b: &RecordKey) -> Ordering {
             }
             a.len().cmp(&b.len())
         }
-        (Array(_), _) => Greater,
-        (_, Array(_)) => Less,
-        (Binary(_), _) => Greater,
-        (_, Binary(_)) => Less,
-        (String(_), _) => Greater,
-        (_, String(_)) => Less,
-        (Date(_), Number(_)) => Greater,
-        (Number(_), Date(_)) => Less,
+        _ => a.kind().cmp(&b.kind()),
     }
 }
 
+/// Integers of 64 bits, doubles, and doubles at and beside such integers.
+fn any_number() -> impl Strategy<Value = Plain> {
+    let integers = prop_oneof![
+        any::<i64>().prop_map(i128::from),
+        any::<u64>().prop_map(i128::from),
+        (i128::from(u64::MAX) - 9..=i128::from(u64::MAX)),
+        ((1i128 << 53) - 3..(1 << 53) + 5),
+        (-(1i128 << 53) - 5..4 - (1 << 53)),
+        -3i128..4,
+    ];
+    let near = (integers, 0..4u8).prop_map(|(integer, how)| {
+        let double = integer as f64;
+        match how {
+            0 => Plain::Integer(integer),
+            1 => Plain::Double(double),
+            2 => Plain::Double(double.next_up()),
+            _ => Plain::Double(double.next_down()),
+        }
+    });
+    prop_oneof![
+        4 => near,
+        1 => any::<f64>().prop_filter("NaN is no key", |n| !n.is_nan()).prop_map(Plain::Double),
+        1 => prop::sample::select(vec![-0.0, 0.0, 0.5, -0.5, f64::INFINITY, f64::NEG_INFINITY])
+            .prop_map(Plain::Double),
+    ]
+}
+
 /// Few different characters, numbers and bytes, so that keys share beginnings and often meet.
-fn any_key() -> impl Strategy<Value = RecordKey> {
+fn any_plain() -> impl Strategy<Value = Plain> {
     let chars = prop::sample::select(vec![
         '\0',
         '\u{1}',
@@ -177,36 +252,41 @@ fn any_key() -> impl Strategy<Value = RecordKey> {
         '\u{10000}',
         '\u{10FFFF}',
     ]);
-    let numbers = prop_oneof![
-        any::<f64>().prop_filter("NaN is no key", |n| !n.is_nan()).prop_map(number),
-        prop::sample::select(vec![-0.0, 0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY])
-            .prop_map(number),
-        any::<i64>().prop_map(RecordKey::from),
-        any::<u64>().prop_map(RecordKey::from),
-        (u64::MAX - 9..=u64::MAX).prop_map(RecordKey::from),
-        ((1u64 << 53) - 3..(1 << 53) + 5).prop_map(RecordKey::from),
-    ];
     let leaf = prop_oneof![
-        numbers,
-        any::<i64>().prop_map(RecordKey::Date),
-        (-2i64..2).prop_map(RecordKey::Date),
+        any_number(),
+        any::<i64>().prop_map(Plain::Date),
+        (-2i64..2).prop_map(Plain::Date),
         prop::collection::vec(chars, 0..4)
-            .prop_map(|chars| chars.into_iter().collect::<String>().into()),
+            .prop_map(|chars| Plain::Text(chars.into_iter().collect())),
         prop::collection::vec(prop::sample::select(vec![0u8, 1, 0x50, 0xFE, 0xFF]), 0..4)
-            .prop_map(RecordKey::Binary),
+            .prop_map(Plain::Binary),
     ];
-    leaf.prop_recursive(3, 16, 4, |inner| {
-        prop::collection::vec(inner, 0..4).prop_map(RecordKey::Array)
-    })
+    leaf.prop_recursive(3, 16, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Plain::Array))
+}
+
+fn any_key() -> impl Strategy<Value = RecordKey> {
+    any_plain().prop_map(|plain| plain.key())
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn the_order_of_bytes_is_the_order_of_keys(a in any_key(), b in any_key()) {
-        prop_assert_eq!(a.cmp(&b), compare_two_keys(&a, &b));
-        prop_assert_eq!(a.encode().cmp(&b.encode()), compare_two_keys(&a, &b));
+    fn the_order_of_bytes_is_the_order_of_keys(a in any_plain(), b in any_plain()) {
+        let order = compare_two_keys(&a, &b);
+        let (a, b) = (a.key(), b.key());
+        prop_assert_eq!(a.cmp(&b), order);
+        prop_assert_eq!(a.encode().cmp(&b.encode()), order);
+    }
+
+    #[test]
+    fn doubles_and_integers_are_ordered_as_the_numbers_they_are(
+        a in any_number(), b in any_number(),
+    ) {
+        let order = compare_two_keys(&a, &b);
+        let (a, b) = (a.key(), b.key());
+        prop_assert_eq!(a.cmp(&b), order);
+        prop_assert_eq!(a.encode().cmp(&b.encode()), order);
     }
 
     #[test]
