@@ -1,7 +1,8 @@
 //! The threads that serve all open stores of this process: few, however many stores there are.
 //!
-//! A store is served by one thread at a time. What may take long, a checkpoint, is done beside that,
-//! and only some of the threads do such things at once, so that a flush never waits for them. Threads
+//! A store is served by one thread at a time. What may take long, a checkpoint, is done beside that:
+//! some of the threads do such things first, so that busy stores do not wait for them for ever, and no
+//! more than those, so that a flush never waits for them. Threads
 //! come when there is work for them, go when there was none for a while, and all are gone when the
 //! last store has been closed.
 
@@ -22,8 +23,8 @@ const THREADS: usize = 16;
 /// How many of them do what takes long.
 const SLOW: usize = 4;
 
-/// Threads that had nothing to do for so long end, but for one.
-const IDLE: Duration = Duration::from_secs(5);
+/// How long threads wait for something to do.
+pub(crate) const IDLE: Duration = Duration::from_secs(5);
 
 /// Who is served.
 pub(crate) trait Client: Send + Sync {
@@ -43,6 +44,8 @@ pub(crate) struct Crew {
     work: Condvar,
     /// A client is not being served any more, or a thread has ended.
     left: Condvar,
+    /// Threads that had nothing to do for so long end, but for one.
+    patience: Duration,
 }
 
 /// Who one is among the clients.
@@ -86,7 +89,7 @@ thread_local! {
 }
 
 impl Crew {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(patience: Duration) -> Self {
         let state = State {
             clients: BTreeMap::new(),
             next: 0,
@@ -98,7 +101,8 @@ impl Crew {
             idle: 0,
             wakes: None,
         };
-        Self { state: Mutex::new(state), work: Condvar::new(), left: Condvar::new() }
+        let (work, left) = (Condvar::new(), Condvar::new());
+        Self { state: Mutex::new(state), work, left, patience }
     }
 
     /// From now on the client is served, first soon. `named` learns its number before that.
@@ -196,11 +200,13 @@ impl Crew {
     fn run(&'static self) {
         let mut state = self.lock();
         loop {
-            if let Some(number) = state.take_ready(Instant::now()) {
+            // What is ready may never end while stores are busy, and they wait for what takes long.
+            let share = state.slow_share();
+            if let Some(client) = state.take_slow(share) {
+                state = self.serve_slowly(state, client);
+            } else if let Some(number) = state.take_ready(Instant::now()) {
                 state = self.serve(state, number);
-            } else if state.slowly < SLOW
-                && let Some(client) = state.slow.pop_front()
-            {
+            } else if let Some(client) = state.take_slow(SLOW) {
                 state = self.serve_slowly(state, client);
             } else if state.is_over() {
                 break;
@@ -268,7 +274,7 @@ impl Crew {
                 state.wakes = Some(time);
                 Some(time.saturating_duration_since(Instant::now()))
             }
-            None => (state.threads > 1).then_some(IDLE),
+            None => (state.threads > 1).then_some(self.patience),
         };
         state.idle += 1;
         let mut is_late = false;
@@ -285,7 +291,7 @@ impl Crew {
         if mine.is_some() && state.wakes == mine {
             state.wakes = None;
         }
-        if is_late && mine.is_none() && state.threads > 1 && !state.has_work() {
+        if is_late && mine.is_none() && state.threads > 1 && !state.needs_one_more() {
             self.end(state);
             return None;
         }
@@ -337,6 +343,16 @@ impl State {
         }
         self.ready.push_back(number);
         true
+    }
+
+    /// How many threads do what takes long while something else is ready: of few threads one.
+    fn slow_share(&self) -> usize {
+        (self.threads * SLOW / THREADS).max(1)
+    }
+
+    /// Something that takes long, if fewer threads than this are at such things.
+    fn take_slow(&mut self, most: usize) -> Option<Arc<dyn Client>> {
+        if self.slowly < most { self.slow.pop_front() } else { None }
     }
 
     /// The next one to be served, first those that a timer wakes by now.

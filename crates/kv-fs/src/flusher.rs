@@ -9,7 +9,7 @@ use std::{
 use kv_core::{Error, Operation};
 
 use crate::{
-    crew::{Client, Crew},
+    crew::{self, Client, Crew},
     fault, layout,
     queue::{BigFile, BigJob, Shared, State, Wakers},
     segment,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The threads of all stores of this process.
-pub(crate) static CREW: Crew = Crew::new();
+pub(crate) static CREW: Crew = Crew::new(crew::IDLE);
 
 /// What is done next.
 enum Task {

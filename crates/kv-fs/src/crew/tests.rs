@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    iter,
     sync::{
         Barrier,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,7 +14,7 @@ use super::*;
 
 /// A crew of its own for each test.
 fn crew() -> &'static Crew {
-    Box::leak(Box::new(Crew::new()))
+    Box::leak(Box::new(Crew::new(IDLE)))
 }
 
 /// Does what it is given.
@@ -44,15 +45,13 @@ where
 #[test]
 fn a_client_is_served_by_one_thread_at_a_time_and_once_more_after_each_wake() {
     let crew = crew();
-    let (inside, wanted, seen) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicU64::new(0)),
-    );
+    let (inside, twice) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
+    let (wanted, seen) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let served = {
-        let (wanted, seen) = (wanted.clone(), seen.clone());
+        // A panic in here would be caught: what goes wrong is told to the test.
+        let (twice, wanted, seen) = (twice.clone(), wanted.clone(), seen.clone());
         join(crew, move || {
-            assert!(!inside.swap(true, Ordering::SeqCst), "two threads at once");
+            twice.fetch_or(inside.swap(true, Ordering::SeqCst), Ordering::SeqCst);
             let now = wanted.load(Ordering::SeqCst);
             thread::yield_now();
             seen.fetch_max(now, Ordering::SeqCst);
@@ -74,6 +73,7 @@ fn a_client_is_served_by_one_thread_at_a_time_and_once_more_after_each_wake() {
         thread::yield_now();
     }
     crew.leave(served);
+    assert!(!twice.load(Ordering::SeqCst), "two threads at once");
     assert_eq!(crew.threads(), 0, "the last one to leave ends the threads");
 }
 
@@ -145,22 +145,94 @@ fn clients_that_take_long_hold_up_no_other() {
     assert!(crew.threads() <= THREADS);
 }
 
+/// Twice as many as there are threads, so that there is always one that waits to be served.
+#[test]
+fn what_takes_long_has_its_share_however_busy_the_others_are() {
+    let crew = crew();
+    let busy: Vec<Number> = (0..2 * THREADS)
+        .map(|_| {
+            join(crew, || {
+                thread::sleep(Duration::from_millis(1));
+                Some(Instant::now())
+            })
+        })
+        .collect();
+    while crew.threads() < THREADS {
+        thread::yield_now();
+    }
+    let (told, hears) = mpsc::channel();
+    let calls = AtomicU64::new(0);
+    let slow = join(crew, move || {
+        // First it is served, then it does something slow.
+        if calls.fetch_add(1, Ordering::SeqCst) == 1 {
+            told.send(()).ok();
+        }
+        None
+    });
+    crew.later(slow);
+    let done = hears.recv_timeout(Duration::from_secs(10));
+    for number in busy.into_iter().chain([slow]) {
+        crew.leave(number);
+    }
+    done.expect("it gets a thread");
+}
+
+/// A call may reach a thread that has given up waiting at that very moment. It must not end then,
+/// as nobody would look at the timer until another thread is done with something else.
+#[test]
+fn a_thread_does_not_end_while_nobody_looks_at_the_timers() {
+    let crew: &Crew = Box::leak(Box::new(Crew::new(Duration::from_millis(50))));
+    let stays = |timer: Option<Instant>| {
+        let mut state = crew.lock();
+        state.timers.clear();
+        // The one that rests, and another that is busy.
+        state.threads = 2;
+        drop(state);
+        thread::scope(|scope| {
+            let rests = scope.spawn(|| crew.rest(crew.lock()).is_some());
+            loop {
+                let mut state = crew.lock();
+                if state.idle > 0 {
+                    // As if the notification had come too late.
+                    state.timers.extend(timer.map(|time| (time, Number(0))));
+                    break;
+                }
+                // It had given up before this thread got to look.
+                if rests.is_finished() {
+                    return None;
+                }
+            }
+            Some(rests.join().unwrap())
+        })
+    };
+    let stays = |timer| iter::repeat_with(|| stays(timer)).flatten().next();
+    assert_eq!(stays(None), Some(false), "there is nothing to do");
+    assert_eq!(stays(Some(Instant::now() + IDLE)), Some(true));
+}
+
 #[test]
 fn who_leaves_is_not_served_any_more() {
     for _ in 0..200 {
         let crew = crew();
-        let left = Arc::new(AtomicBool::new(false));
-        let seen = left.clone();
+        // The flags: it has left, it is being served, it was served afterwards.
+        let flags: [Arc<AtomicBool>; 3] = Default::default();
+        let [left, inside, afterwards] = flags.clone();
         let number = join(crew, move || {
-            assert!(!seen.load(Ordering::SeqCst));
+            inside.store(true, Ordering::SeqCst);
+            thread::yield_now();
+            afterwards.fetch_or(left.load(Ordering::SeqCst), Ordering::SeqCst);
+            inside.store(false, Ordering::SeqCst);
             Some(Instant::now())
         });
+        let [left, inside, afterwards] = flags;
         crew.wake(number);
         crew.leave(number);
         left.store(true, Ordering::SeqCst);
+        assert!(!inside.load(Ordering::SeqCst), "it left while it was served");
         crew.wake(number);
         crew.later(number);
         assert_eq!(crew.threads(), 0);
+        assert!(!afterwards.load(Ordering::SeqCst), "it was served after it had left");
     }
 }
 
