@@ -112,7 +112,9 @@ impl Shared {
         if *noted_last && folders == *noted {
             return Ok(());
         }
-        let Some(mut file) = index.take() else { return Ok(()) };
+        let mut file = index.take().ok_or_else(|| {
+            std::io::Error::other("the end of the index is not known since an append has failed")
+        })?;
         file.append_folders(&*self.disk, *mark, &folders)?;
         *index = Some(file);
         (*noted, *noted_last) = (folders, true);

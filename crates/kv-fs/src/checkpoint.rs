@@ -9,6 +9,7 @@ use std::{
 use kv_core::{Error, Namespace, Operation, Result};
 
 use crate::{
+    crew::calmly,
     disk::Disk,
     fault,
     index::{self, Folders, IndexFile, Kept, Mark, Names, Row},
@@ -50,6 +51,24 @@ impl Shared {
     /// Runs one checkpoint. After a failure the log is kept, nothing is lost, and the next one
     /// does all of it again.
     pub(crate) fn checkpoint(&self) -> Result<()> {
+        let outcome = calmly(|| self.checkpoint_once());
+        let mut state = self.lock();
+        let outcome = outcome.unwrap_or_else(|| {
+            // What it has taken from the table may be lost there. The log has it.
+            let error = fault::panicked(Operation::Checkpoint);
+            self.poison(&mut state, error.clone());
+            Err(error)
+        });
+        state.checkpoint.running = false;
+        state.checkpoint.ended += 1;
+        state.room.due = true;
+        drop(state);
+        self.wake();
+        self.done.notify_all();
+        outcome
+    }
+
+    fn checkpoint_once(&self) -> Result<()> {
         let mut checkpointer = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cut = self.cut();
         let outcome = self.move_to_files(&mut checkpointer, &mut cut);
@@ -82,13 +101,6 @@ impl Shared {
             Ok(_) => self.recycle(&cut.retired),
             Err(_) => self.shrink_pool(0),
         }
-        let mut state = self.lock();
-        state.checkpoint.running = false;
-        state.checkpoint.ended += 1;
-        state.room.due = true;
-        drop(state);
-        self.wake();
-        self.done.notify_all();
         outcome.map(|_| ()).map_err(|source| Error::io(fault::STORE, Operation::Checkpoint, source))
     }
 

@@ -303,8 +303,9 @@ impl Crew {
     }
 }
 
-/// Calls a client. If that panics this thread goes on, for the sake of the others.
-fn calmly<T>(call: impl FnOnce() -> T) -> Option<T> {
+/// Does what may be wrong in ways that nobody thought of. If it panics this thread goes on, for the
+/// sake of the others.
+pub(crate) fn calmly<T>(call: impl FnOnce() -> T) -> Option<T> {
     let called = panic::catch_unwind(AssertUnwindSafe(call));
     called.inspect_err(|_| tracing::error!("what is done behind a store has panicked")).ok()
 }

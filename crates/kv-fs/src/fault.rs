@@ -18,6 +18,16 @@ pub(crate) fn unknown(during: Operation, source: io::Error) -> Error {
     Error::Io { store: STORE, during, source: Arc::new(source) }
 }
 
+/// A part of the store has panicked, which is a bug of it: nothing is known of what it was about.
+pub(crate) fn panicked(during: Operation) -> Error {
+    unknown(during, panic())
+}
+
+/// As [`panicked`], for the part that talks to the disk.
+pub(crate) fn panic() -> io::Error {
+    io::Error::other("a part of the store has panicked")
+}
+
 pub(crate) fn corrupt(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::corrupt(STORE, what)
 }

@@ -1,13 +1,14 @@
 //! Group commit: one thread at a time takes all queued batches to the log and pays one sync for them.
 
-use std::{collections::VecDeque, task::Waker, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use kv_core::{Operation, Result};
 
 use crate::{
+    crew::calmly,
     fault, layout,
     log::{LogWriter, Written},
-    queue::{BigFile, Queued, Shared, State},
+    queue::{self, BigFile, Queued, Shared, State},
     settings::{LogState, Settings},
 };
 
@@ -51,15 +52,21 @@ impl Shared {
         state.turn.begin(last);
         drop(state);
 
-        let outcome = self.write_group(&mut writer, &mut group);
+        let outcome = calmly(|| self.write_group(&mut writer, &mut group));
+        let panicked = || fault::panicked(Operation::Write);
 
         let mut state = self.lock();
         state.writer = Some(writer);
         state.turn.end();
-        let decided = match outcome {
-            Ok(written) => {
+        let outcome = outcome.unwrap_or_else(|| Err(panicked())).and_then(|written| {
+            let applied = calmly(|| {
                 self.forget(&group);
                 state.take_effect(group, written);
+            });
+            applied.ok_or_else(panicked)
+        });
+        let decided = match outcome {
+            Ok(()) => {
                 self.turns.set_durable(state.durable);
                 self.turns.wake(&state.turn);
                 let later = state.durable + 1;
@@ -68,9 +75,7 @@ impl Shared {
             }
             Err(error) => {
                 tracing::error!(%error, "the log cannot be written, no further change is taken");
-                state.poison = Some(error);
-                self.turns.wake_all();
-                self.done.notify_all();
+                self.poison(&mut state, error);
                 std::mem::take(&mut state.wakers)
             }
         };
@@ -78,7 +83,7 @@ impl Shared {
             self.wake();
         }
         drop(state);
-        decided.into_values().flatten().for_each(Waker::wake);
+        queue::call(decided);
     }
 
     /// What is about to change is not read from the cache any more. All of it, before any of it.

@@ -1,17 +1,14 @@
 //! What is done in the background of a store: flushes that nobody waits for, room in the log, big
 //! values, checkpoints.
 
-use std::{
-    task::Waker,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use kv_core::{Error, Operation};
 
 use crate::{
-    crew::{self, Client, Crew},
+    crew::{self, Client, Crew, calmly},
     fault, layout,
-    queue::{BigFile, BigJob, Shared, State, Wakers},
+    queue::{self, BigFile, BigJob, Shared, State, Wakers},
     segment,
     settings::Settings,
     table::Stamp,
@@ -39,6 +36,23 @@ enum Task {
 
 impl Client for Shared {
     fn serve(&self) -> Option<Instant> {
+        calmly(|| self.serve_now()).unwrap_or_else(|| {
+            let mut state = self.lock();
+            self.poison(&mut state, fault::panicked(Operation::Write));
+            let wakers = std::mem::take(&mut state.wakers);
+            drop(state);
+            queue::call(wakers);
+            None
+        })
+    }
+
+    fn serve_slowly(&self) {
+        self.checkpoint().ok();
+    }
+}
+
+impl Shared {
+    fn serve_now(&self) -> Option<Instant> {
         loop {
             match self.next_task() {
                 Err(next) => return next,
@@ -54,12 +68,6 @@ impl Client for Shared {
         }
     }
 
-    fn serve_slowly(&self) {
-        self.checkpoint().ok();
-    }
-}
-
-impl Shared {
     /// What is due now, or when something will be.
     fn next_task(&self) -> Result<Task, Option<Instant>> {
         let mut state = self.lock();
@@ -98,7 +106,7 @@ impl Shared {
                 self.checkpoint().ok();
             }
             Task::Flush => self.flush(),
-            Task::Wake(wakers) => wakers.into_values().flatten().for_each(Waker::wake),
+            Task::Wake(wakers) => queue::call(wakers),
         }
     }
 
@@ -128,7 +136,8 @@ impl Shared {
             }
             Ok(BigFile { id: job.id, stamp: Stamp::of(&job.value), file })
         };
-        let outcome = write().map_err(fault::io(Operation::Write));
+        let outcome = calmly(write).unwrap_or_else(|| Err(fault::panic()));
+        let outcome = outcome.map_err(fault::io(Operation::Write));
         self.lock().big_done.insert(job.id, outcome);
         self.done.notify_all();
     }
@@ -143,14 +152,17 @@ impl Shared {
         let prepare = |recycled, capacity| {
             segment::prepare(&*self.disk, number, None, |_| Vec::new(), recycled, capacity)
         };
-        let made = prepare(recycled, capacity).or_else(|error| {
-            if least == capacity {
-                return Err(error);
-            }
-            // The disk may be full: less may fit, and more once what is spare is gone.
-            self.shrink_pool(0);
-            prepare(None, least)
-        });
+        let make = || {
+            prepare(recycled, capacity).or_else(|error| {
+                if least == capacity {
+                    return Err(error);
+                }
+                // The disk may be full: less may fit, and more once what is spare is gone.
+                self.shrink_pool(0);
+                prepare(None, least)
+            })
+        };
+        let made = calmly(make).unwrap_or_else(|| Err(fault::panic()));
         let mut state = self.lock();
         state.room.attempts += 1;
         match made {

@@ -1,5 +1,8 @@
 //! Retired segment files, kept to be used again: to write over them costs no journal entries.
 
+/// Only a very large batch, or the log of an open after a crash, needs a longer segment than this.
+const LONGEST: usize = 32 << 20;
+
 /// Segment files (path and length), the largest last.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
@@ -21,8 +24,13 @@ impl Pool {
         Some(taken)
     }
 
-    /// A small one to be removed, while all have more bytes than this, and there are more than two.
+    /// One to be removed: any that is longer than a segment usually gets, and small ones while all
+    /// have more bytes than this, and there are more than two.
     pub(crate) fn surplus(&mut self, bytes: u64) -> Option<String> {
+        if let Some((path, len)) = self.files.pop_if(|(_, len)| *len > LONGEST) {
+            self.bytes -= len as u64;
+            return Some(path);
+        }
         let (_, len) = self.files.first().filter(|_| self.bytes > bytes && self.files.len() > 2)?;
         self.bytes -= *len as u64;
         Some(self.files.remove(0).0)
@@ -44,7 +52,10 @@ mod tests {
         assert_eq!(pool.take(41), None);
         assert_eq!(pool.take(5), Some(("spare-40".into(), 40)));
         assert_eq!(pool.bytes, 50);
-        // Two are kept, however large they are.
+        // Two are kept.
         assert_eq!(pool.surplus(1), None);
+        pool.put("huge".into(), LONGEST + 1);
+        assert_eq!(pool.surplus(u64::MAX).as_deref(), Some("huge"));
+        assert_eq!((pool.bytes, pool.surplus(1)), (50, None));
     }
 }

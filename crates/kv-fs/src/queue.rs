@@ -15,7 +15,7 @@ use crate::{
     cache::Cache,
     checkpoint::Checkpointer,
     crc_shift::Appended,
-    crew::Number,
+    crew::{Number, calmly},
     disk::{Disk, DiskFile},
     flusher::CREW,
     log::{LogWriter, Written},
@@ -83,6 +83,13 @@ pub(crate) struct State {
 }
 
 pub(crate) type Wakers = BTreeMap<u64, Vec<Waker>>;
+
+/// Calls them all. They are code of others: one that panics keeps no other from being called.
+pub(crate) fn call(wakers: Wakers) {
+    for waker in wakers.into_values().flatten() {
+        calmly(|| waker.wake());
+    }
+}
 
 /// A batch on its way to the log.
 #[derive(Debug)]
@@ -188,6 +195,13 @@ impl Shared {
             return self.lock();
         }
         self.done.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No further change is taken. Wakes all but those who await a batch.
+    pub(crate) fn poison(&self, state: &mut State, error: Error) {
+        state.poison = Some(error);
+        self.turns.wake_all();
+        self.done.notify_all();
     }
 
     /// There is something to do in the background.

@@ -12,11 +12,12 @@ use kv_core::{
 
 use crate::{
     Settings, adopt,
+    crew::calmly,
     disk::{Disk, RealDisk},
     fault::{self, STORE},
     flusher::CREW,
     layout,
-    queue::Shared,
+    queue::{self, Shared},
     recover::{self, Recovered},
     submit,
     table::{Entry, Place, Stamp},
@@ -99,10 +100,13 @@ impl FsStore {
         drop(state);
         self.shared.done.notify_all();
         let flushed = self.shared.flush_to(last);
-        let poison = self.shared.lock().poison.clone();
-        let flushed = flushed.and(poison.map_or(Ok(()), Err));
 
-        self.shared.lock().stop_flusher = true;
+        let mut state = self.shared.lock();
+        state.stop_flusher = true;
+        // Every batch is decided now. If the store is poisoned nobody else wakes those who await one.
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        queue::call(wakers);
         self.shared.done.notify_all();
         if let Some(number) = self.shared.number.get() {
             CREW.leave(*number);
@@ -112,20 +116,12 @@ impl FsStore {
             state = self.shared.wait(state);
         }
         let dirty = state.table.is_dirty();
+        let flushed = flushed.and(state.poison.clone().map_or(Ok(()), Err));
         drop(state);
 
         let closed = flushed.and_then(|()| {
-            if dirty {
-                self.shared.checkpoint()?;
-            }
-            if let Err(error) = self.shared.note_folders() {
-                // What a failed sync has left in the index must not be built upon: without a note
-                // of a clean close the next open writes it anew.
-                tracing::warn!(%error, "the folders were not noted, so the close is not clean");
-                return Ok(());
-            }
-            let mut state = self.shared.lock();
-            state.writer.as_mut().map_or(Ok(()), |writer| writer.close())
+            let noted = calmly(|| self.shared.note_close(dirty));
+            noted.unwrap_or_else(|| Err(fault::panicked(Operation::Close)))
         });
         let mut state = self.shared.lock();
         state.closed = true;
@@ -140,6 +136,37 @@ impl FsStore {
             // Everything is durable in the log, and the next open goes on from there.
             Err(Error::Full { .. }) => Ok(()),
             other => other,
+        }
+    }
+}
+
+impl Shared {
+    /// Everything is durable in the log: moves it to files, and notes that this was a clean close.
+    fn note_close(&self, dirty: bool) -> Result<()> {
+        if dirty {
+            self.checkpoint()?;
+        }
+        if let Err(error) = self.note_folders() {
+            // What a failed sync has left in the index must not be built upon: without a note of a
+            // clean close the next open writes it anew.
+            tracing::warn!(%error, "the folders were not noted, so the close is not clean");
+            return Ok(());
+        }
+        self.retire_unused();
+        let mut state = self.lock();
+        state.writer.as_mut().map_or(Ok(()), |writer| writer.close())
+    }
+
+    /// Makes spare files of the segments that were never written to: the next open needs one, and
+    /// the disk may be full by then. No link names them, so a failure does no harm.
+    fn retire_unused(&self) {
+        let unused = std::mem::take(&mut self.lock().room.ready);
+        for segment in &unused {
+            let number = segment.header.number;
+            self.disk.rename(&layout::log(number), &layout::spare(number)).ok();
+        }
+        if !unused.is_empty() {
+            self.disk.sync_dir(layout::OWN).ok();
         }
     }
 }

@@ -19,8 +19,12 @@ use crate::{
     table::{Effect, Name, Stamp},
 };
 
-/// Values of one batch beyond this many bytes get files of their own, however small each is.
+/// Values of one batch beyond this many bytes get files of their own, if they are not small ...
 const INLINE_LIMIT: usize = 16 << 20;
+const NOT_SMALL: usize = 64 << 10;
+
+/// ... and no more than so many of them: each file is open until its batch is durable.
+const MOST_FILES: usize = 64;
 
 /// Payloads of this many bytes and more go to the log without being copied.
 const LARGE: usize = 16 << 10;
@@ -69,7 +73,10 @@ impl Incoming {
                 }
                 Change::Put(value) => {
                     only_bookkeeping &= ns.is_reserved();
-                    if value.len() > big_value || inline + value.len() > INLINE_LIMIT {
+                    let is_over = inline + value.len() > INLINE_LIMIT
+                        && value.len() >= NOT_SMALL
+                        && big.len() < MOST_FILES;
+                    if value.len() > big_value || is_over {
                         big.push((changes.len(), value));
                         // The number of its file is not known yet.
                         Effect::PutBig(0, Stamp { size: 0, crc: 0 })
@@ -236,10 +243,8 @@ impl Shared {
     /// A full disk is a refusal. Any other failure ends the taking of changes.
     fn fail(&self, state: &mut State, failure: Error) -> Error {
         if !matches!(failure, Error::Full { .. } | Error::Closed { .. }) {
-            state.poison = Some(failure.clone());
+            self.poison(state, failure.clone());
             self.wake();
-            self.turns.wake_all();
-            self.done.notify_all();
         }
         failure
     }

@@ -314,6 +314,27 @@ fn a_failed_checkpoint_sync_keeps_the_log_and_writes_the_files_anew() {
     }
 }
 
+/// What that sync has left at the end of the index must not be built upon.
+#[test]
+fn a_close_after_a_failed_sync_of_the_index_is_not_clean() {
+    let disk = SimDisk::new();
+    let open = || FsStore::open_alone(disk.mount(), settings()).unwrap();
+    let store = open();
+    store.write(&ns("a"), &key("k"), b"x").unwrap();
+    store.checkpoint_now().unwrap();
+    // Nothing is left to be moved: only the place where the log goes on is noted.
+    fail_next(&disk, &[DiskCall::Sync]);
+    store.checkpoint_now().unwrap_err();
+    store.close().unwrap();
+    drop(store);
+    let index = disk.contents(common::INDEX).unwrap();
+    let store = open();
+    assert_ne!(disk.contents(common::INDEX).unwrap(), index, "the index was not written anew");
+    disk.crash();
+    drop(store);
+    assert_eq!(&*open().read_required(&ns("a"), &key("k")).unwrap(), b"x");
+}
+
 #[test]
 fn a_failed_read_is_an_error_and_passes() {
     let disk = SimDisk::new();

@@ -115,6 +115,31 @@ fn a_disk_that_is_full_at_open_says_so_and_loses_nothing() {
     assert_eq!(store.list_all(&ns("a")).unwrap().len(), 20);
 }
 
+/// Also after the first session, which has used no segment up.
+#[test]
+fn a_store_that_was_closed_cleanly_opens_on_a_full_disk_and_takes_removals() {
+    let disk = SimDisk::new();
+    let open = || FsStore::open_on(disk.mount(), settings());
+    let store = open().unwrap();
+    for n in 0..3 {
+        store.write(&ns("a"), &key(&format!("key-{n}")), vec![1; 500]).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    disk.crash();
+    disk.set_quota(Some(disk.used()));
+    for _ in 0..3 {
+        let store = open().unwrap();
+        assert_eq!(store.list_all(&ns("a")).unwrap().len(), 3);
+        store.close().unwrap();
+        drop(store);
+        disk.crash();
+    }
+    let store = open().unwrap();
+    store.remove(&ns("a"), &key("key-1")).unwrap();
+    assert_eq!(store.list_all(&ns("a")).unwrap(), [key("key-0"), key("key-2")]);
+}
+
 /// A full table with a checkpoint that cannot make room is a full disk, too.
 #[test]
 fn a_table_that_cannot_be_emptied_refuses() {

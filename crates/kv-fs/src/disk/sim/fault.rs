@@ -63,6 +63,8 @@ pub enum Cause {
     Kind(io::ErrorKind),
     /// The operating system's error of this number.
     Os(i32),
+    /// No answer: it panics, as a bug of the store's own would.
+    Panic,
 }
 
 impl Fault {
@@ -86,6 +88,7 @@ pub(super) struct Plan {
 pub(super) struct Failure {
     pub(super) error: io::Error,
     pub(super) short: bool,
+    pub(super) panics: bool,
 }
 
 impl Plan {
@@ -114,8 +117,9 @@ impl Plan {
         let error = match fault.cause {
             Cause::Kind(kind) => io::Error::new(kind, "a simulated failure"),
             Cause::Os(number) => io::Error::from_raw_os_error(number),
+            Cause::Panic => io::Error::other("a simulated panic"),
         };
-        Some(Failure { error, short: fault.short })
+        Some(Failure { error, short: fault.short, panics: fault.cause == Cause::Panic })
     }
 
     /// The call that failed first.

@@ -48,6 +48,10 @@ impl SimDisk {
         }
         let failure = state.plan.count(call);
         state.fired |= failure.is_some();
+        if failure.as_ref().is_some_and(|failure| failure.panics) {
+            drop(state);
+            panic!("a simulated panic");
+        }
         Ok((state, failure))
     }
 
