@@ -187,6 +187,14 @@ pub(crate) struct Migrate {
     /// wallet
     #[arg(long, value_name = "TARGET")]
     pub(crate) to: PathBuf,
+    /// Give up a move that can never end, and move to --to instead: the wallet says that it was moved,
+    /// and there is none, such as when the new one was removed before it had its name
+    ///
+    /// Make sure that the wallet does not live under another name and was not moved on from there:
+    /// else there are two that believe to be one device, one of them old, and a Lightning node started
+    /// from the old one loses its channels' money. Refused if there is a wallet at the place it names.
+    #[arg(long, conflicts_with = "from")]
+    pub(crate) abandon_move: bool,
 }
 
 #[derive(Debug, Args)]

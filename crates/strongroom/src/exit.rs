@@ -203,7 +203,7 @@ fn code(reaction: Reaction) -> Code {
         Reaction::CloseOther => Code::InUse,
         Reaction::Upgrade => Code::TooNew,
         Reaction::FreeSpace | Reaction::MakeWritable => Code::NotWritable,
-        Reaction::Missing | Reaction::Elsewhere => Code::Missing,
+        Reaction::Missing | Reaction::Elsewhere | Reaction::EndMove => Code::Missing,
         Reaction::Exists => Code::Exists,
         Reaction::CheckCloud | Reaction::LookAtFindings => Code::Cloud,
         Reaction::TakeOver | Reaction::RestoreAgain => Code::OtherDevice,
@@ -233,7 +233,14 @@ fn help(reaction: Reaction) -> &'static str {
             "make a wallet with `strongroom init`, bring one back with `strongroom restore`, \
              or name another folder with --dir"
         }
-        Reaction::Elsewhere => "name the place it was moved to with --dir",
+        Reaction::Elsewhere => {
+            "name the place it was moved to with --dir; `strongroom migrate --help` says what to do if \
+             it is nowhere"
+        }
+        Reaction::EndMove => {
+            "run the same `strongroom migrate --to` again, after removing what else may stand at the \
+             new place; if it can never end, see --abandon-move in `strongroom migrate --help`"
+        }
         Reaction::Exists => "name another folder with --dir",
         Reaction::CheckCloud => {
             "check the cloud and its address, then try again; nothing local is lost"

@@ -172,6 +172,15 @@ pub enum UnlockError {
         /// The path of its folder or file.
         to: String,
     },
+    /// A move of the wallet has sealed this place and not yet named the new one. Make the same call of
+    /// [`crate::WalletPersistence::move_to`] again; if something else stands at the new place, remove
+    /// that before. A move that can never end is given up by
+    /// [`crate::WalletPersistence::move_to_instead`].
+    #[error("the wallet is being moved to {to}, and that has not ended")]
+    MoveUnfinished {
+        /// The path of its folder or file to be.
+        to: String,
+    },
     /// Open in another process. Close that first.
     #[error("the wallet is open elsewhere")]
     InUse,
@@ -228,6 +237,8 @@ pub enum Reaction {
     Missing,
     /// It was moved: use its new place.
     Elsewhere,
+    /// It is being moved: let that end.
+    EndMove,
     /// There is something here already: use another place.
     Exists,
     /// The cloud: check its address and state, then try again.
@@ -305,6 +316,7 @@ impl UnlockError {
             Self::Empty => Reaction::Missing,
             Self::NotEmpty => Reaction::Exists,
             Self::Moved { .. } => Reaction::Elsewhere,
+            Self::MoveUnfinished { .. } => Reaction::EndMove,
             Self::InUse => Reaction::CloseOther,
             Self::HandedOver => Reaction::TakeOver,
             Self::TooNew { .. } => Reaction::Upgrade,

@@ -13,7 +13,7 @@ use crate::{
     builder::{Parts, Place},
     folder::{self, NewFolder},
     hub::Hub,
-    moved,
+    moved::{self, Begun},
     replicate::TakeOverFrom,
     restore,
     tower::Tower,
@@ -237,19 +237,45 @@ impl WalletPersistence {
     /// compared at the end. Then the wallet here answers [`UnlockError::Moved`], and only after that the
     /// new one gets its name: there is never a second one that could go on.
     ///
-    /// After an interruption the same call goes on. Until the end the wallet here is as it was.
+    /// After an interruption the same call goes on, also if the wallet here was used since. Until
+    /// the end it is as it was. Between sealing and naming it answers
+    /// [`UnlockError::MoveUnfinished`], which the same call ends.
     pub async fn move_to(
         &self,
         target: &MoveTarget,
         progress: impl FnMut(CopyProgress) + Send + 'static,
     ) -> Result<Copied, UnlockError> {
+        self.moved(target, Begun::GoesOn, progress).await
+    }
+
+    /// As [`WalletPersistence::move_to`], for a wallet that says it was moved and is nowhere: what
+    /// was begun at the place it names is removed, and the wallet moves to `target` instead. Answers
+    /// [`UnlockError::Moved`] if there is a wallet at that place.
+    ///
+    /// Only a person can know that the wallet does not live under another name, or was not moved on
+    /// from there. If it does, there are two wallets afterwards that believe to be one, and a Lightning
+    /// node that is started from the older one loses its channels' money.
+    pub async fn move_to_instead(
+        &self,
+        target: &MoveTarget,
+        progress: impl FnMut(CopyProgress) + Send + 'static,
+    ) -> Result<Copied, UnlockError> {
+        self.moved(target, Begun::GivenUp, progress).await
+    }
+
+    async fn moved(
+        &self,
+        target: &MoveTarget,
+        begun: Begun,
+        progress: impl FnMut(CopyProgress) + Send + 'static,
+    ) -> Result<Copied, UnlockError> {
         let (parts, target) = (self.parts.clone(), target.clone());
         blocking(move || {
-            let store = match &parts.place {
-                Place::Folder(path) => folder::open_even_if_moved(path)?,
-                Place::Store(open) => open()?,
+            let (place, store) = match &parts.place {
+                Place::Folder(path) => (Some(path.as_path()), folder::open_even_if_moved(path)?),
+                Place::Store(open) => (None, open()?),
             };
-            let moved = moved::move_to(&*store, &target, progress);
+            let moved = moved::move_to(&*store, place, &target, begun, progress);
             let closed = store.close();
             let moved = moved?;
             closed?;

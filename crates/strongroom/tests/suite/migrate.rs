@@ -89,6 +89,28 @@ fn a_file_that_is_no_wallet_is_left_alone() {
     failed(6, &mut home.command(&["--dir", "nowhere", "migrate", "--to", "sqlite:new"]));
 }
 
+/// The program that moved a wallet does not know what became of it: it never makes a second one by
+/// itself.
+#[test]
+fn a_wallet_that_was_moved_comes_back_only_when_its_move_is_abandoned() {
+    let home = filled();
+    let digest = home.digest();
+    home.ok(&["migrate", "--to", "sqlite:new.db"]);
+    fs::rename(home.path("new.db"), home.path("final.db")).unwrap();
+    let said = home.fails(6, &["migrate", "--to", "sqlite:new.db"]);
+    assert!(said.contains("moved to") && said.contains("migrate --help"), "{said}");
+    assert!(!home.path("new.db").exists());
+    home.fails(2, &["migrate", "--to", "fs:wallet/inside"]);
+
+    // Killed before the new one had its name, and then that was lost.
+    fs::rename(home.path("final.db"), home.path(".new.db.moving-here")).unwrap();
+    let said = home.fails(6, &["digest"]);
+    assert!(said.contains("has not ended") && said.contains("--abandon-move"), "{said}");
+    fs::remove_file(home.path(".new.db.moving-here")).unwrap();
+    home.ok(&["migrate", "--to", "fs:other", "--abandon-move"]);
+    assert_eq!(home.ok(&["--dir", "other", "digest"]).trim(), digest);
+}
+
 /// Killed at any moment, there is one wallet that opens, and the same command ends the move.
 #[test]
 fn a_killed_move_leaves_one_wallet_and_goes_on() {
