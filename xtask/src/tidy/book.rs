@@ -1,4 +1,5 @@
-//! Every page of the book is in its table of contents, and links between our pages lead somewhere.
+//! Every page of the book is in its table of contents, links between our pages lead somewhere, and no
+//! two decisions have one number.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +7,7 @@ use super::{Findings, files::File};
 
 const SOURCE: &str = "docs/src/";
 const SUMMARY: &str = "docs/src/SUMMARY.md";
+const DECISIONS: &str = "docs/src/decisions/";
 
 pub(super) fn check(files: &[File], findings: &mut Findings) {
     let paths: BTreeSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
@@ -19,6 +21,19 @@ pub(super) fn check(files: &[File], findings: &mut Findings) {
             if file.path == SUMMARY {
                 listed.insert(target);
             }
+        }
+    }
+    for decision in files.iter().filter(|f| f.path.starts_with(DECISIONS)) {
+        let number = |path: &str| {
+            path.strip_prefix(DECISIONS).and_then(|name| name.get(..4)).map(str::to_owned)
+        };
+        let own = number(&decision.path);
+        if files.iter().filter(|other| number(&other.path) == own).count() > 1 {
+            findings.error(&decision.path, "another decision has this number");
+        }
+        let title = own.map(|own| format!("# {own}: ")).unwrap_or_default();
+        if !decision.text.starts_with(&title) {
+            findings.error(&decision.path, "begins with another number than its name");
         }
     }
     let pages = paths.iter().filter(|p| p.starts_with(SOURCE) && p.ends_with(".md"));
@@ -60,6 +75,22 @@ mod tests {
         assert!(errors(check, &pages).is_empty());
         let lonely = [summary, pages[1], pages[2], ("docs/src/c.md", "")];
         assert_eq!(errors(check, &lonely).len(), 1);
+    }
+
+    #[test]
+    fn two_decisions_with_one_number_are_found() {
+        let decision = |name: &str| (format!("{DECISIONS}{name}"), format!("# {}: x", &name[..4]));
+        let found = |decisions: &[(String, String)]| {
+            let links = decisions.iter().map(|(path, _)| format!("[x]({})", &path[SOURCE.len()..]));
+            let summary = links.collect::<String>();
+            let files = decisions.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+            let files: Vec<_> = files.chain([(SUMMARY, summary.as_str())]).collect();
+            errors(check, &files).len()
+        };
+        assert_eq!(found(&[decision("0001-a.md"), decision("0002-b.md")]), 0);
+        assert_eq!(found(&[decision("0001-a.md"), decision("0001-b.md")]), 2);
+        let other = (format!("{DECISIONS}0003-c.md"), "# 0001: x".to_owned());
+        assert_eq!(found(&[decision("0001-a.md"), other]), 1);
     }
 
     #[test]
