@@ -9,6 +9,7 @@
 mod bench;
 mod ceramic_node;
 mod crash;
+mod examples;
 mod kernels;
 mod kill_loop;
 mod metadata;
@@ -56,6 +57,7 @@ The checks of this repository, the same at home and in CI.
                                    seed alone that one life
   cargo xtask ceramic-node         installs the Ceramic node that tests run against into target/;
                                    test-all does it, too
+  cargo xtask examples             runs every example of the front door to its end; test-all does it, too
   cargo xtask reader               reads a backup with the script written from the format pages
   cargo xtask queries              asks the program about real blocks, and compares with a script that
                                    goes through the same JSON
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         ["golden"] => report(tidy::freeze()),
         ["ceramic-node"] => report(ceramic_node::why_not().map_or_else(ceramic_node::install, Err)),
         ["reader"] => report(reader::why_not().map_or_else(reader::run, Err)),
+        ["examples"] => report(examples::run()),
         ["queries"] => report(queries::why_not().map_or_else(queries::run, Err)),
         ["kill-loop"] => report(kill_loop::run(kill_loop::ROUNDS)),
         ["kill-loop", "--rounds", rounds] => report(kill_loop::run(rounds)),

@@ -10,7 +10,7 @@ use std::{env, time::Instant};
 use report::{Report, Stop};
 
 use crate::{
-    ceramic_node, kernels, queries, reader,
+    ceramic_node, examples, kernels, queries, reader,
     run::{Step, Stream},
     servers, tidy,
     tools::Tool,
@@ -39,13 +39,14 @@ type Section = fn(&mut Context) -> Result<(), Stop>;
 
 /// Name, whether it takes long, and what it does. The same profile and features are used wherever
 /// possible, so that a later section finds the work of an earlier one.
-const SECTIONS: [(&str, bool, Section); 19] = [
+const SECTIONS: [(&str, bool, Section); 20] = [
     ("fmt", false, fmt),
     ("tidy", false, |_| Ok(tidy::run()?)),
     ("clippy", false, clippy),
     ("ceramic node", false, |_| install_ceramic_node()),
     ("tests", false, suites::run),
     ("doc tests", false, suites::run_doc_tests),
+    ("examples", false, |_| Ok(examples::run()?)),
     ("reader", false, |_| in_another_language()),
     ("queries", false, |_| by_a_script()),
     ("beside LDK", true, suites::run_beside_ldk),
