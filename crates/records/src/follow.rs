@@ -137,8 +137,10 @@ fn conflicts<R: Record>(
     for (primary, keyed) in rows {
         for (position, key) in unique_keys(keyed.as_ref()) {
             let name = R::INDEXES.get(position).map_or("", Index::name);
-            let owners = state.rows.owners(position, key).map(|row| &*row.primary);
-            for other in owners.filter(|other| **other != **primary) {
+            // What is in flight here was not refused: nobody knew of the merged record yet.
+            let holders = state.holders(position, key);
+            let holders = holders.filter(|other| state.has_key(other, position, key));
+            for other in holders.filter(|other| **other != **primary) {
                 let pair = [(&**primary).min(other), (&**primary).max(other)];
                 conflicts.insert((name, pair.map(EncodedKey::from)));
             }

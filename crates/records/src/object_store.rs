@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use kv_core::{Commit, KvStore};
 
 use crate::{
-    Cursor, Error, Found, KeyRange, OpenReport, Query, Record, RecordKey, Records, Result,
+    Cursor, Error, Found, KeyRange, OpenReport, Query, Record, RecordKey, Records, Result, Skipped,
     Transaction, codec, encoding::decode, open, table::Table, view::View,
 };
 
@@ -19,6 +19,7 @@ use crate::{
 /// Reading never asks the store below, and never waits for it.
 pub struct ObjectStore<R> {
     table: Arc<Table<R>>,
+    is_lent: bool,
 }
 
 impl<R: Record> ObjectStore<R> {
@@ -26,7 +27,7 @@ impl<R: Record> ObjectStore<R> {
     /// report, and no reason to fail.
     pub fn open(kv: Arc<dyn KvStore>) -> Result<(Self, OpenReport)> {
         let (table, report) = open::open(kv)?;
-        Ok((Self { table: Arc::new(table) }, report))
+        Ok((Self { table: Arc::new(table), is_lent: false }, report))
     }
 
     /// The record with this key, as it is durable now; an old version comes upgraded. One that
@@ -145,11 +146,27 @@ impl<R: Record> ObjectStore<R> {
         Transaction::new(Arc::clone(&self.table.kv))
     }
 
+    /// What is stored and cannot be used, as of now: what opening found and following brought, less what
+    /// was replaced since. Few, or none: it is a list of its own.
+    pub fn unusable(&self) -> Result<Vec<Skipped>> {
+        let state = self.table.lock()?;
+        let all = state.unusable.iter();
+        Ok(all.map(|(name, why)| Skipped { name: name.clone(), why: why.clone() }).collect())
+    }
+
+    /// A handle for somebody who shares the store and does not own it: [`Self::close`] does nothing
+    /// there and on its clones.
+    pub fn lent(&self) -> Self {
+        Self { is_lent: true, ..self.clone() }
+    }
+
     /// Forgets all that is in memory. Whatever is called afterwards, on any clone, is
     /// [`Error::Store`] with [`kv_core::Error::Closed`]; what was found before stays with whoever
-    /// holds it.
+    /// holds it. Through a handle that was [lent](Self::lent) it does nothing.
     pub fn close(&self) {
-        self.table.close();
+        if !self.is_lent {
+            self.table.close();
+        }
     }
 
     pub(crate) fn table(&self) -> &Arc<Table<R>> {
@@ -169,7 +186,7 @@ fn exists(error: Error) -> Error {
 
 impl<R> Clone for ObjectStore<R> {
     fn clone(&self) -> Self {
-        Self { table: Arc::clone(&self.table) }
+        Self { table: Arc::clone(&self.table), is_lent: self.is_lent }
     }
 }
 

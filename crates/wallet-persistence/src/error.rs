@@ -409,7 +409,7 @@ impl From<CloudError> for UnlockError {
 }
 
 /// An error and its sources, as one line.
-pub(crate) fn chain(error: &Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {

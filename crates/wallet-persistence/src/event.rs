@@ -82,7 +82,8 @@ pub enum Event {
         mine: bool,
     },
     /// A record of another device has a key of a unique index that a record of this one has, too.
-    /// Both stay, and queries find both. Change or remove one.
+    /// Both stay, and queries find both. Change or remove one. Told when it is merged, and in each
+    /// session that opens the object store while it is so.
     NotUnique {
         /// Which object store.
         store: String,
@@ -90,6 +91,16 @@ pub enum Event {
         index: String,
         /// The names the two are stored under.
         keys: [String; 2],
+    },
+    /// What another device has changed lies an hour or more in the future of this device's clock: one of
+    /// the two clocks is wrong, or that of a third device from which it had the change. Nothing is lost,
+    /// and what is changed from now on counts; but times are wrong. Have the clocks set. Told once in a
+    /// session for each device; [`crate::Status::clock_ahead_ms`] keeps it.
+    ClockAhead {
+        /// Which installation.
+        writer: String,
+        /// How far, in milliseconds.
+        ahead_ms: u64,
     },
     /// A dump failed, or the deleting of what is no longer needed; it is tried again later. Backups
     /// go on.

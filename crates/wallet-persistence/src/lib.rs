@@ -85,7 +85,7 @@ pub use replicated::OpenedReplicated;
 pub use restore::{NewerState, RestoreAt, RestoreProgress, RestoreReport};
 pub use session::Session;
 pub use settings::Settings;
-pub use status::{CloudStatus, Status};
+pub use status::{CloudStatus, Status, Unusable};
 pub use store_kind::{BadMoveTarget, MoveTarget, StoreKind};
 pub use suspend::{Resumed, Suspended};
 pub use verified::{VerifiedBy, VerifiedRestore};

@@ -7,14 +7,17 @@ use crate::{Error, Result, Session, wallet::blocking};
 impl Session {
     /// The object store of a record type: of an application, or one of the wallet's own. The first
     /// call reads all its records; from then on it is in memory, follows what other devices change,
-    /// and is closed with the session.
+    /// and is closed with the session: until then everybody shares it, so [`ObjectStore::close`] does
+    /// nothing. Records that share a key of a unique index are told then ([`crate::Event::NotUnique`]).
     ///
     /// Its records merge as the wallet's own do. Choose a name ([`Record::STORE`]) that begins with
     /// that of the application: two types cannot share one
     /// ([`records::Error::Schema`](records::Error)).
     pub async fn records<R: Record>(&self) -> Result<ObjectStore<R>> {
         let stores = self.tower()?.stores.clone();
-        blocking(move || stores.open().map_err(Error::from)).await
+        let store = blocking(move || stores.open::<R>().map_err(Error::from)).await?;
+        self.inner.tell_shared_keys();
+        Ok(store.lent())
     }
 
     /// Single named values, which merge as records do. Names of an application's own fields begin with

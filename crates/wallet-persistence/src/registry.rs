@@ -198,7 +198,7 @@ After they have merged, both records are there on both devices; none is dropped.
 Queries find both, the one with the lesser primary key first, on every device.
 Each can be saved again with the key that it has; no other record gets that key, and what has given it up does not get it back.
 The same holds where an index is declared unique over records that share a key already: `OpenReport` names them, and they stay, also when they are upgraded.
-The event `not-unique` names object store, index and the two records when a poll brings that about.
+The event `not-unique` names object store, index and the two records when a poll brings that about; where the type is opened later, then, and again in each session that opens it while it is so.
 None of the wallet's own kinds has a unique index; an application that wants to avoid this makes the key of the index the primary key.
 
 ## Records and what a poll brings

@@ -12,8 +12,8 @@ use tokio::sync::{OnceCell, broadcast, watch};
 
 use crate::{
     Account, BackupListing, BackupReport, Digest, DumpKind, DumpReport, Error, Event,
-    EvmTransaction, PollReport, RejoinReport, RestorePoint, Result, Status, VerifyReport,
-    background::Background, builder::Parts, closing::Closing, digest, hub::Hub, replicate,
+    EvmTransaction, PollReport, RejoinReport, RestorePoint, Result, Status, Unusable, VerifyReport,
+    background::Background, builder::Parts, clock, closing::Closing, digest, hub::Hub, replicate,
     replicate::Wish, succession, tower::Tower, upkeep::Upkeep, verified, verify, wallet::blocking,
 };
 
@@ -114,13 +114,14 @@ impl Session {
     pub fn status(&self) -> Result<Status> {
         let tower = self.tower()?;
         let (state, fence) = (tower.recorder.state(), tower.recorder.fence_state());
-        let records = tower.stores.counts()?;
+        let (records, unusable) = (tower.stores.counts()?, tower.stores.unusable()?);
         let count = |store| records.get(store).copied().unwrap_or_default();
         let mut status = Status {
             writer: state.writer.to_string(),
             accounts: count(Account::STORE),
             transactions: count(EvmTransaction::STORE),
             records,
+            unusable: Unusable::count(unusable.iter().flat_map(|(_, records)| records)),
             clouds: tower.cloud_urls()?.iter().map(ToString::to_string).collect(),
             sequence: tower.recorder.sequence(),
             backed_up: state.backed_up,
@@ -141,6 +142,7 @@ impl Session {
             findings: self
                 .inner
                 .with_history(|history| history.findings.iter().cloned().map(Into::into).collect()),
+            clock_ahead_ms: clock::is_wrong(tower.recorder.clock_ahead()),
         };
         status.set_lag(tower.recorder.lag(), tower.clock.now().0);
         Ok(status)
@@ -246,5 +248,11 @@ impl Session {
 impl Inner {
     pub(crate) fn tell(&self, event: Event) {
         self.hub.tell(event);
+    }
+
+    /// Tells of records that share a key of a unique index, once in a session.
+    pub(crate) fn tell_shared_keys(&self) {
+        let conflicts = self.tower.stores.take_conflicts();
+        conflicts.into_iter().for_each(|conflict| self.tell(conflict.into()));
     }
 }

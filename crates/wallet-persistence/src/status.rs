@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use backup::{Gate, Lag};
+use records::Skipped;
 use serde::Serialize;
 
 use crate::{Finding, VerifiedRestore};
@@ -20,6 +21,8 @@ pub struct Status {
     /// How many records each open object store has, by its name; those of an application once it
     /// has asked for them.
     pub records: BTreeMap<&'static str, usize>,
+    /// Of the open object stores what is stored and cannot be used.
+    pub unusable: Unusable,
     /// The addresses of the clouds that are set.
     pub clouds: Vec<String>,
     /// The number of the newest change.
@@ -61,6 +64,19 @@ pub struct Status {
     pub cannot_fence: Vec<String>,
     /// What is suspicious, oldest first.
     pub findings: Vec<Finding>,
+    /// How far the newest change known here, of whichever device, lies in the future of this device's
+    /// clock, in milliseconds: the clock of one of them is wrong. `None`: by less than an hour.
+    pub clock_ahead_ms: Option<u64>,
+}
+
+/// Records that no listing shows. They stay as they are, and are merged and backed up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unusable {
+    /// Written by a newer version: upgrade this program.
+    pub too_new: u64,
+    /// Damaged: [`crate::Session::verify`] names them. Write them again, or restore.
+    pub damaged: u64,
 }
 
 /// How far one cloud is, as far as this device knows without asking it.
@@ -83,6 +99,19 @@ pub struct CloudStatus {
     pub tries: u32,
     /// Why it failed last.
     pub failing: Option<String>,
+}
+
+impl Unusable {
+    pub(crate) fn count<'a>(all: impl Iterator<Item = &'a Skipped>) -> Self {
+        let mut count = Self::default();
+        for record in all {
+            match record.is_too_new() {
+                true => count.too_new += 1,
+                false => count.damaged += 1,
+            }
+        }
+        count
+    }
 }
 
 impl Status {

@@ -10,9 +10,9 @@ use std::{
 
 use backup::Merged;
 use kv_core::KvStore;
-use records::{Below, ObjectStore, OpenReport, Query, Record};
+use records::{Below, ObjectStore, OpenReport, Query, Record, Skipped};
 
-use crate::registry::RECORDS;
+use crate::{error::chain, registry::RECORDS};
 
 /// Every object store that is open over one key-value store.
 pub(crate) struct Stores {
@@ -27,9 +27,9 @@ struct State {
     open: BTreeMap<&'static str, Arc<dyn Store>>,
     /// What is merged while the store of this name is being opened.
     meanwhile: Option<(&'static str, Vec<Below>)>,
-    /// What was found while the stores were opened.
-    reports: Vec<OpenReport>,
-    /// Conflicts that merging brought and nobody was told of yet.
+    /// What was merged and a store could not read then.
+    owed: BTreeMap<&'static str, Vec<Below>>,
+    /// Conflicts that merging brought, or opening found, and nobody was told of yet.
     conflicts: Vec<NotUnique>,
     closed: bool,
 }
@@ -48,6 +48,7 @@ trait Store: Any + Send + Sync {
     fn name(&self) -> &'static str;
     fn follow(&self, changes: &[Below]) -> records::Result<OpenReport>;
     fn count(&self) -> records::Result<usize>;
+    fn unusable(&self) -> records::Result<Vec<Skipped>>;
     fn close(&self);
 }
 
@@ -64,6 +65,10 @@ impl<R: Record> Store for ObjectStore<R> {
         self.count(&Query::all())
     }
 
+    fn unusable(&self) -> records::Result<Vec<Skipped>> {
+        self.unusable()
+    }
+
     fn close(&self) {
         self.close();
     }
@@ -77,18 +82,23 @@ impl Stores {
     /// The object store of a type: reads all its records unless it is open already.
     pub(crate) fn open<R: Record>(&self) -> records::Result<ObjectStore<R>> {
         let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        {
+        let open = {
             let mut state = self.state();
             if state.closed {
                 return Err(closed(R::STORE));
             }
-            if let Some(store) = state.open.get(R::STORE) {
-                let any: &dyn Any = &**store;
-                let what = "another record type has an object store of this name";
-                let other = || records::Error::Schema { store: R::STORE, what };
-                return any.downcast_ref().cloned().ok_or_else(other);
+            let open = state.open.get(R::STORE).cloned();
+            if open.is_none() {
+                state.meanwhile = Some((R::STORE, Vec::new()));
             }
-            state.meanwhile = Some((R::STORE, Vec::new()));
+            open
+        };
+        if let Some(store) = open {
+            self.pay(&*store)?;
+            let any: &dyn Any = &*store;
+            let what = "another record type has an object store of this name";
+            let other = || records::Error::Schema { store: R::STORE, what };
+            return any.downcast_ref().cloned().ok_or_else(other);
         }
         let outcome = self.read();
         self.state().meanwhile = None;
@@ -113,13 +123,18 @@ impl Stores {
             }
             // From here on it hears of changes itself.
             state.open.insert(R::STORE, Arc::new(store.clone()));
-            state.reports.extend(reports);
+            drop(state);
+            for report in reports {
+                self.note(R::STORE, report);
+            }
             return Ok(store);
         }
     }
 
     /// Tells the stores what was merged; how many pairs of records have one key in a unique index now.
-    pub(crate) fn follow(&self, merged: &Merged) -> records::Result<u64> {
+    /// What one of them cannot read just now holds up no other, and [`Self::catch_up`] tells it again:
+    /// the merging is durable, and will not be done twice.
+    pub(crate) fn follow(&self, merged: &Merged) -> u64 {
         let mut by_store: BTreeMap<&str, Vec<Below>> = BTreeMap::new();
         for change in merged.changes.iter().filter(|change| change.ns.primary() == RECORDS) {
             let below = Below { name: change.key.clone(), before: change.before.clone() };
@@ -128,21 +143,60 @@ impl Stores {
         let mut conflicts = 0;
         for (name, changes) in by_store {
             let Some(store) = self.store_or_later(name, &changes) else { continue };
-            let report = store.follow(&changes)?;
-            if !report.is_clean() {
-                let (skipped, conflicts) = (report.skipped.len(), report.conflicts.len());
-                let what = "merged records that cannot be used, or share a key";
-                tracing::warn!(store = name, skipped, conflicts, what);
+            match self.tell(&*store, changes) {
+                Ok(more) => conflicts += more,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(store = name, error, "what was merged could not be read yet");
+                }
             }
-            conflicts += report.conflicts.len() as u64;
-            let not_unique = report.conflicts.into_iter().map(|conflict| NotUnique {
-                store: store.name(),
-                index: conflict.index,
-                keys: conflict.names.map(|name| name.as_str().to_owned()),
-            });
-            self.state().conflicts.extend(not_unique);
         }
-        Ok(conflicts)
+        conflicts
+    }
+
+    /// Tells the stores again what they could not read.
+    pub(crate) fn catch_up(&self) -> records::Result<()> {
+        let open: Vec<Arc<dyn Store>> = self.state().open.values().cloned().collect();
+        open.iter().try_for_each(|store| self.pay(&**store))
+    }
+
+    fn pay(&self, store: &dyn Store) -> records::Result<()> {
+        if self.state().owed.contains_key(store.name()) {
+            self.tell(store, Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Tells a store what has changed below it, and what it is owed.
+    fn tell(&self, store: &dyn Store, changes: Vec<Below>) -> records::Result<u64> {
+        let mut owed = self.state().owed.remove(store.name()).unwrap_or_default();
+        owed.extend(changes);
+        match store.follow(&owed) {
+            Ok(report) => Ok(self.note(store.name(), report)),
+            Err(error) => {
+                self.state().owed.entry(store.name()).or_default().append(&mut owed);
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps what somebody has to be told; how many pairs of records share a key.
+    fn note(&self, store: &'static str, report: OpenReport) -> u64 {
+        if !report.is_clean() {
+            let (skipped, conflicts) = (report.skipped.len(), report.conflicts.len());
+            let what = "records that cannot be used, or share a key";
+            tracing::warn!(store, skipped, conflicts, what);
+        }
+        let count = report.conflicts.len() as u64;
+        let mut state = self.state();
+        for conflict in report.conflicts {
+            let keys = conflict.names.map(|name| name.as_str().to_owned());
+            let conflict = NotUnique { store, index: conflict.index, keys };
+            if !state.conflicts.contains(&conflict) {
+                state.conflicts.push(conflict);
+            }
+        }
+        count
     }
 
     /// The store of this name; if it is being opened, it follows the changes once it is.
@@ -164,15 +218,22 @@ impl Stores {
         mem::take(&mut self.state().conflicts)
     }
 
-    /// What was found while the stores were opened.
-    pub(crate) fn reports(&self) -> Vec<OpenReport> {
-        self.state().reports.clone()
+    /// What is stored in each open store and cannot be used.
+    pub(crate) fn unusable(&self) -> records::Result<Vec<(&'static str, Vec<Skipped>)>> {
+        self.each(|store| store.unusable())
     }
 
     /// How many records each open store has.
     pub(crate) fn counts(&self) -> records::Result<BTreeMap<&'static str, usize>> {
+        Ok(self.each(|store| store.count())?.into_iter().collect())
+    }
+
+    fn each<T>(
+        &self,
+        ask: impl Fn(&dyn Store) -> records::Result<T>,
+    ) -> records::Result<Vec<(&'static str, T)>> {
         let open: Vec<Arc<dyn Store>> = self.state().open.values().cloned().collect();
-        open.iter().map(|store| Ok((store.name(), store.count()?))).collect()
+        open.iter().map(|store| Ok((store.name(), ask(&**store)?))).collect()
     }
 
     /// Forgets everything, for good.

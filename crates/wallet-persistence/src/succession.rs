@@ -10,7 +10,8 @@ use backup::{FenceState, Gate, ObjectRef};
 use tokio::time::Instant;
 
 use crate::{
-    Error, HandoverReport, Result, Session, SingleWriter, TakeoverReport,
+    Error, Event, HandoverReport, Result, Session, SingleWriter, TakeoverReport, WriterReport,
+    clock,
     replicate::{self, TakeOverFrom, Wish},
     session::Inner,
     wallet::blocking,
@@ -25,6 +26,8 @@ pub(crate) struct Looks {
     looked_into: BTreeSet<usize>,
     /// Clouds that did not answer, and until when they are left in peace.
     silent: BTreeMap<usize, Instant>,
+    /// Writers of which it was told that a clock is wrong.
+    ahead: BTreeSet<String>,
     /// A head of this folder that an earlier session put and could not write down.
     adopted: Option<(ObjectRef, u64)>,
 }
@@ -138,6 +141,17 @@ impl Inner {
 
     pub(crate) fn has_looked(&self) {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner).has_looked = true;
+    }
+
+    /// Tells of a clock that is wrong, once for each writer.
+    pub(crate) fn tell_clock(&self, report: &WriterReport) {
+        let Some(ahead_ms) = clock::is_wrong(report.clock_ahead_ms) else { return };
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if looks.ahead.insert(report.writer.clone()) {
+            drop(looks);
+            tracing::warn!(writer = report.writer, ahead_ms, "a clock is wrong");
+            self.tell(Event::ClockAhead { writer: report.writer.clone(), ahead_ms });
+        }
     }
 
     pub(crate) fn adopt(&self, head: ObjectRef, time: u64) {

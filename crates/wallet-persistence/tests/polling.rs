@@ -15,6 +15,9 @@ use wallet_persistence::{
     Event, KvStore, ProfileField, RootSecret, Session, Settings, Timestamp, WalletPersistence,
 };
 
+const NOW: u64 = 1_700_000_000_000;
+const DAY: u64 = 86_400_000;
+
 struct Device {
     wallet: WalletPersistence,
     weather: Arc<Weather>,
@@ -22,6 +25,11 @@ struct Device {
 
 impl Device {
     fn new(cloud: &Arc<MemCloud>, poll_every: Option<Duration>) -> Self {
+        Self::at(NOW, cloud, poll_every)
+    }
+
+    /// One whose clock stands at this time.
+    fn at(now: u64, cloud: &Arc<MemCloud>, poll_every: Option<Duration>) -> Self {
         let (medium, weather) = (Medium::default(), Weather::fair());
         let source = Arc::new(std::io::Error::other("injected"));
         weather.answer(CloudError::Unauthorized { source });
@@ -31,7 +39,7 @@ impl Device {
         settings.poll_every = poll_every;
         let wallet = WalletPersistence::over(open)
             .cloud(Arc::new(FlakyCloud::new(cloud.clone(), weather.clone())))
-            .clock(Arc::new(ManualClock::at(Timestamp(1_700_000_000_000))))
+            .clock(Arc::new(ManualClock::at(Timestamp(now))))
             .settings(settings)
             .build();
         Self { wallet, weather }
@@ -183,4 +191,39 @@ async fn polling_with_nothing_new_is_one_request_to_each_cloud() {
     assert_eq!(weathers.map(|weather| weather.calls()), [1, 1]);
     assert_eq!(report.heads.len(), 1);
     session.lock().await.unwrap();
+}
+
+/// Who never polls by hand hears of it, too.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_days_ahead_is_told_once_and_stays_in_the_status() {
+    for (ahead, is_told) in [(6 * DAY, true), (DAY / 48, false)] {
+        let cloud = Arc::new(MemCloud::new());
+        let wrong = Device::at(NOW + ahead, &cloud, None).wallet.create(&root()).await.unwrap();
+        wrong.post_backup().await.unwrap();
+        let device = Device::new(&cloud, Some(Duration::from_secs(60)));
+        device.wallet.restore(&root(), |_| ()).await.unwrap();
+        let second = device.wallet.unlock(&root()).await.unwrap();
+        let mut events = second.events();
+        for name in ["Ada", "Grace"] {
+            wrong.set_profile(ProfileField::GivenName, name).await.unwrap();
+            wrong.post_backup().await.unwrap();
+            tokio::time::sleep(Duration::from_secs(65)).await;
+            assert_eq!(second.profile(ProfileField::GivenName).unwrap().as_deref(), Some(name));
+        }
+        let mut told = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            if let Event::ClockAhead { writer, ahead_ms } = event {
+                told.push((writer, ahead_ms >= 6 * DAY));
+            }
+        }
+        let writer = wrong.status().unwrap().writer;
+        assert_eq!(told, if is_told { vec![(writer, true)] } else { vec![] });
+        second.lock().await.unwrap();
+        let second = device.wallet.unlock(&root()).await.unwrap();
+        let status = second.status().unwrap();
+        assert_eq!(status.clock_ahead_ms.is_some_and(|ms| ms >= 6 * DAY), is_told, "{status:?}");
+        assert_eq!(wrong.status().unwrap().clock_ahead_ms, None, "it is right by its own clock");
+        second.lock().await.unwrap();
+        wrong.lock().await.unwrap();
+    }
 }

@@ -32,6 +32,14 @@ pub struct NotYetReplicated {
 }
 
 impl Recorder {
+    /// How far the newest stamp known here, given or seen, lies in the future of this device's clock,
+    /// in milliseconds. Where that is much, the clock of some device is wrong. Nothing is lost by it: what
+    /// is written from now on gets a later stamp still.
+    pub fn clock_ahead(&self) -> u64 {
+        let (newest, _) = self.order().stamps.last();
+        newest.saturating_sub(self.clock.now().0)
+    }
+
     /// What is not yet in the cloud: from memory, cheap.
     pub fn lag(&self) -> Lag {
         let order = self.order();

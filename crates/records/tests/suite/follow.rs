@@ -124,6 +124,27 @@ fn a_unique_key_that_two_devices_gave_stays_with_both_and_goes_to_nobody_else() 
     assert!(matches!(back, Err(Error::NotUnique { .. })), "{back:?}");
 }
 
+/// Nobody could refuse it: it was on its way before the merged record was known here.
+#[test]
+fn a_write_in_flight_shares_its_key_with_what_was_merged() {
+    let held = HeldStore::new();
+    let store = open::<Tx>(&(held.clone() as Arc<dyn KvStore>));
+    let (ns, name, value) = stored(&labelled("a", "rent"));
+    drop(held.submit(Batch::new().put(&ns, &name, value)));
+    held.land();
+    drop(store.put(&labelled("b", "rent")).unwrap());
+    // One that gives its key up is no conflict.
+    let below = Below { name: name.clone(), before: None };
+    let report = store.follow(std::slice::from_ref(&below)).unwrap();
+    let [conflict] = &report.conflicts[..] else { panic!("{report:?}") };
+    assert_eq!((conflict.index, &conflict.names[0]), ("label", &name));
+    drop(store.put(&labelled("b", "food")).unwrap());
+    assert_eq!(store.follow(&[below]).unwrap().conflicts, []);
+    held.land();
+    held.land();
+    assert_eq!(by_label(&store), ["b", "a"]);
+}
+
 #[test]
 fn a_record_that_cannot_be_used_leaves_the_indexes() {
     let kv = mem();
@@ -136,9 +157,25 @@ fn a_record_that_cannot_be_used_leaves_the_indexes() {
         let report = store.follow(&[below]).unwrap();
         assert_eq!((report.skipped.len(), report.skipped[0].is_too_new()), (1, is_too_new));
         assert_eq!(by_label(&store), [] as [&str; 0]);
+        let [unusable] = &store.unusable().unwrap()[..] else { panic!("one") };
+        assert_eq!((&unusable.name, unusable.is_too_new()), (&name, is_too_new));
         assert_eq!(store.put(&labelled("a", "x")).is_err(), is_too_new, "nothing is lost by it");
     }
     kv.write(&ns, &name, value.clone()).unwrap();
     store.follow(&[Below { name, before: None }]).unwrap();
     assert_eq!(by_label(&store), ["a"]);
+    assert!(store.unusable().unwrap().is_empty());
+}
+
+#[test]
+fn who_was_lent_a_store_does_not_close_it() {
+    let kv = mem();
+    let store = open::<Tx>(&kv);
+    store.put(&labelled("a", "rent")).unwrap().wait().unwrap();
+    let lent = store.lent();
+    lent.close();
+    lent.clone().close();
+    assert_eq!((by_label(&store), by_label(&lent)), (vec!["a".into()], vec!["a".into()]));
+    store.close();
+    assert!(matches!(lent.get_all(), Err(Error::Store { .. })));
 }

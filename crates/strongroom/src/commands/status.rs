@@ -90,11 +90,38 @@ fn todo(status: &Status, now: u64) -> Vec<String> {
     if status.retired {
         add("the other devices no longer count this one: \"strongroom backup rejoin\"");
     }
+    if let count @ 1.. = status.unusable.damaged {
+        add(&format!(
+            "damaged records, shown in no list: {count}; \"strongroom verify\" names them, and a restore \
+             into another folder brings back what the clouds have of them"
+        ));
+    }
+    if let count @ 1.. = status.unusable.too_new {
+        add(&format!(
+            "records of a newer version, shown in no list: {count}; use a newer version of strongroom"
+        ));
+    }
+    if let Some(ahead) = status.clock_ahead_ms {
+        add(&format!(
+            "a clock is wrong: the newest change lies {} in the future of this device; set the clocks of \
+             all your devices",
+            time::span(ahead)
+        ));
+    }
     if status.clouds.is_empty() && status.replicas.is_empty() {
         add("nothing is backed up: add a cloud with \"strongroom cloud add URL\"");
         return todo;
     }
-    if status.lag_records > 0 || status.last_backup.is_none() {
+    let mut is_behind = false;
+    for cloud in &status.replicas {
+        match cloud.failing {
+            Some(_) => {
+                add(&format!("{0} fails: \"strongroom cloud test {0}\" tries it out", cloud.name));
+            }
+            None => is_behind |= cloud.is_behind,
+        }
+    }
+    if status.lag_records > 0 || status.last_backup.is_none() || is_behind {
         add("back up with \"strongroom backup now\"");
     }
     let verified = status.last_verified.as_ref().map(|verified| verified.time);
@@ -102,4 +129,44 @@ fn todo(status: &Status, now: u64) -> Vec<String> {
         add("see that a restore would succeed with \"strongroom verify --cloud\"");
     }
     todo
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cloud::MemCloud;
+    use wallet_persistence::{RootSecret, Settings, WalletPersistence};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_is_well_only_if_nothing_is_hidden_and_no_cloud_fails_or_is_behind() {
+        let mut settings = Settings::default();
+        settings.replicate_every = None;
+        let builder = WalletPersistence::in_memory().cloud(Arc::new(MemCloud::new()));
+        let wallet = builder.settings(settings).build();
+        let session = wallet.create(&RootSecret::from_bytes([1; 32])).await.unwrap();
+        session.post_backup().await.unwrap();
+        session.verify(true).await.unwrap();
+        let well = session.status().unwrap();
+        let says = |change: fn(&mut Status)| {
+            let mut status = well.clone();
+            change(&mut status);
+            screen("here", &status, time::now())
+        };
+        assert!(says(|_| ()).contains("All is well"), "{}", says(|_| ()));
+        type Change = fn(&mut Status);
+        let cases: [(Change, &str); 5] = [
+            (|status| status.unusable.too_new = 2, "newer version, shown in no list: 2;"),
+            (|status| status.unusable.damaged = 3, "damaged records, shown in no list: 3;"),
+            (|status| status.clock_ahead_ms = Some(6 * 86_400_000), "lies 6 days in the future"),
+            (|status| status.replicas[0].failing = Some("gone".into()), "cloud test cloud 1"),
+            (|status| status.replicas[0].is_behind = true, "strongroom backup now"),
+        ];
+        for (change, expected) in cases {
+            let screen = says(change);
+            assert!(screen.contains("One thing to do:") && screen.contains(expected), "{screen}");
+        }
+    }
 }

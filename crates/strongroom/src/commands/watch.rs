@@ -102,8 +102,12 @@ fn told(context: &Context, event: &Event) -> Result<()> {
             format!("two devices had changed {namespace}/{key}: {whose} counts")
         }
         Event::NotUnique { store, index, keys: [counts, other] } => {
-            format!("{store}: {counts} and {other} share a key of {index}; the first one counts")
+            format!("{store}: {counts} and {other} share a key of {index}: change or remove one")
         }
+        Event::ClockAhead { writer, ahead_ms } => format!(
+            "a clock is wrong: changes of {writer} lie {} in the future here",
+            time::span(*ahead_ms)
+        ),
         Event::Suspicious(finding) => format!("SUSPICIOUS: {} {}", finding.cloud, finding.what),
         Event::SingleWriterStopped { reason } => format!("your own entries: {reason}"),
         _ if context.out.json => String::new(),

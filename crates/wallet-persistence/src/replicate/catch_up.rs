@@ -92,7 +92,7 @@ impl CatchUp<'_> {
             note(merged);
         }
         let follower = self.follower.clone();
-        note(blocking(move || followed(follower, merger.finish()?)).await?);
+        note(blocking(move || Ok::<_, Error>(followed(follower, merger.finish()?))).await?);
         Ok(())
     }
 
@@ -104,7 +104,7 @@ impl CatchUp<'_> {
         let follower = self.follower.clone();
         blocking(move || {
             let merged = merger.apply(entries)?;
-            Ok((merger, followed(follower, merged)?))
+            Ok((merger, followed(follower, merged)))
         })
         .await
     }
@@ -144,9 +144,9 @@ impl CatchUp<'_> {
     }
 }
 
-fn followed(follower: Option<Follower>, merged: Merged) -> Result<(Merged, u64)> {
-    let unique = follower.map_or(Ok(0), |follower| follower.follow(&merged))?;
-    Ok((merged, unique))
+fn followed(follower: Option<Follower>, merged: Merged) -> (Merged, u64) {
+    let unique = follower.map_or(0, |follower| follower.follow(&merged));
+    (merged, unique)
 }
 
 fn bytes(entry: &Entry) -> usize {

@@ -75,6 +75,9 @@ pub(crate) async fn poll(inner: &Inner, found: Found) -> Result<PollReport> {
         return Err(Error::NoCloud);
     }
     let _one_at_a_time = inner.polling.lock().await;
+    let stores = tower.stores.clone();
+    blocking(move || stores.catch_up().map_err(Error::from)).await?;
+    inner.tell_shared_keys();
     let mut report = PollReport::default();
     let newest = newest(tower, clouds, found, &mut report).await?;
     let mine = tower.recorder.state().writer;
@@ -131,8 +134,9 @@ async fn merge(
     let (recorder, follower) = (&tower.recorder, Some(tower.follower()));
     let catch_up = CatchUp { recorder, source: &source, follower };
     let report = merge_writer(&catch_up, heads, tell).await;
-    tower.stores.take_conflicts().into_iter().for_each(|conflict| inner.tell(conflict.into()));
+    inner.tell_shared_keys();
     let report = report?;
+    inner.tell_clock(&report);
     if report.changes > 0 {
         let (writer, sequence, changes) = (report.writer.clone(), report.sequence, report.changes);
         inner.tell(Event::Merged { writer, sequence, changes });

@@ -63,12 +63,12 @@ pub(crate) async fn rejoin(inner: &Inner) -> Result<Option<RejoinReport>> {
     let Taking { rejoin, follower, mut changes } = taking;
     let (writer, last) = blocking(move || {
         let (writer, merged) = rejoin.finish()?;
-        follower.follow(&merged)?;
+        follower.follow(&merged);
         Ok::<_, Error>((writer, merged.changes.len() as u64))
     })
     .await?;
     changes += last;
-    tower.stores.take_conflicts().into_iter().for_each(|conflict| inner.tell(conflict.into()));
+    inner.tell_shared_keys();
     let from = object.id.writer.to_string();
     inner.tell(Event::Merged { writer: from.clone(), sequence: head.sequence, changes });
     Ok(Some(RejoinReport { writer: writer.to_string(), from, changes }))
@@ -84,7 +84,7 @@ impl Taking {
     async fn apply(mut self, entries: Vec<Entry>) -> Result<Self> {
         blocking(move || {
             let merged = self.rejoin.apply(entries)?;
-            self.follower.follow(&merged)?;
+            self.follower.follow(&merged);
             self.changes += merged.changes.len() as u64;
             Ok(self)
         })

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use kv_core::{KvStore, Report, Severity};
 
-use crate::{Error, HeadSummary, Result, session::Inner, tower::Tower, verified, wallet::blocking};
+use crate::{
+    Error, HeadSummary, Result, error::chain, session::Inner, tower::Tower, verified,
+    wallet::blocking,
+};
 
 /// What a scrub found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +76,15 @@ fn local(tower: &Tower) -> Result<Report> {
         Some(verify) => verify.verify(&mut |_| ())?,
         None => Report::default(),
     };
-    for records in tower.stores.reports() {
-        for skipped in records.skipped {
-            report.push(Severity::Damage, "records", format!("{skipped:?}"));
+    for (_, unusable) in tower.stores.unusable()? {
+        for record in unusable {
+            let why = chain(&record.why);
+            // What a newer program wrote is whole, and nothing of it is lost.
+            let (severity, what) = match record.is_too_new() {
+                true => (Severity::Notice, format!("{why}: upgrade this program")),
+                false => (Severity::Damage, why),
+            };
+            report.push(severity, "records", what);
         }
     }
     Ok(report)

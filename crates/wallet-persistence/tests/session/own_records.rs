@@ -5,9 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use cloud::MemCloud;
 
 use serde::{Deserialize, Serialize};
-use wallet_persistence::{Error, Event, Found, Index, Query, Record, RecordKey, Session, records};
+use tokio::sync::broadcast::Receiver;
+use wallet_persistence::{
+    Account, Error, Event, Found, Index, Query, Record, RecordKey, Session, Severity, records,
+};
 
-use crate::common::{Device, first, restored, two};
+use crate::common::{Device, account, first, restored, two};
 
 /// A contact of the person, with a nickname that nobody else may have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +141,101 @@ async fn two_devices_that_take_one_unique_key_keep_both_records() {
     a.post().await;
     b.poll().await;
     assert_eq!(by_nick(&b.session).await, [contact("1", "ada"), contact("2", "eve")]);
+}
+
+/// The background task polls soon after unlocking, and the application may open its types later.
+#[tokio::test]
+async fn who_opens_a_type_after_a_poll_hears_of_the_keys_that_are_shared() {
+    let (a, b) = two().await;
+    put(&b, "1", "ada").await.unwrap();
+    put(&a, "2", "ada").await.unwrap();
+    a.post().await;
+    b.post().await;
+    let a = a.reopen().await;
+    let mut events = a.session.events();
+    a.poll().await;
+    let not_unique = |events: &mut Receiver<Event>| {
+        std::iter::from_fn(|| events.try_recv().ok())
+            .filter(|event| matches!(event, Event::NotUnique { index, .. } if index == "nick"))
+            .count()
+    };
+    assert_eq!(not_unique(&mut events), 0, "nobody knows of the index yet");
+    for told in [1, 0] {
+        by_nick(&a.session).await;
+        assert_eq!(not_unique(&mut events), told, "once in a session");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_of_an_application_harms_no_other() {
+    let (a, b) = two().await;
+    put(&a, "1", "ada").await.unwrap();
+    a.session.records::<Contact>().await.unwrap().close();
+    a.session.records::<Account>().await.unwrap().close();
+    let status = a.session.status().unwrap();
+    assert_eq!((status.records[Contact::STORE], status.accounts), (1, 0));
+    put(&b, "2", "bob").await.unwrap();
+    b.session.add_account(account(1, 1), None).await.unwrap();
+    b.post().await;
+    a.poll().await;
+    assert_eq!(a.session.accounts().unwrap().len(), 1);
+    assert_eq!(by_nick(&a.session).await, [contact("1", "ada"), contact("2", "bob")]);
+}
+
+/// The same object store in a newer version of the application, and in one that writes nonsense.
+#[derive(Debug, Serialize, Deserialize)]
+struct Newer<const VERSION: u32> {
+    id: String,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    nick: String,
+}
+
+impl<const VERSION: u32> Record for Newer<VERSION> {
+    const STORE: &'static str = Contact::STORE;
+    const VERSION: u32 = VERSION;
+
+    fn key(&self) -> RecordKey {
+        self.id.as_str().into()
+    }
+}
+
+async fn put_newer<const VERSION: u32>(device: &Device, id: &str, nick: &str) {
+    let store = device.session.records::<Newer<VERSION>>().await.unwrap();
+    let newer = Newer { id: id.to_owned(), nick: nick.to_owned() };
+    store.put(&newer).unwrap().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_no_listing_shows_is_in_the_status_whoever_wrote_it() {
+    let (a, b) = two().await;
+    assert!(by_nick(&a.session).await.is_empty());
+    let unusable = |device: &Device| {
+        let unusable = device.session.status().unwrap().unusable;
+        (unusable.too_new, unusable.damaged)
+    };
+    put_newer::<1>(&b, "1", "").await; // a contact has a nickname
+    b.post().await;
+    let b = b.reopen().await;
+    put_newer::<2>(&b, "2", "bob").await;
+    put_newer::<2>(&b, "3", "eve").await;
+    b.post().await;
+    a.poll().await;
+    assert_eq!((unusable(&a), by_nick(&a.session).await), ((2, 1), vec![]));
+    let a = a.reopen().await;
+    by_nick(&a.session).await;
+    assert_eq!(unusable(&a), (2, 1), "as opening finds it");
+    let found = a.session.verify(false).await.unwrap().local.findings;
+    let count = |severity, what| {
+        found.iter().filter(|f| f.severity == severity && f.what.contains(what)).count()
+    };
+    assert_eq!((count(Severity::Notice, "upgrade"), count(Severity::Damage, "damaged")), (2, 1));
+    // Whoever knows better writes it again.
+    let b = b.reopen().await;
+    put(&b, "1", "ada").await.unwrap();
+    b.post().await;
+    a.poll().await;
+    assert_eq!(unusable(&a), (2, 0));
+    assert!(!a.session.verify(false).await.unwrap().is_damaged(), "too new is no damage");
 }
 
 /// A type that is opened while polls run misses nothing of them.

@@ -138,7 +138,8 @@ async fn a_handover_under_way_does_not_hold_up_suspending() {
         tokio::task::yield_now().await;
     }
     let suspended = tokio::time::timeout(PATIENCE, session.suspend()).await.unwrap().unwrap();
-    assert!(matches!(asked.await.unwrap(), Err(Error::Locked)));
+    let asked = tokio::time::timeout(PATIENCE, asked).await.unwrap().unwrap();
+    assert!(matches!(asked, Err(Error::Locked)));
     let session = suspended.resume().await.unwrap().session;
     session.add_account(account(1, 2), None).await.unwrap();
     let _ = session.suspend().await.unwrap();
