@@ -89,6 +89,9 @@ fn schedules_of_three_devices_and_two_clouds() {
     }
 }
 
+/// After so many schedules of a long run it is told how far it has come.
+const TELL_EVERY: u64 = 1000;
+
 /// Runs as many schedules as are asked for; what they did, and how the first one failed.
 fn run_many(make: Make) -> (Tally, Option<String>) {
     let schedules = asked("STRONGROOM_SIMULATE_SCHEDULES").unwrap_or(SCHEDULES);
@@ -102,7 +105,13 @@ fn run_many(make: Make) -> (Tally, Option<String>) {
                 return;
             }
             match run(make, seed, schedules == 1) {
-                Ok(tally) => *total.lock().unwrap() += tally,
+                Ok(tally) => {
+                    let mut total = total.lock().unwrap();
+                    *total += tally;
+                    if total.schedules % TELL_EVERY == 0 {
+                        println!("{} of {schedules}, from seed {first} on", total.schedules);
+                    }
+                }
                 Err(failure) => failures.lock().unwrap().push(failure),
             }
         }

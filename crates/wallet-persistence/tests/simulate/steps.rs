@@ -81,7 +81,8 @@ impl World {
     pub(crate) fn arm(&mut self, d: usize) {
         let nth = 1 + self.random.below(20);
         let landing = if self.random.below(2) == 0 { Landing::Absent } else { Landing::Landed };
-        if let Some(medium) = &self.devices[d].medium {
+        // One that has fired and was noticed by nobody yet stays to be noticed.
+        if let Some(medium) = self.devices[d].medium.as_ref().filter(|m| !m.fault().fired()) {
             medium.fault().fail_nth(nth, landing);
         }
     }
