@@ -5,6 +5,7 @@ use std::fs;
 use crate::{
     metadata,
     run::{Step, root},
+    test_all::OURS,
 };
 
 /// Each file in the folder of this crate is one; they are its guide.
@@ -26,8 +27,9 @@ pub(crate) fn run() -> Result<(), String> {
         return Err(format!("{folder}: there is no example"));
     }
     names.sort();
-    // The features of the tests, so that little is compiled anew.
-    Step::cargo(&["build", "--package", PACKAGE, "--all-features", "--examples"]).run()?;
+    // As the tests are built, with which they were compiled.
+    let args = [&["test"], OURS.as_slice(), &["--all-features", "--examples", "--no-run"]].concat();
+    Step::cargo(&args).run()?;
     let built = metadata::target_dir()?.join("debug/examples");
     for name in names {
         Step::new(&built.join(name).to_string_lossy(), &[]).run()?;
