@@ -2,16 +2,17 @@
 //!
 //! SQLite takes record locks on the database file, which the system drops when *any* handle of the
 //! process to that file is closed. So the database file is only touched here before SQLite opens
-//! it or after; the log and the lock file have no such locks.
+//! it or after, and by one thread at a time; the log and the lock file have no such locks.
 
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::schema::HEADER;
+use crate::schema::{HEADER, MAGIC};
 
 /// The files of one store.
 #[derive(Debug, Clone)]
@@ -22,6 +23,23 @@ pub(crate) struct Files {
 /// Holds the lock of a store. Dropped, or when the process ends, it is free.
 #[derive(Debug)]
 pub(crate) struct Owner(#[expect(dead_code, reason = "the handle is the lock")] File);
+
+/// What the lock file of a store says.
+#[derive(Debug)]
+pub(crate) enum Lock {
+    /// There is none: nobody has opened a store here.
+    Absent,
+    /// Someone has the store open.
+    Held,
+    Free(Owner),
+}
+
+/// While this is held no other thread of the process opens a store or looks at a database, so that
+/// one that is not open stays so. Held for a look at the header; the store's own lock does the rest.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Files {
     pub(crate) fn new(database: &Path) -> Self {
@@ -86,7 +104,42 @@ impl Files {
         }
     }
 
-    /// The first bytes of the database; none if there is none. Not while SQLite has it open.
+    /// Takes the one lock of the store where there is a lock file. Changes nothing.
+    pub(crate) fn own_if_there(&self) -> io::Result<Lock> {
+        let file = match File::open(self.beside("-owner")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lock::Absent),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Lock::Free(Owner(file))),
+            Err(TryLockError::WouldBlock) => Ok(Lock::Held),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Whether there is no database, or an empty one. Does not open it.
+    pub(crate) fn is_empty(&self) -> io::Result<bool> {
+        length(&self.database).map(|length| length.unwrap_or(0) == 0)
+    }
+
+    /// What shows, where the database is missing or empty, that it was more. `locked`: whether there
+    /// was a lock file before. Creating a store leaves none of it: it gets its name when complete.
+    pub(crate) fn loss(&self, locked: bool) -> io::Result<Option<&'static str>> {
+        if length(&self.log())?.unwrap_or(0) > 0 {
+            return Ok(Some(
+                "the database is missing or empty, and its write-ahead log (-wal) is still there",
+            ));
+        }
+        let empty = locked && length(&self.database)?.is_some();
+        Ok(empty.then_some(
+            "the database is empty, and a store was here (it has a file -owner); remove both if that \
+             was none",
+        ))
+    }
+
+    /// The first bytes of the database; none if there is none. Not while SQLite has it open, so only
+    /// by who is [`alone`], and not if the store's lock is held.
     pub(crate) fn header(&self) -> io::Result<Vec<u8>> {
         let mut header = Vec::new();
         match File::open(&self.database) {
@@ -177,6 +230,68 @@ impl Files {
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn free(&self) -> Option<u64> {
         None
+    }
+}
+
+/// The length of a file; `None` if there is none.
+fn length(path: &Path) -> io::Result<Option<u64>> {
+    match fs::metadata(path) {
+        Ok(data) => Ok(Some(data.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the name of a file gets that was sealed.
+const SEALED: &str = ".moved-to-strongroom";
+
+/// Files of others that are moved into a store.
+impl Files {
+    /// The same file under the name it has when sealed.
+    pub(crate) fn sealed(&self) -> Self {
+        Self { database: self.beside(SEALED) }
+    }
+
+    /// What the note in the place of a sealed file says. `None` if the file is not sealed, or that has
+    /// not ended.
+    pub(crate) fn note(&self) -> io::Result<Option<String>> {
+        if self.sealed().is_empty()? || self.is_empty()? {
+            return Ok(None);
+        }
+        let mut start = Vec::new();
+        File::open(&self.database)?.take(2000).read_to_end(&mut start)?;
+        // A new node where a sealed one was.
+        if start.starts_with(MAGIC) {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&start);
+        Ok(Some(text.lines().next().unwrap_or_default().chars().take(500).collect()))
+    }
+
+    /// Gives the file another name, with what SQLite may have left beside it, and puts a note in its
+    /// place, which SQLite refuses to open. A connection that is still open cannot write any more:
+    /// SQLite notices that the file was moved.
+    pub(crate) fn seal(&self, note: &str) -> io::Result<()> {
+        let sealed = self.sealed();
+        if sealed.is_empty()? {
+            for suffix in ["", "-journal", "-wal"] {
+                match fs::rename(self.beside(suffix), sealed.beside(suffix)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+            sync_dir(self.folder())?;
+        } else if !self.is_empty()? {
+            return Err(io::Error::other("another sealed file is in the way"));
+        }
+        // Beside its place first: whoever reads it reads all of it.
+        let new = sealed.beside(".note");
+        let mut file = File::create(&new)?;
+        file.write_all(format!("{note}\n").as_bytes())?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(new, &self.database)?;
+        sync_dir(self.folder())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    panic::{self, AssertUnwindSafe},
+    sync::MutexGuard,
     task::Waker,
     time::Duration,
 };
@@ -54,6 +56,11 @@ impl Shared {
             return;
         }
         let Some(writer) = state.writer.take() else { return };
+        if std::mem::take(&mut state.log_is_due) {
+            drop(state);
+            move_log(&writer);
+            state = self.lock();
+        }
         let group = std::mem::take(&mut state.queue);
         state.flush_due = None;
         state.flushing = true;
@@ -64,6 +71,7 @@ impl Shared {
 
         let outcome = writer.write(&plan);
         let free = self.free(&writer);
+        let due = outcome.is_ok() && log_is_due(&writer);
 
         let mut state = self.lock();
         state.flushing = false;
@@ -81,16 +89,29 @@ impl Shared {
                 std::mem::take(&mut state.wakers)
             }
         };
-        let healthy = state.poison.is_none();
-        self.done.notify_all();
-        drop(state);
-        decided.into_values().flatten().for_each(Waker::wake);
-
-        // Nobody waits for this but the next flush. A failure keeps the log.
-        if healthy && let Err(error) = writer.move_log_if_due() {
-            tracing::warn!(%error, "the log could not be moved into the database");
+        state.log_is_due = due;
+        self.give_back(state, writer);
+        // A task may do anything where it is woken: wait for its next commit, or close the store.
+        wake(decided);
+        if due {
+            self.move_log_now();
         }
+    }
+
+    /// Moves the log while nobody leads a flush; else whoever leads the next one does it first.
+    fn move_log_now(&self) {
         let mut state = self.lock();
+        if !state.log_is_due {
+            return;
+        }
+        let Some(writer) = state.writer.take() else { return };
+        state.log_is_due = false;
+        drop(state);
+        move_log(&writer);
+        self.give_back(self.lock(), writer);
+    }
+
+    fn give_back(&self, mut state: MutexGuard<'_, State>, writer: Writer) {
         state.writer = Some(writer);
         if !state.queue.is_empty() {
             self.work.notify_one();
@@ -102,6 +123,29 @@ impl Shared {
     fn free(&self, writer: &Writer) -> Option<u64> {
         let free = self.files.free()?;
         Some(if free < PLENTY { free + writer.free_inside() } else { free })
+    }
+}
+
+/// Wakes tasks. What one of them does to this thread is not to hit who waits for the flush.
+pub(crate) fn wake(wakers: BTreeMap<u64, Vec<Waker>>) {
+    for waker in wakers.into_values().flatten() {
+        if panic::catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+            tracing::error!("a task has panicked where it was woken");
+        }
+    }
+}
+
+fn log_is_due(writer: &Writer) -> bool {
+    writer.log_is_due().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the length of the log is not known");
+        false
+    })
+}
+
+/// Nobody waits for this but the next flush. A failure keeps the log.
+fn move_log(writer: &Writer) {
+    if let Err(error) = writer.checkpoint("PASSIVE") {
+        tracing::warn!(%error, "the log could not be moved into the database");
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::queue::Shared;
+use crate::{flush::wake, queue::Shared};
 
 /// What the thread does next.
 enum Task {
@@ -26,7 +26,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
             match shared.next_task() {
                 Task::Stop => return,
                 Task::Flush => shared.flush(),
-                Task::Wake(wakers) => wakers.into_values().flatten().for_each(Waker::wake),
+                Task::Wake(wakers) => wake(wakers),
             }
         }
     };

@@ -1,7 +1,8 @@
 //! Reading the SQLite files of ldk-node, to move what they hold into a store.
 
 use std::{
-    path::Path,
+    collections::HashMap,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -30,6 +31,8 @@ const TABLES: [&str; 2] = ["ldk_node_data", "ldk_data"];
 /// Close ldk-node before: the file is held as it is at the opening until this is closed.
 #[derive(Debug)]
 pub struct LdkNodeFile {
+    /// Where ldk-node looks for it; it may be sealed already.
+    files: Files,
     open: Mutex<Option<Open>>,
 }
 
@@ -38,19 +41,31 @@ struct Open {
     connection: Connection,
     table: Table,
     read: String,
+    /// What ldk-node keeps beside the file.
+    added: HashMap<(Namespace, Key), Value>,
 }
 
 impl LdkNodeFile {
     /// Opens the file, such as `ldk_node_data.sqlite`; [`Error::NotFound`] if there is none,
     /// [`Error::TooNew`] if a later ldk-node has written it, and [`Error::Corrupt`] if it is not
-    /// one of ldk-node's or is damaged. Changes nothing.
+    /// one of ldk-node's or is damaged. [`Error::Refused`] if it was sealed; the source says what was
+    /// noted then. Changes nothing.
     pub fn open(file: &Path) -> Result<Self> {
-        let header = Files::new(file).header().map_err(io(Operation::Open))?;
-        if header.is_empty() {
+        let files = Files::new(&std::path::absolute(file).map_err(io(Operation::Open))?);
+        if let Some(note) = files.note().map_err(io(Operation::Open))? {
+            return Err(refused(format!("the file was sealed: {note}")));
+        }
+        let file = if files.is_empty().map_err(io(Operation::Open))? {
+            // Sealing it was interrupted.
+            files.sealed()
+        } else {
+            files.clone()
+        };
+        if file.is_empty().map_err(io(Operation::Open))? {
             return Err(Error::NotFound { store: STORE });
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(file, flags).map_err(sql)?;
+        let connection = Connection::open_with_flags(file.database(), flags).map_err(sql)?;
         // One state for as long as the file is open.
         connection.execute_batch("BEGIN").map_err(sql)?;
         let version: u32 =
@@ -72,7 +87,38 @@ impl LdkNodeFile {
             "SELECT value FROM {name} WHERE {primary} = ?1 AND {secondary} = ?2 AND key = ?3"
         );
         let table = load(&connection, &names)?;
-        Ok(Self { open: Mutex::new(Some(Open { connection, table, read })) })
+        let open = Open { connection, table, read, added: HashMap::new() };
+        Ok(Self { files, open: Mutex::new(Some(open)) })
+    }
+
+    /// Adds a value that shall go where the others go, as the newest: what a node keeps beside its
+    /// file, such as its seed. [`Error::Precondition`] if another value has this name.
+    pub fn add(&self, ns: &Namespace, key: &Key, value: impl Into<Value>) -> Result<()> {
+        let value = value.into();
+        match self.read(ns, key)? {
+            Some(there) if *there == *value => return Ok(()),
+            Some(_) => return Err(Error::Precondition { store: STORE }),
+            None => {}
+        }
+        let mut open = self.lock();
+        let open = open.as_mut().ok_or(Error::Closed { store: STORE })?;
+        let created = open.table.keys() + 1;
+        open.table.insert(ns, key, created);
+        open.added.insert((ns.clone(), key.clone()), value);
+        Ok(())
+    }
+
+    /// Seals what was copied elsewhere, and tells where it lies: the file gets another name, with
+    /// `.moved-to-strongroom` behind it, and a note takes its place. So no node can start from a state
+    /// that the copy has left behind: SQLite finds no database there. One that still runs cannot
+    /// write any more, since SQLite notices that its file was moved.
+    ///
+    /// A call that was interrupted is made again after opening again.
+    pub fn seal(self, note: &str) -> Result<PathBuf> {
+        // While it is still open nobody writes.
+        self.files.seal(note).map_err(io(Operation::Write))?;
+        self.close()?;
+        Ok(self.files.sealed().database().to_owned())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
@@ -116,6 +162,9 @@ impl KvStore for LdkNodeFile {
             if open.table.get(ns, key).is_none() {
                 return Ok(None);
             }
+            if let Some(value) = open.added.get(&(ns.clone(), key.clone())) {
+                return Ok(Some(value.clone()));
+            }
             let mut query = open.connection.prepare_cached(&open.read).map_err(sql)?;
             let names = params![ns.primary(), ns.secondary(), key.as_str()];
             let value = query.query_row(names, |row| row.get::<_, Vec<u8>>(0));
@@ -138,9 +187,7 @@ impl KvStore for LdkNodeFile {
             if batch.is_empty() {
                 return Ok(());
             }
-            let why: Box<dyn std::error::Error + Send + Sync> =
-                "a file of ldk-node is only read: copy it into a store".into();
-            Err(Error::Refused { store: STORE, source: why.into() })
+            Err(refused("a file of ldk-node is only read: copy it into a store".to_owned()))
         }))
     }
 
@@ -178,6 +225,11 @@ fn sql(source: rusqlite::Error) -> Error {
 
 fn io(during: Operation) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::io(STORE, during, source)
+}
+
+fn refused(why: String) -> Error {
+    let why: Box<dyn std::error::Error + Send + Sync> = why.into();
+    Error::Refused { store: STORE, source: why.into() }
 }
 
 fn corrupt(what: &'static str) -> Error {

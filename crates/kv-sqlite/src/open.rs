@@ -9,7 +9,7 @@ use crate::{
     Settings,
     damage::sum_mismatch,
     fault::{self, STORE},
-    files::{Files, Owner},
+    files::{self, Files, Lock, Owner},
     gate::Gate,
     queue::{Shared, State},
     reader::{self, Readers},
@@ -23,15 +23,7 @@ use crate::{
 /// Opens the store, and creates it where there is none.
 pub(crate) fn open(files: Files, settings: Settings, gate: Gate) -> Result<(Shared, Owner)> {
     let io = fault::io(Operation::Open);
-    // Before anything is touched: what is newer or not ours stays as it is.
-    schema::refuse(schema::parse_header(&files.header().map_err(&io)?))?;
-    files.create_folder().map_err(&io)?;
-    let owner = files.own().map_err(&io)?.ok_or(Error::InUse { store: STORE })?;
-    let header = schema::parse_header(&files.header().map_err(&io)?);
-    schema::refuse(header)?;
-    if header == Header::None {
-        create(&files)?;
-    }
+    let owner = own(&files)?;
     let mut notices = Report::default();
     let log = files.read_log().map_err(&io)?;
     if let Some(bytes) = &log {
@@ -44,7 +36,9 @@ pub(crate) fn open(files: Files, settings: Settings, gate: Gate) -> Result<(Shar
     if log.is_none() {
         if !found.clean {
             return Err(fault::corrupt(
-                "the write-ahead log (the file with -wal behind its name) is missing, and with it the newest changes",
+                "the write-ahead log (the file with -wal behind its name) is missing, and with it the \
+                 newest changes; unless another program has moved it into the file after a crash, or \
+                 the file is a copy that SQLite has made: then it can be accepted",
             ));
         }
         files.extend_log(settings.wal_len()).map_err(&io)?;
@@ -74,11 +68,58 @@ pub(crate) fn open(files: Files, settings: Settings, gate: Gate) -> Result<(Shar
         flush_due: None,
         flusher_wakes: None,
         writer: Some(writer),
+        log_is_due: false,
         flushing: false,
         reading: 0,
     };
     let readers = Readers::new(files.database().to_owned(), &settings);
     Ok((Shared::new(settings, files, readers, state, notices), owner))
+}
+
+/// Takes the lock of the store, and makes the database where there is none.
+fn own(files: &Files) -> Result<Owner> {
+    let io = fault::io(Operation::Open);
+    let _alone = files::alone();
+    let lock = files.own_if_there().map_err(&io)?;
+    if matches!(lock, Lock::Held) {
+        return Err(Error::InUse { store: STORE });
+    }
+    // Before anything is touched: what is newer or not ours stays as it is.
+    schema::refuse(schema::parse_header(&files.header().map_err(&io)?))?;
+    let (owner, locked) = match lock {
+        Lock::Free(owner) => (owner, true),
+        _ => {
+            files.create_folder().map_err(&io)?;
+            (files.own().map_err(&io)?.ok_or(Error::InUse { store: STORE })?, false)
+        }
+    };
+    // Another process may have been here in between.
+    let header = schema::parse_header(&files.header().map_err(&io)?);
+    schema::refuse(header)?;
+    if header == Header::None {
+        if let Some(loss) = files.loss(locked).map_err(&io)? {
+            return Err(fault::corrupt(loss));
+        }
+        create(files)?;
+    }
+    Ok(owner)
+}
+
+/// Whether there is a store, damaged or not. Changes nothing.
+pub(crate) fn exists(files: &Files) -> Result<bool> {
+    let io = fault::io(Operation::Open);
+    let _alone = files::alone();
+    let locked = match files.own_if_there().map_err(&io)? {
+        Lock::Held => return Ok(true),
+        // Not kept: no other thread opens it now, and other processes have locks of their own.
+        Lock::Free(_) => true,
+        Lock::Absent => false,
+    };
+    match schema::parse_header(&files.header().map_err(&io)?) {
+        Header::None => Ok(files.loss(locked).map_err(&io)?.is_some()),
+        Header::Foreign => Ok(false),
+        _ => Ok(true),
+    }
 }
 
 /// Makes an empty database. It gets its name when it is complete.
@@ -137,13 +178,17 @@ fn connect(database: PathBuf, settings: &Settings) -> Result<Connection> {
     if mode == "wal" { Ok(connection) } else { Err(fault::corrupt("the file has no log")) }
 }
 
-/// Makes a store of a copy that SQLite's own tools have made of an open one.
+/// Makes a store of a copy that SQLite's own tools have made of an open one, or whose log another
+/// program has moved. Not of one that has its log: SQLite would drop what of that is damaged.
 pub(crate) fn accept_copy(files: &Files) -> Result<()> {
     let io = fault::io(Operation::Open);
-    if files.header().map_err(&io)?.is_empty() {
+    if files.is_empty().map_err(&io)? {
         return Err(Error::NotFound { store: STORE });
     }
-    let _owner = files.own().map_err(io)?.ok_or(Error::InUse { store: STORE })?;
+    let _owner = files.own().map_err(&io)?.ok_or(Error::InUse { store: STORE })?;
+    if files.read_log().map_err(io)?.is_some() {
+        return Err(fault::corrupt("its write-ahead log is there: nothing is to be accepted"));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sql = fault::sql(Operation::Open);
     let connection = Connection::open_with_flags(files.database(), flags).map_err(&sql)?;
@@ -198,5 +243,38 @@ pub(crate) fn load(connection: &Connection, state: &StateRow) -> Result<Table> {
         Ok(table)
     } else {
         Err(sum_mismatch())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_connection_that_writes_survives_power_cuts() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = || Files::new(&dir.path().join("store.sqlite"));
+        // One that is new, and one with a log.
+        for _ in 0..2 {
+            let (shared, owner) = open(files(), Settings::default(), Gate::default()).unwrap();
+            let state = shared.lock();
+            let connection = state.writer.as_ref().unwrap().connection();
+            let ask = |name| {
+                let value = connection
+                    .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+                value.unwrap()
+            };
+            // 2 is FULL: the log is synced at each commit.
+            assert_eq!(ask("synchronous"), 2.into());
+            assert_eq!(ask("journal_mode"), "wal".to_owned().into());
+            assert_eq!(ask("wal_autocheckpoint"), 0.into());
+            assert_eq!(ask("fullfsync"), 1.into());
+            assert_eq!(ask("checkpoint_fullfsync"), 1.into());
+            let keeps = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            assert!(connection.db_config(keeps).unwrap());
+            drop(state);
+            drop(shared);
+            drop(owner);
+        }
     }
 }

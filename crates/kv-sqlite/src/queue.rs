@@ -57,6 +57,8 @@ pub(crate) struct State {
     pub(crate) flusher_wakes: Option<Instant>,
     /// Whoever takes it leads the flush.
     pub(crate) writer: Option<Writer>,
+    /// The log should be moved before the next group is written, or earlier.
+    pub(crate) log_is_due: bool,
     /// A group is on its way to the database: what is there may be newer than the table.
     pub(crate) flushing: bool,
     /// Reads from the database under way.

@@ -16,7 +16,8 @@ pub(crate) const PAGE: usize = 4096;
 /// Bytes of the header of a SQLite file.
 pub(crate) const HEADER: usize = 100;
 
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// How every SQLite file begins.
+pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Everything a file of format 1 has, ascending by name, which is also the order in which it is made; the page `kv-sqlite-v1` says it, too.
 const STATEMENTS: [(&str, &str); 3] = [

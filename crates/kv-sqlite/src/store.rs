@@ -4,7 +4,7 @@ use std::{
     fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
 };
 
 use kv_core::{
@@ -19,7 +19,6 @@ use crate::{
     gate::Gate,
     open,
     queue::Shared,
-    schema::{self, Header},
     submit,
 };
 
@@ -55,13 +54,17 @@ impl SqliteStore {
     /// Whether this file is a store, of this or a newer version, damaged or not. Not while it is
     /// open in this process by other means. Creates nothing.
     pub fn exists(file: &Path) -> Result<bool> {
-        let header = Files::new(file).header().map_err(fault::io(Operation::Open))?;
-        Ok(!matches!(schema::parse_header(&header), Header::None | Header::Foreign))
+        open::exists(&Files::new(file))
     }
 
     /// Makes a store of a copy that SQLite's own tools (`VACUUM INTO`, `.backup`) have made of a
     /// store that was open: such a copy says that its log is missing, and only who made it knows
     /// that it is whole. A copy of a closed store needs nothing.
+    ///
+    /// The same holds where, after a crash, another program was the last to have the file open: SQLite
+    /// has moved the log into the file and removed it. Nothing is lost then; but a file whose log
+    /// was lost looks the same. [`Error::Corrupt`] if anything in the file does not check, or if its log
+    /// is there.
     pub fn accept_copy(file: &Path) -> Result<()> {
         open::accept_copy(&Files::new(file))
     }
@@ -85,7 +88,9 @@ impl SqliteStore {
 
         self.shared.lock().stop_flusher = true;
         self.shared.work.notify_one();
-        if open.flusher.join().is_err() {
+        // Where the store was dropped by a task that the flusher has woken, it ends after this.
+        let by_itself = open.flusher.thread().id() == thread::current().id();
+        if !by_itself && open.flusher.join().is_err() {
             tracing::error!("the flusher thread has panicked");
         }
         let mut state = self.shared.lock();

@@ -112,13 +112,10 @@ impl Writer {
         })
     }
 
-    /// Moves the log into the database if enough is in it.
-    pub(crate) fn move_log_if_due(&self) -> Result<()> {
+    /// Whether so much is in the log that it should be moved into the database.
+    pub(crate) fn log_is_due(&self) -> Result<bool> {
         let (_, log, moved) = self.ask("NOOP")?;
-        if log - moved >= self.pages {
-            self.checkpoint("PASSIVE")?;
-        }
-        Ok(())
+        Ok(log - moved >= self.pages)
     }
 
     /// Moves the log into the database, and makes that durable; tells whether all was moved.

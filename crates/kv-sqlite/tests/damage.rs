@@ -182,6 +182,81 @@ fn a_log_that_has_gone_is_damage() {
     }
 }
 
+/// SQLite moves the log into the database when the last connection is closed, and removes it. That
+/// cannot be told from a log that was lost, so it has to be said.
+#[test]
+fn a_log_that_another_program_has_moved_is_damage_until_it_is_accepted() {
+    let bed = Bed::default();
+    let store = bed.store().unwrap();
+    store.write(&ns("a"), &key("k"), b"acknowledged").unwrap();
+    bed.crash();
+    drop(store);
+    let log = fs::read(log_of(&bed.file())).unwrap();
+    let refused = SqliteStore::accept_copy(&bed.file());
+    assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+    assert!(fs::read(log_of(&bed.file())).unwrap() == log, "its log was touched");
+
+    let other = rusqlite::Connection::open(bed.file()).unwrap();
+    other.query_row("SELECT count(*) FROM kv", [], |_| Ok(())).unwrap();
+    other.close().unwrap();
+    assert!(!log_of(&bed.file()).exists());
+    let error = SqliteStore::open(&bed.file(), small()).unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.contains("accepted"), "{why}");
+    SqliteStore::accept_copy(&bed.file()).unwrap();
+    let store = bed.store().unwrap();
+    assert_eq!(&*store.read_required(&ns("a"), &key("k")).unwrap(), b"acknowledged");
+    assert!(!verify(&store).is_damaged());
+}
+
+/// A database that has gone is no new store: the newest changes may be in the log beside it.
+#[test]
+fn a_database_that_has_gone_is_damage_and_its_log_is_kept() {
+    for gone in [true, false] {
+        let bed = Bed::default();
+        let store = bed.store().unwrap();
+        store.write(&ns("a"), &key("k"), b"acknowledged").unwrap();
+        bed.crash();
+        drop(store);
+        let database = fs::read(bed.file()).unwrap();
+        let log = fs::read(log_of(&bed.file())).unwrap();
+        if gone {
+            fs::remove_file(bed.file()).unwrap();
+        } else {
+            fs::write(bed.file(), b"").unwrap();
+        }
+        for _ in 0..2 {
+            let outcome = SqliteStore::open(&bed.file(), small());
+            assert!(matches!(outcome, Err(Error::Corrupt { .. })), "{outcome:?}");
+        }
+        assert!(fs::read(log_of(&bed.file())).unwrap() == log);
+        fs::write(bed.file(), database).unwrap();
+        let store = bed.store().unwrap();
+        assert_eq!(&*store.read_required(&ns("a"), &key("k")).unwrap(), b"acknowledged");
+    }
+}
+
+/// Nor is one that was cut to nothing after it was closed.
+#[test]
+fn a_store_that_was_cut_to_nothing_is_damage() {
+    let dir = TempDir::new().unwrap();
+    let file = file_in(dir.path());
+    SqliteStore::open(&file, small()).unwrap().close().unwrap();
+    fs::write(&file, b"").unwrap();
+    for _ in 0..2 {
+        let outcome = SqliteStore::open(&file, small());
+        assert!(matches!(outcome, Err(Error::Corrupt { .. })), "{outcome:?}");
+        let outcome = SqliteStore::open_existing(&file, small());
+        assert!(matches!(outcome, Err(Error::Corrupt { .. })), "{outcome:?}");
+    }
+    assert_eq!(fs::metadata(&file).unwrap().len(), 0);
+    // An empty file where no store was, as `mktemp` makes it, is taken.
+    let new = file_in(TempDir::new_in(dir.path()).unwrap().path());
+    fs::create_dir_all(new.parent().unwrap()).unwrap();
+    fs::write(&new, b"").unwrap();
+    SqliteStore::open(&new, small()).unwrap();
+}
+
 #[test]
 fn other_files_are_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();

@@ -112,3 +112,49 @@ fn a_file_that_ldk_node_writes_to_meanwhile_stays_as_it_was_opened() {
     let a = Namespace::new("a", "").unwrap();
     assert_eq!(&*file.read_required(&a, &key("k")).unwrap(), &[1]);
 }
+
+/// What a sealed file holds went elsewhere: no node starts from it, and none goes on.
+#[test]
+fn no_node_runs_from_a_file_that_was_sealed() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("ldk_node_data.sqlite");
+    let node = make(&path, 3, "ldk_node_data");
+    let insert = "INSERT INTO ldk_node_data (primary_namespace, key, value, sort_order) \
+                  VALUES ('a', 'k', x'01', 1)";
+    node.execute(insert, []).unwrap();
+    let a = Namespace::new("a", "").unwrap();
+    let file = LdkNodeFile::open(&path).unwrap();
+    file.add(&a, &key("seed"), b"s").unwrap();
+    file.add(&a, &key("seed"), b"s").unwrap();
+    let other = file.add(&a, &key("k"), b"s");
+    assert!(matches!(other, Err(Error::Precondition { .. })), "{other:?}");
+    assert_eq!(newest_first(&file, &a), ["seed", "k"]);
+    assert_eq!(&*file.read_required(&a, &key("seed")).unwrap(), b"s");
+
+    let sealed = file.seal("it is in the wallet w").unwrap();
+    assert_eq!(sealed, dir.path().join("ldk_node_data.sqlite.moved-to-strongroom"));
+    node.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let update = node.execute("UPDATE ldk_node_data SET value = x'02'", []);
+    assert!(update.is_err(), "a node that still runs can write");
+    drop(node);
+    let start = Connection::open(&path).unwrap();
+    let version = start.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    assert!(version.is_err(), "a node can start");
+    drop(start);
+    let refused = LdkNodeFile::open(&path).unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(matches!(refused, Error::Refused { .. }) && why.contains("wallet w"), "{refused:?}");
+
+    // Interrupted before the note was there.
+    std::fs::remove_file(&path).unwrap();
+    let file = LdkNodeFile::open(&path).unwrap();
+    assert_eq!(&*file.read_required(&a, &key("k")).unwrap(), &[1]);
+    file.seal("again").unwrap();
+    assert!(matches!(LdkNodeFile::open(&path), Err(Error::Refused { .. })));
+    // A new node in the place of the old one is not put over it.
+    std::fs::remove_file(&path).unwrap();
+    drop(make(&path, 3, "ldk_node_data"));
+    let new = LdkNodeFile::open(&path).unwrap().seal("no");
+    assert!(matches!(new, Err(Error::Io { .. })), "{new:?}");
+    assert!(sealed.exists());
+}

@@ -15,12 +15,105 @@ use std::{
     thread,
 };
 
-use common::{file_in, key, ns, small, verify};
+use common::{copy_store, file_in, key, log_of, ns, small, verify};
 use kv_core::{Batch, Error, KvStore, KvStoreExt};
 use kv_sqlite::SqliteStore;
 use tempfile::TempDir;
 
 const FOLDER: &str = "STRONGROOM_RACES_FOLDER";
+const READS: &str = "STRONGROOM_RACES_READS";
+
+/// Another program: reads the file with SQLite, and closes it.
+#[test]
+fn reading_process() {
+    let Ok(folder) = env::var(READS) else { return };
+    let reader = rusqlite::Connection::open(file_in(folder.as_ref())).unwrap();
+    reader.query_row("SELECT count(*) FROM kv", [], |_| Ok(())).unwrap();
+    reader.close().unwrap();
+}
+
+fn another_program_reads(folder: &std::path::Path) {
+    let mut reads = Command::new(env::current_exe().unwrap());
+    let reads = reads.args(["--exact", "reading_process"]).env(READS, folder);
+    assert!(reads.stdout(Stdio::null()).status().unwrap().success());
+}
+
+/// Whether this process holds a record lock on the file. SQLite of today notices that it was lost
+/// before it removes a log; the one that other programs bring along may not.
+#[cfg(target_os = "linux")]
+fn is_locked(file: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let node = format!(":{}", std::fs::metadata(file).unwrap().ino());
+    let process = std::process::id().to_string();
+    std::fs::read_to_string("/proc/locks").unwrap().lines().any(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words.contains(&"POSIX")
+            && words.contains(&process.as_str())
+            && words.iter().any(|word| word.ends_with(&node))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_locked(_: &std::path::Path) -> bool {
+    true
+}
+
+/// The system drops SQLite's locks on the database when any handle of the process to it is closed;
+/// then another program takes itself for the last one, and removes the log.
+#[test]
+fn nothing_this_process_asks_of_an_open_store_drops_its_locks() {
+    let dir = TempDir::new().unwrap();
+    let file = file_in(dir.path());
+    let store = SqliteStore::open(&file, small()).unwrap();
+    store.write(&ns("a"), &key("before"), b"x").unwrap();
+    let in_use = |outcome: kv_core::Result<()>| {
+        assert!(matches!(outcome, Err(Error::InUse { .. })), "{outcome:?}");
+    };
+    let asks: [&dyn Fn(); 4] = [
+        &|| in_use(SqliteStore::open(&file, small()).map(drop)),
+        &|| in_use(SqliteStore::open_existing(&file, small()).map(drop)),
+        &|| assert!(SqliteStore::exists(&file).unwrap()),
+        &|| in_use(SqliteStore::accept_copy(&file)),
+    ];
+    for (n, ask) in asks.into_iter().enumerate() {
+        ask();
+        assert!(is_locked(&file), "{n}: the lock has gone");
+        another_program_reads(dir.path());
+        assert!(log_of(&file).exists(), "{n}: the log has gone");
+        store.write(&ns("a"), &key(&format!("after-{n}")), b"x").unwrap();
+    }
+    // As a kill would leave it.
+    let copy = TempDir::new().unwrap();
+    copy_store(&file, &file_in(copy.path()));
+    let copy = SqliteStore::open(&file_in(copy.path()), small()).unwrap();
+    assert_eq!(copy.list_all(&ns("a")).unwrap().len(), 5);
+}
+
+/// The same while a file is opened for the first time by several threads.
+#[test]
+fn of_many_threads_that_open_a_file_at_once_one_has_it_and_keeps_its_locks() {
+    for round in 0..20 {
+        let dir = TempDir::new().unwrap();
+        let file = file_in(dir.path());
+        SqliteStore::open(&file, small()).unwrap().close().unwrap();
+        std::fs::remove_file(dir.path().join("store.sqlite-owner")).unwrap();
+        let barrier = Barrier::new(8);
+        let opened: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        SqliteStore::open(&file, small())
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let open: Vec<_> = opened.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(open.len(), 1, "round {round}");
+        assert!(is_locked(&file), "round {round}: the lock has gone");
+    }
+}
 
 /// The other process: opens the store when told to, says how that went, and closes when told to.
 #[test]
