@@ -77,6 +77,8 @@ pub(crate) enum Header {
     Ours,
     /// Of a later format.
     Newer(u32),
+    /// Ours, but without a log: SQLite's own tools have made it of one that had.
+    Copy,
     /// A SQLite file, but not one of ours.
     Foreign,
     Damaged,
@@ -106,15 +108,20 @@ pub(crate) fn parse_header(bytes: &[u8]) -> Header {
         return Header::Newer(format);
     }
     let page = (PAGE as u16).to_be_bytes();
-    // Write and read version 2: a write-ahead log; then no reserved bytes, and three constants.
-    let start = [page.as_slice(), &[2, 2, 0, 64, 32, 32]].concat();
-    let fixed = bytes.get(16..24) == Some(&start)
+    // Write and read version, 2 for a write-ahead log; then no reserved bytes, and three constants.
+    let start = |version| [page.as_slice(), &[version, version, 0, 64, 32, 32]].concat();
+    let is_copy = bytes.get(16..24) == Some(&start(1));
+    let fixed = (is_copy || bytes.get(16..24) == Some(&start(2)))
         && format == FORMAT
         && number(44) == 4
         // No suggested cache size, no auto-vacuum, UTF-8, no incremental vacuum.
         && (number(48), number(52), number(56), number(64)) == (0, 0, 1, 0)
         && bytes.get(72..92).is_some_and(|unused| unused.iter().all(|byte| *byte == 0));
-    if fixed { Header::Ours } else { Header::Damaged }
+    match (fixed, is_copy) {
+        (false, _) => Header::Damaged,
+        (true, true) => Header::Copy,
+        (true, false) => Header::Ours,
+    }
 }
 
 /// The answer to a header that is not ours.
@@ -125,6 +132,9 @@ pub(crate) fn refuse(header: Header) -> Result<()> {
         Header::Foreign => {
             Err(fault::corrupt("this is a SQLite file of another program, not a store"))
         }
+        Header::Copy => Err(fault::corrupt(
+            "the write-ahead log is missing: this is a copy that SQLite has made, and it can be accepted",
+        )),
         Header::Damaged => Err(fault::corrupt("the header of the file is not what was written")),
     }
 }

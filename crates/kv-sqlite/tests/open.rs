@@ -67,8 +67,10 @@ fn sqlites_own_copy_of_an_open_store_is_a_store() {
     drop(reader);
     store.write(&ns("a"), &key("later"), b"x").unwrap();
     // It was made of an open store, so it says that its log is missing: only its maker knows better.
-    let outcome = SqliteStore::open(&to, small());
-    assert!(matches!(outcome, Err(Error::Corrupt { .. })), "{outcome:?}");
+    let outcome = SqliteStore::open(&to, small()).unwrap_err();
+    assert!(matches!(outcome, Error::Corrupt { .. }), "{outcome:?}");
+    let why = std::error::Error::source(&outcome).unwrap().to_string();
+    assert!(why.contains("accepted"), "{why}");
     SqliteStore::accept_copy(&to).unwrap();
     let copy = SqliteStore::open(&to, small()).unwrap();
     assert_eq!(copy.list_all(&ns("a")).unwrap().len(), 50);

@@ -149,15 +149,23 @@ pub(crate) enum Command {
         #[arg(long)]
         cloud: bool,
     },
+    /// Take a wallet in a SQLite file as it is, although its log is missing
+    ///
+    /// Such a file is a copy that SQLite's own tools have made of an open wallet, or one that another
+    /// program was the last to read after a crash: SQLite has moved the log into it then, and nothing is
+    /// lost. A file whose log was lost, with the newest changes, looks the same: only you can know.
+    /// Everything in the file is checked before. Of a wallet and its copy use only one, and start no
+    /// Lightning node from what may be an old state.
+    AcceptCopy,
     /// Print one hash over everything the wallet holds
     Digest,
     /// Move the wallet to another place and kind of store, as it is, or a node on LDK into a wallet;
     /// can be repeated until it is done
     ///
     /// A wallet is moved without its words. With --from everything that a Lightning node keeps in a
-    /// folder goes into the wallet's own entries, in the order in which it was written, and is compared
-    /// by hash; at the end the folder is sealed: it gets another name, so that the node cannot start
-    /// from it any more. End the node before.
+    /// folder, or in a file of ldk-node, goes into the wallet's own entries, in the order in which it was
+    /// written, and is compared by hash; at the end the folder or file is sealed: it gets another name,
+    /// and a note takes its place, so that the node cannot start from it any more. End the node before.
     Migrate(Migrate),
     /// Print a completion script for a shell
     Completions {
@@ -176,11 +184,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
-    /// ldk-fs:DIR or ldk-fs-v2:DIR, the folder of LDK's `FilesystemStore` or `FilesystemStoreV2`;
-    /// --to is then the folder of a wallet without entries, as `init` makes it
+    /// ldk-fs:DIR or ldk-fs-v2:DIR, the folder of LDK's `FilesystemStore` or `FilesystemStoreV2`, or
+    /// ldk-node-sqlite:FILE, such as ldk_node_data.sqlite; --to is then the folder of a wallet without
+    /// entries, as `init` makes it
     #[arg(long, value_name = "SOURCE", value_parser = values::source)]
     pub(crate) from: Option<Source>,
-    /// The node's seed, if it lies beside that folder: becomes the entry keys_seed with the others
+    /// The node's seed, if it lies beside that folder or file: becomes the entry keys_seed with the others
     #[arg(long, value_name = "FILE", requires = "from")]
     pub(crate) seed_file: Option<PathBuf>,
     /// sqlite:FILE, a wallet that is one file, or fs:DIR, a folder with plain files; with --from the

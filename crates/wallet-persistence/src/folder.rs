@@ -51,6 +51,24 @@ pub(crate) fn open_even_if_moved(place: &Path) -> Result<Arc<dyn KvStore>, Unloc
     open_store(kind, &store)
 }
 
+/// Takes a wallet in SQLite whose log is missing as it is.
+pub(crate) fn accept_copy(place: &Path) -> Result<(), UnlockError> {
+    let file = match place.is_file() {
+        true => place.to_owned(),
+        false if read_marker(place)? == StoreKind::Sqlite => {
+            place.join(store_name(StoreKind::Sqlite))
+        }
+        false => {
+            let what = io::Error::new(io::ErrorKind::InvalidInput, "this wallet is no SQLite file");
+            return Err(UnlockError::folder(place, what));
+        }
+    };
+    match SqliteStore::accept_copy(&file) {
+        Err(kv_core::Error::NotFound { .. }) => Err(damaged("the store of the folder is missing")),
+        accepted => Ok(accepted?),
+    }
+}
+
 /// Opens a store, or makes it.
 fn open_store(kind: StoreKind, path: &Path) -> Result<Arc<dyn KvStore>, UnlockError> {
     Ok(match kind {

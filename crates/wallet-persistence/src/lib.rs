@@ -101,6 +101,7 @@ pub use kv_core::{
     KvStoreExt, Namespace, Report, Severity, Side as CopySide, Timestamp, Value,
 };
 pub use kv_fs::{LdkFolder, LdkVersion};
+pub use kv_sqlite::LdkNodeFile;
 pub use records;
 pub use records::{
     Cursor, Direction, Fields, Found, Index, KeyRange, ObjectStore, Query, Record, RecordKey,

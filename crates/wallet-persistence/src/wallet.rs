@@ -284,6 +284,21 @@ impl WalletPersistence {
         .await
     }
 
+    /// Takes a wallet in a SQLite file although its log is missing, after everything in it was
+    /// checked. Such a file is a copy that SQLite's own tools have made of an open one, or one that
+    /// another program was the last to read after a crash: SQLite has moved the log into it, and
+    /// nothing is lost. A file whose log was lost, with the newest changes, looks the same: only a
+    /// person can know. Of a wallet and its copy only one may be used.
+    pub async fn accept_copy(&self) -> Result<(), UnlockError> {
+        let parts = self.parts.clone();
+        blocking(move || match &parts.place {
+            Place::Folder(path) => folder::accept_copy(path),
+            // Whoever opens it accepts it.
+            Place::Store(_) => Ok(()),
+        })
+        .await
+    }
+
     async fn attempt(
         &self,
         offer: &restore::Offer,

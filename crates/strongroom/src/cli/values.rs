@@ -8,9 +8,9 @@ use crate::time;
 
 /// Where a Lightning node keeps its data.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
-    pub(crate) version: LdkVersion,
-    pub(crate) folder: PathBuf,
+pub(crate) enum Source {
+    Folder { version: LdkVersion, path: PathBuf },
+    LdkNodeFile { path: PathBuf },
 }
 
 /// Which addresses this build takes.
@@ -31,15 +31,16 @@ pub(super) fn cloud(text: &str) -> Result<CloudUrl, String> {
 }
 
 pub(super) fn source(text: &str) -> Result<Source, String> {
-    let (version, folder) = match text.split_once(':') {
-        Some(("ldk-fs", folder)) => (LdkVersion::V1, folder),
-        Some(("ldk-fs-v2", folder)) => (LdkVersion::V2, folder),
-        _ => (LdkVersion::V1, ""),
-    };
-    if folder.is_empty() {
-        return Err("a place to move from is `ldk-fs:DIR` or `ldk-fs-v2:DIR`".to_owned());
+    let folder = |version, path: &str| Source::Folder { version, path: path.into() };
+    match text.split_once(':') {
+        Some((_, "")) | None => {}
+        Some(("ldk-fs", path)) => return Ok(folder(LdkVersion::V1, path)),
+        Some(("ldk-fs-v2", path)) => return Ok(folder(LdkVersion::V2, path)),
+        Some(("ldk-node-sqlite", path)) => return Ok(Source::LdkNodeFile { path: path.into() }),
+        Some(_) => {}
     }
-    Ok(Source { version, folder: folder.into() })
+    Err("a place to move from is `ldk-fs:DIR`, `ldk-fs-v2:DIR` or `ldk-node-sqlite:FILE`"
+        .to_owned())
 }
 
 pub(super) fn at(text: &str) -> Result<RestoreAt, String> {

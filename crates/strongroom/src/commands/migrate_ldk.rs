@@ -8,8 +8,8 @@ use std::{
 
 use serde::Serialize;
 use wallet_persistence::{
-    Copied, CopyError, CopySide, Error, InvalidName, Key, KvStore as _, LdkFolder, Namespace,
-    Session, StoreError,
+    Copied, CopyError, CopySide, Error, InvalidName, Key, KvStore, LdkFolder, LdkNodeFile,
+    Namespace, Session, StoreError,
 };
 use zeroize::Zeroizing;
 
@@ -39,18 +39,80 @@ struct Json<'a> {
     sealed: &'a Path,
 }
 
+/// What a node has kept, until it is sealed.
+trait Kept: KvStore + Sized + 'static {
+    /// How messages call it.
+    const WHAT: &str;
+    /// What to do if it cannot be read.
+    const HELP: &str;
+    fn skipped(&self) -> Vec<String>;
+    fn add(&self, ns: &Namespace, key: &Key, value: &[u8]) -> Result<(), StoreError>;
+    fn seal(self, note: &str) -> Result<PathBuf, StoreError>;
+}
+
+impl Kept for LdkFolder {
+    const WHAT: &str = "folder";
+    const HELP: &str =
+        "use ldk-fs for `FilesystemStore`, ldk-fs-v2 for `FilesystemStoreV2`, and end the node";
+
+    fn skipped(&self) -> Vec<String> {
+        self.skipped().to_vec()
+    }
+
+    fn add(&self, ns: &Namespace, key: &Key, value: &[u8]) -> Result<(), StoreError> {
+        self.add(ns, key, value)
+    }
+
+    fn seal(self, note: &str) -> Result<PathBuf, StoreError> {
+        self.seal(note)
+    }
+}
+
+impl Kept for LdkNodeFile {
+    const WHAT: &str = "file";
+    const HELP: &str = "name the file of ldk-node's SQLite store, and end the node";
+
+    fn skipped(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn add(&self, ns: &Namespace, key: &Key, value: &[u8]) -> Result<(), StoreError> {
+        self.add(ns, key, value)
+    }
+
+    fn seal(self, note: &str) -> Result<PathBuf, StoreError> {
+        self.seal(note)
+    }
+}
+
 /// The wallet is that of `context`.
 pub(super) async fn run(context: &Context, from: &Source, seed: Option<PathBuf>) -> Result<()> {
-    let folder = &from.folder;
-    if absolute(&context.dir).starts_with(absolute(folder)) {
+    match from {
+        Source::Folder { version, path } => {
+            let open = || LdkFolder::open(path, *version);
+            moved(context, path, open, seed.as_deref()).await
+        }
+        Source::LdkNodeFile { path } => {
+            moved(context, path, || LdkNodeFile::open(path), seed.as_deref()).await
+        }
+    }
+}
+
+async fn moved<S: Kept>(
+    context: &Context,
+    from: &Path,
+    open: impl FnOnce() -> Result<S, StoreError>,
+    seed: Option<&Path>,
+) -> Result<()> {
+    if absolute(&context.dir).starts_with(absolute(from)) {
         let what = "the wallet lies in the folder that is to be moved";
         return Err(Failure::new(Code::Usage, what, "name a wallet elsewhere").at(&context.dir));
     }
-    let source = open(from, seed.as_deref())?;
-    let skipped = source.skipped().to_vec();
+    let source = prepared(open, seed).map_err(|failure| failure.at(from))?;
+    let skipped = source.skipped();
     let source = Arc::new(source);
     let copied = context.unlocked(async |session| copy(session, &source).await);
-    let copied = copied.await.map_err(|failure| failure.at(folder))?;
+    let copied = copied.await.map_err(|failure| failure.at(from))?;
     // The wallet is locked: all of it is durable there.
     let source = Arc::into_inner(source).ok_or_else(|| Failure::from(Error::Task))?;
     let note = format!(
@@ -58,13 +120,14 @@ pub(super) async fn run(context: &Context, from: &Source, seed: Option<PathBuf>)
         absolute(&context.dir).display()
     );
     let sealed = source.seal(&note).map_err(|error| {
-        let what = "everything is in the wallet, but the old folder could not be renamed";
+        let what =
+            format!("everything is in the wallet, but the old {} could not be renamed", S::WHAT);
         let help = "never start the node from it again: its channels go on in the wallet; make the \
                     folder above it writable and run the same command once more";
-        Failure::new(Code::NotWritable, what, help).because(&error).at(folder)
+        Failure::new(Code::NotWritable, what, help).because(&error).at(from)
     })?;
     let json = Json {
-        from: folder,
+        from,
         to: &context.dir,
         entries: copied.entries,
         bytes: copied.bytes,
@@ -73,17 +136,17 @@ pub(super) async fn run(context: &Context, from: &Source, seed: Option<PathBuf>)
         skipped: &skipped,
         sealed: &sealed,
     };
-    context.out.result(&json, || told(&json))
+    context.out.result(&json, || told(&json, S::WHAT))
 }
 
-fn told(json: &Json<'_>) -> String {
+fn told(json: &Json<'_>, what: &str) -> String {
     let (sealed, to) = (json.sealed.display(), json.to.display());
     let skipped = match json.skipped {
         [] => String::new(),
         files => format!("\nnot moved, since LDK keeps nothing there: {}", files.join(", ")),
     };
     format!(
-        "moved {} entries, {}, into the wallet {to}{skipped}\nthe old folder is now {sealed}: never \
+        "moved {} entries, {}, into the wallet {to}{skipped}\nthe old {what} is now {sealed}: never \
          start the node from it; it is not encrypted, so remove it when the node runs\nnext: \
          strongroom --dir {to} backup now",
         json.entries,
@@ -91,7 +154,7 @@ fn told(json: &Json<'_>) -> String {
     )
 }
 
-async fn copy(session: &Session, from: &Arc<LdkFolder>) -> Result<Copied> {
+async fn copy<S: Kept>(session: &Session, from: &Arc<S>) -> Result<Copied> {
     let progress = Progress::entries("moving");
     let bar = progress.bar();
     let copied = session.copy_from(from.clone(), move |at| {
@@ -106,22 +169,24 @@ async fn copy(session: &Session, from: &Arc<LdkFolder>) -> Result<Copied> {
         ),
         Error::Copy(CopyError::Differs) => Failure::new(
             Code::Other,
-            "the folder has changed while it was copied",
-            "end the node that uses it, then begin with a new wallet; the folder is as it was",
+            format!("the {} has changed while it was copied", S::WHAT),
+            "end the node that uses it, then begin with a new wallet; nothing was sealed",
         ),
-        Error::Copy(CopyError::Store { side: CopySide::From, source }) => unreadable(&source),
+        Error::Copy(CopyError::Store { side: CopySide::From, source }) => unreadable::<S>(&source),
         error => error.into(),
     })
 }
 
-fn open(from: &Source, seed: Option<&Path>) -> Result<LdkFolder> {
-    let at = |failure: Failure| failure.at(&from.folder);
-    let folder = LdkFolder::open(&from.folder, from.version).map_err(|e| at(unreadable(&e)))?;
-    if folder.namespaces().map_err(|e| at(unreadable(&e)))?.is_empty() {
-        let help = "name the folder that LDK's store was made with, and its version";
-        return Err(at(Failure::new(Code::Missing, "LDK has stored nothing here", help)));
+fn prepared<S: Kept>(
+    open: impl FnOnce() -> Result<S, StoreError>,
+    seed: Option<&Path>,
+) -> Result<S> {
+    let source = open().map_err(|e| unreadable::<S>(&e))?;
+    if source.namespaces().map_err(|e| unreadable::<S>(&e))?.is_empty() {
+        let help = format!("name the {} that LDK's store was made with", S::WHAT);
+        return Err(Failure::new(Code::Missing, "LDK has stored nothing here", help));
     }
-    let Some(seed) = seed else { return Ok(folder) };
+    let Some(seed) = seed else { return Ok(source) };
     let named = "the file that --seed-file names";
     let read = fs::read(seed).map(Zeroizing::new);
     let read = read.map_err(|error| Failure::unreadable(named, &error))?;
@@ -130,13 +195,13 @@ fn open(from: &Source, seed: Option<&Path>) -> Result<LdkFolder> {
         return Err(Failure::unreadable(named, &error));
     }
     let (ns, key) = seed_place()?;
-    match folder.add(&ns, &key, read.as_slice()) {
-        Err(StoreError::Precondition { .. }) => Err(at(Failure::new(
+    match source.add(&ns, &key, read.as_slice()) {
+        Err(StoreError::Precondition { .. }) => Err(Failure::new(
             Code::Exists,
-            format!("LDK's folder holds another {SEED} than the file that --seed-file names"),
-            "leave --seed-file out to move the one in the folder",
-        ))),
-        added => added.map(|()| folder).map_err(|e| at(unreadable(&e))),
+            format!("LDK's {} holds another {SEED} than the file that --seed-file names", S::WHAT),
+            "leave --seed-file out to move that one",
+        )),
+        added => added.map(|()| source).map_err(|e| unreadable::<S>(&e)),
     }
 }
 
@@ -144,19 +209,22 @@ fn seed_place() -> Result<(Namespace, Key), InvalidName> {
     Ok((Namespace::new("", "")?, Key::new(SEED)?))
 }
 
-fn unreadable(error: &StoreError) -> Failure {
+fn unreadable<S: Kept>(error: &StoreError) -> Failure {
     let (code, what, help) = match error {
         StoreError::NotFound { .. } => {
-            (Code::Missing, "there is no such folder", "name the folder of LDK's store")
+            (Code::Missing, format!("there is no such {}", S::WHAT), "name that of LDK's store")
         }
         StoreError::Refused { .. } => {
-            (Code::Missing, "this node was moved before", "run the node from the wallet")
+            (Code::Missing, "this node was moved before".into(), "run the node from the wallet")
         }
-        _ => (
-            Code::BadInput,
-            "cannot read this as a folder of LDK's store",
-            "use ldk-fs for `FilesystemStore`, ldk-fs-v2 for `FilesystemStoreV2`, and end the node",
-        ),
+        StoreError::InUse { .. } => {
+            (Code::InUse, format!("a node has this {} open", S::WHAT), "end the node")
+        }
+        StoreError::TooNew { .. } => {
+            let what = format!("this {} is of a newer LDK", S::WHAT);
+            (Code::TooNew, what, "use a newer version of strongroom")
+        }
+        _ => (Code::BadInput, format!("cannot read this as a {} of LDK's store", S::WHAT), S::HELP),
     };
     Failure::new(code, what, help).because(error)
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each, and what they share: the wallet's folder and how to unlock it.
 
+mod accept_copy;
 mod account;
 mod activity;
 mod backup;
@@ -76,6 +77,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
         Command::Takeover { back } => succession::take_over(&context, back).await,
         Command::Handover => succession::hand_over(&context).await,
         Command::Verify { cloud } => verify::run(&context, cloud).await,
+        Command::AcceptCopy => accept_copy::run(&context).await,
         Command::Digest => digest::run(&context).await,
         Command::Migrate(args) => migrate::run(context, given.as_deref(), args).await,
         Command::Completions { shell } => man::completions(&context, shell),

@@ -111,6 +111,40 @@ fn a_wallet_that_was_moved_comes_back_only_when_its_move_is_abandoned() {
     assert_eq!(home.ok(&["--dir", "other", "digest"]).trim(), digest);
 }
 
+/// After a crash another program's SQLite moves the log into the file. That looks like a lost log.
+#[test]
+fn a_wallet_whose_log_another_program_has_moved_can_be_accepted() {
+    let home = filled();
+    let digest = home.digest();
+    home.ok(&["migrate", "--to", "sqlite:moved.db"]);
+    let copy = |command: &str| {
+        let file = home.path("moved.db");
+        let reader = rusqlite::Connection::open(&file).unwrap();
+        reader.execute(command, [home.path("copy.db").to_str().unwrap()]).unwrap();
+    };
+    // One that SQLite has made of a wallet that is open says that its log is missing.
+    let mut watch = home.command(&["--dir", "moved.db", "watch"]);
+    let mut watch = watch.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !home.path("moved.db-wal").exists() {
+        assert!(watch.try_wait().unwrap().is_none(), "it ended");
+        thread::sleep(Duration::from_millis(5));
+    }
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    copy("VACUUM INTO ?1");
+    let said = failed(4, &mut home.command(&["--dir", "copy.db", "digest"]));
+    assert!(said.contains("accepted"), "{said}");
+    home.ok(&["--dir", "copy.db", "accept-copy"]);
+    assert_eq!(home.ok(&["--dir", "copy.db", "digest"]).trim(), digest);
+    // The reader was the last to close the other one.
+    assert!(!home.path("moved.db-wal").exists());
+    home.ok(&["--dir", "moved.db", "accept-copy"]);
+    assert_eq!(home.ok(&["--dir", "moved.db", "digest"]).trim(), digest);
+    failed(6, &mut home.command(&["--dir", "nowhere", "accept-copy"]));
+    let plain = Home::new();
+    plain.fails(2, &["accept-copy"]);
+}
+
 /// Killed at any moment, there is one wallet that opens, and the same command ends the move.
 #[test]
 fn a_killed_move_leaves_one_wallet_and_goes_on() {

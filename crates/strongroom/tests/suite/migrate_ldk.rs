@@ -136,3 +136,82 @@ fn what_cannot_be_moved_stays_as_it_is() {
     home.ok(&["kv", "remove", "mine", "", "entry"]);
     home.ok(V1);
 }
+
+/// A file as ldk-node keeps it: one that is written again keeps its place in the order.
+fn node_file(home: &Home, monitors: u8) -> rusqlite::Connection {
+    let file = rusqlite::Connection::open(home.path("ldk_node_data.sqlite")).unwrap();
+    file.execute_batch(
+        "PRAGMA user_version = 3;
+         CREATE TABLE ldk_node_data (primary_namespace TEXT NOT NULL,
+             secondary_namespace TEXT DEFAULT '' NOT NULL, key TEXT NOT NULL CHECK (key <> ''),
+             value BLOB, sort_order INTEGER NOT NULL DEFAULT 0,
+             PRIMARY KEY (primary_namespace, secondary_namespace, key));
+         INSERT INTO ldk_node_data VALUES ('', '', 'manager', x'6d', 500)",
+    )
+    .unwrap();
+    let insert = "INSERT INTO ldk_node_data VALUES ('monitors', '', ?1, ?2, ?3)";
+    for n in (0..monitors).rev() {
+        file.execute(insert, (format!("chan_{n}"), vec![n; 20_000], 1000 - i64::from(n))).unwrap();
+    }
+    file
+}
+
+#[test]
+fn a_file_of_ldk_node_moves_into_a_wallet_and_is_sealed() {
+    let home = Home::new();
+    let running = node_file(&home, 40);
+    home.file("seed", [9; 64]);
+    let from = "ldk-node-sqlite:ldk_node_data.sqlite";
+    let args = ["migrate", "--from", from, "--seed-file", "seed", "--to", "wallet"];
+    failed(6, &mut home.command(&["migrate", "--from", "ldk-node-sqlite:no", "--to", "wallet"]));
+    let moved = &home.json(&args)[0];
+    assert_eq!((&moved["entries"], &moved["there_before"]), (&42.into(), &0.into()), "{moved}");
+    for n in 0..40 {
+        let value = home.run(&["kv", "get", "monitors", "", &format!("chan_{n}")]).stdout;
+        assert_eq!(value, vec![n; 20_000]);
+    }
+    assert_eq!(home.ok(&["kv", "get", "", "", "manager"]), "m");
+    assert_eq!(home.run(&["kv", "get", "", "", "keys_seed"]).stdout, [9; 64]);
+
+    // No node starts from it again, one that still runs cannot go on, and nothing of it is lost.
+    let goes_on = running.execute("UPDATE ldk_node_data SET value = x'00'", []);
+    assert!(goes_on.is_err(), "the node that was not ended goes on");
+    drop(running);
+    assert!(fs::read_to_string(home.path("ldk_node_data.sqlite")).unwrap().contains("wallet"));
+    let sealed = home.path("ldk_node_data.sqlite.moved-to-strongroom");
+    let sealed = rusqlite::Connection::open(sealed).unwrap();
+    let count = sealed.query_row("SELECT count(*) FROM ldk_node_data", [], |row| row.get(0));
+    assert_eq!(count, Ok(41_i64));
+    let said = home.fails(6, &args);
+    assert!(said.contains("moved before") && said.contains("wallet"), "{said}");
+}
+
+/// Killed at any moment, the same command ends it.
+#[test]
+fn a_killed_migration_of_a_file_goes_on() {
+    let home = Home::new();
+    drop(node_file(&home, 120));
+    let args =
+        ["migrate", "--from", "ldk-node-sqlite:ldk_node_data.sqlite", "--to", "wallet", "--json"];
+    let is_sealed =
+        || fs::read(home.path("ldk_node_data.sqlite")).is_ok_and(|file| file.starts_with(b"the "));
+    let mut stopped = 0;
+    for round in 0..40_u64 {
+        let mut child = home.command(&args);
+        let mut child = child.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(12 * round));
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            break;
+        }
+        stopped += u32::from(!is_sealed());
+    }
+    if !is_sealed() {
+        home.ok(&args);
+    }
+    assert!(stopped > 0, "it was never stopped before its end");
+    for n in 0..120 {
+        let value = home.run(&["kv", "get", "monitors", "", &format!("chan_{n}")]).stdout;
+        assert_eq!(value, vec![n; 20_000]);
+    }
+}
