@@ -99,6 +99,7 @@ fn help_is_as_it_was() {
         "takeover",
         "handover",
         "verify",
+        "accept-copy",
         "digest",
         "migrate",
         "completions",
