@@ -93,6 +93,7 @@ fn schedules_of_three_devices_and_two_clouds() {
 const TELL_EVERY: u64 = 1000;
 
 /// Runs as many schedules as are asked for; what they did, and how the first one failed.
+#[expect(clippy::print_stdout, reason = "a long run tells how far it has come")]
 fn run_many(make: Make) -> (Tally, Option<String>) {
     let schedules = asked("STRONGROOM_SIMULATE_SCHEDULES").unwrap_or(SCHEDULES);
     let first = asked("STRONGROOM_SIMULATE_SEED").unwrap_or(0);
