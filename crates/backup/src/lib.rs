@@ -69,7 +69,7 @@ pub use others::Retired;
 pub use pad::padme;
 pub use recorder::{
     Cut, DumpChunk, DumpReader, HeldBack, Lag, Merger, NotYetReplicated, Recorder,
-    RecorderSettings, Rejoin, WaitForCloud,
+    RecorderSettings, Rejoin, WaitForCloud, Watch,
 };
 pub use replicated::{Policies, Policy, Replicated};
 pub use restore::{Applied, NameSet, RestoreWorker, Restored, Restorer};

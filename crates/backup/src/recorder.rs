@@ -14,6 +14,7 @@ mod record;
 mod rejoin;
 mod store;
 mod waiting;
+mod watch;
 mod writers;
 
 use std::{
@@ -32,6 +33,7 @@ pub use self::{
     open::RecorderSettings,
     rejoin::Rejoin,
     waiting::WaitForCloud,
+    watch::Watch,
 };
 use self::{fence::FenceKeeper, journal::Journal, memory::Memory, waiting::Waiting};
 pub(crate) use self::{open::no_randomness, waiting::Place};
@@ -82,7 +84,7 @@ struct Order {
     drops: u64,
     others: Others,
     tombstones: Tombstones,
-    /// While a merge is under way: the mergeable keys that were changed here meanwhile.
+    /// While a merge, or a [`Watch`], is under way: the keys that were changed here meanwhile.
     touched: Option<BTreeSet<crate::EntryName>>,
     /// The newest batch with single-writer data since the opening; 0: none.
     single_writer: u64,

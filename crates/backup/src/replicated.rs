@@ -14,7 +14,7 @@ use kv_core::{
     Result, Value,
 };
 
-use crate::{Recorder, WaitForCloud, recorder::Place};
+use crate::{Recorder, WaitForCloud, Watch, recorder::Place};
 
 const STORE: &str = "backup";
 
@@ -109,7 +109,16 @@ impl Replicated {
         in_flight
     }
 
-    fn submit_replicated(&self, batch: Batch) -> Commit {
+    /// Submits a batch, unless something was written into its namespaces since the watch began: then
+    /// it is refused with [`Error::Precondition`]. Read again, and decide again.
+    pub fn submit_unless_changed(&self, batch: Batch, watch: &Watch<'_>) -> Commit {
+        match (batch.durability(), self.policies.of_batch(&batch)) {
+            (Durability::Synced, Policy::Replicated) => self.submit_replicated(batch, Some(watch)),
+            _ => self.recorder.submit_recorded(batch, Some(watch)).0,
+        }
+    }
+
+    fn submit_replicated(&self, batch: Batch, watch: Option<&Watch<'_>>) -> Commit {
         if let Some(source) = self.recorder.unfenceable(&batch) {
             return Commit::done(Err(Error::Refused { store: STORE, source }));
         }
@@ -127,7 +136,7 @@ impl Replicated {
             let place = self.recorder.place();
             (KvStore::submit(&*self.recorder, batch), Some(place))
         } else {
-            self.recorder.submit_recorded(batch)
+            self.recorder.submit_recorded(batch, watch)
         };
         // Refused, or never backed up.
         let Some(place) = place else { return local };
@@ -199,7 +208,7 @@ impl KvStore for Replicated {
     fn submit(&self, batch: Batch) -> Commit {
         // A lazy batch asks for nothing but its place in the order.
         match (batch.durability(), self.policies.of_batch(&batch)) {
-            (Durability::Synced, Policy::Replicated) => self.submit_replicated(batch),
+            (Durability::Synced, Policy::Replicated) => self.submit_replicated(batch, None),
             _ => self.recorder.submit(batch),
         }
     }

@@ -129,16 +129,18 @@ impl Session {
     /// when it is durable.
     pub async fn add_account(&self, id: AccountId, label: Option<&str>) -> Result<()> {
         let tower = self.tower()?;
-        let known = tower.data.accounts.get(id.as_str())?;
-        let Timestamp(now) = tower.clock.now();
-        let account = Account {
-            id: id.clone(),
-            label: label
-                .map(str::to_owned)
-                .or_else(|| known.as_ref().and_then(|k| k.label.clone())),
-            added: known.map_or(now, |known| known.added),
-        };
-        tower.data.accounts.put(&account)?.await?;
+        let accounts = &tower.data.accounts;
+        let Timestamp(added) = tower.clock.now();
+        let mut account = Account { id: id.clone(), label: label.map(str::to_owned), added };
+        let mut transaction = accounts.transaction();
+        transaction.update(accounts, id.as_str(), move |known| {
+            if let Some(known) = known {
+                account.added = known.added;
+                account.label = account.label.or_else(|| known.label.clone());
+            }
+            Some(account)
+        })?;
+        transaction.submit()?.await?;
         self.inner.tell(Event::AccountAdded { account: id });
         Ok(())
     }

@@ -183,10 +183,10 @@ So nobody's choice on one device can make another device's entries merge, and an
 
 The first write into a namespace chooses its class.
 The choice is a record of its own (`kv-namespaces`), with the names in clear, sealed as all records are: it is backed up, restored and known to every device, also when the namespace is empty again.
-A write of the other class is refused.
+A write of the other class is refused; of two first writes at once one chooses.
 Where two devices that did not know of each other have chosen differently, both kinds of entries stay, and the command line refuses the namespace until they are put together.
 
-To change the class is a migration: `strongroom kv reclass` (`Session::reclass_kv`) moves all entries in one batch, and needs the device that may write what has a single writer.
+To change the class is a migration: `strongroom kv reclass` (`Session::reclass_kv`) moves all entries in one batch, with what this device writes meanwhile, and needs the device that may write what has a single writer.
 Whatever the other devices still have of them in the old place does not count after that.
 What goes to a single writer is gone on the other devices with their next poll; they get it with a restore.
 

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use backup::{History, ObjectSealer, Policies, Policy, Recorder, RecorderSettings, Replicated};
+use backup::{
+    History, ObjectSealer, Policies, Policy, Recorder, RecorderSettings, Replicated, Watch,
+};
 use cloud::CloudUrl;
-use kv_core::{Batch, Clock, Key, KvStore, KvStoreExt, Namespace, Value};
+use kv_core::{Batch, Clock, Commit, Key, KvStore, KvStoreExt, Namespace, Value};
 use records::Fields;
 use tokio::sync::OnceCell;
 use vault::{Keys, RootSecret, SealedStore, Secret};
@@ -121,6 +123,11 @@ impl Tower {
 
     pub(crate) fn kv(&self) -> Arc<dyn KvStore> {
         self.by_policies.clone()
+    }
+
+    /// Submits what was read and is replaced, as [`Self::kv`] does.
+    pub(crate) fn submit_unless_changed(&self, batch: Batch, watch: &Watch<'_>) -> Commit {
+        self.by_policies.submit_unless_changed(batch, watch)
     }
 
     pub(crate) fn kv_replicated(&self) -> Arc<dyn KvStore> {

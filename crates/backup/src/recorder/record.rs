@@ -1,9 +1,9 @@
 //! Submitting: the frame of mergeable values, the note of what changes, and the order of both.
 
-use kv_core::{Batch, Change, Commit, InvalidName, Key, KvStore, Value};
+use kv_core::{Batch, Change, Commit, Error, InvalidName, Key, KvStore, Value};
 
 use super::{
-    Order, Place, Recorder,
+    Order, Place, Recorder, STORE, Watch,
     memory::{Held, Name},
 };
 use crate::{
@@ -28,12 +28,18 @@ struct Recording {
     name: Name,
     noted: Noted,
     held: Held,
-    mergeable: bool,
 }
 
 impl Recorder {
     /// Submits a batch; also its place, unless it was refused or is never backed up.
-    pub(crate) fn submit_recorded(&self, batch: Batch) -> (Commit, Option<Place>) {
+    ///
+    /// With a watch it is refused with [`Error::Precondition`] if anything was written into its
+    /// namespaces since that began.
+    pub(crate) fn submit_recorded(
+        &self,
+        batch: Batch,
+        watch: Option<&Watch<'_>>,
+    ) -> (Commit, Option<Place>) {
         if batch.changes().any(|(ns, ..)| Self::is_own(ns))
             || batch.absent_keys().any(|(ns, _)| Self::is_own(ns))
         {
@@ -62,6 +68,9 @@ impl Recorder {
         // Closed meanwhile: nothing comes behind the closing of the gate.
         if let Some(refusal) = self.refusal(single) {
             return (Commit::done(Err(refusal.into())), None);
+        }
+        if watch.is_some() && order.was_changed(&batch) {
+            return (Commit::done(Err(Error::Precondition { store: STORE })), None);
         }
         let recorded = match plain {
             Some(changes) => Recorded { batch, changes, ..Recorded::default() },
@@ -126,13 +135,13 @@ impl Recorded {
         let (ns, key) = name.clone();
         match framed {
             Some(value) => {
-                self.changes.push(Recording::value(name, value.clone(), true));
+                self.changes.push(Recording::value(name, value.clone()));
                 self.batch.insert(ns, key, Change::Put(value));
             }
             None => {
                 self.removals.push(stamp, EntryName::new(&ns, &key));
                 let (noted, held) = (Noted::Removed, Held::Removed(Some(*stamp)));
-                self.changes.push(Recording { name, noted, held, mergeable: true });
+                self.changes.push(Recording { name, noted, held });
                 self.batch.insert(ns, key, Change::Remove);
             }
         }
@@ -146,17 +155,17 @@ impl Recorded {
 impl Recording {
     fn plain(name: Name, change: &Change) -> Self {
         match change {
-            Change::Put(value) => Self::value(name, value.clone(), false),
+            Change::Put(value) => Self::value(name, value.clone()),
             Change::Remove => {
                 let (noted, held) = (Noted::Removed, Held::Removed(None));
-                Self { name, noted, held, mergeable: false }
+                Self { name, noted, held }
             }
         }
     }
 
-    fn value(name: Name, value: Value, mergeable: bool) -> Self {
+    fn value(name: Name, value: Value) -> Self {
         let noted = Noted::Value(value.len() as u64);
-        Self { name, noted, held: Held::Value(value), mergeable }
+        Self { name, noted, held: Held::Value(value) }
     }
 
     fn entry_name(&self) -> EntryName {
@@ -205,11 +214,11 @@ impl Order {
         }
         self.tombstones.insert(sequence, removals);
         if let Some(touched) = &mut self.touched {
-            touched.extend(changes.iter().filter(|r| r.mergeable).map(Recording::entry_name));
+            touched.extend(changes.iter().map(Recording::entry_name));
         }
         if tracking {
             self.memory.saw(time, noted);
-            for Recording { name, noted, held, .. } in changes {
+            for Recording { name, noted, held } in changes {
                 self.memory.push(sequence, name, noted, held);
             }
             if self.memory.exceeds(&recorder.settings) {

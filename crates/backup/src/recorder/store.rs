@@ -39,7 +39,7 @@ impl KvStore for Recorder {
         if batch.is_empty() && batch.absent_keys().len() == 0 {
             return self.inner.submit(batch);
         }
-        self.submit_recorded(batch).0
+        self.submit_recorded(batch, None).0
     }
 
     fn capabilities(&self) -> Capabilities<'_> {

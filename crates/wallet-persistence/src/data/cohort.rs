@@ -35,8 +35,9 @@ impl Session {
         let mut transaction = store.transaction();
         for id in ids {
             let id = text::checked("the id of a cohort", id, 1000)?;
-            let rejected = store.get(id.as_str())?.map_or(now, |known| known.rejected);
-            transaction.put(store, &RejectedCohort { id, rejected })?;
+            let rejection = RejectedCohort { id: id.clone(), rejected: now };
+            transaction
+                .update(store, id.as_str(), move |known| known.is_none().then_some(rejection))?;
         }
         Ok(transaction.submit()?.await?)
     }

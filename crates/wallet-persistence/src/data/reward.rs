@@ -71,8 +71,11 @@ impl Session {
         let mut transaction = store.transaction();
         for reward in rewards {
             let mut reward = reward.checked()?;
-            reward.earned = store.get(reward.id.as_str())?.map_or(now, |known| known.earned);
-            transaction.put(store, &reward)?;
+            let id = reward.id.clone();
+            transaction.update(store, id.as_str(), move |known| {
+                reward.earned = known.map_or(now, |known| known.earned);
+                Some(reward)
+            })?;
         }
         Ok(transaction.submit()?.await?)
     }

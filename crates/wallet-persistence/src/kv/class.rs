@@ -90,12 +90,17 @@ fn key(primary: &str, secondary: &str) -> RecordKey {
     (primary, secondary).into()
 }
 
+/// The key of what is chosen for a namespace.
+pub(super) fn key_of(ns: &Namespace) -> RecordKey {
+    key(ns.primary(), ns.secondary())
+}
+
 /// What was chosen for a namespace.
 pub(super) fn chosen(
     names: &ObjectStore<KvNamespace>,
     ns: &Namespace,
 ) -> records::Result<Option<KvNamespace>> {
-    Ok(names.get(key(ns.primary(), ns.secondary()))?.map(records::Found::into_record))
+    Ok(names.get(key_of(ns))?.map(records::Found::into_record))
 }
 
 /// The entries decide; what was chosen counts while there are none, and where they were moved.

@@ -6,10 +6,10 @@ use data_encoding::BASE32_NOPAD;
 use kv_core::{
     Batch, Capabilities, Commit, Error, InvalidName, Key, KvStore, Namespace, Result, Value,
 };
-use records::{ObjectStore, Query};
+use records::{ObjectStore, Query, Transaction};
 use sha2::{Digest, Sha256};
 
-use super::class::{KvClass, KvNamespace, chosen, class_of};
+use super::class::{KvClass, KvNamespace, chosen, class_of, key_of};
 use crate::registry::RECORDS;
 
 const STORE: &str = "kv";
@@ -31,48 +31,42 @@ impl Mergeable {
 
     /// What a batch is below; the class of namespaces that it is the first to write comes along.
     fn below(&self, batch: Batch) -> crate::Result<Commit> {
-        let mut below = Batch::new();
-        let (mut transaction, mut is_first) = (self.names.transaction(), false);
-        below.set_durability(batch.durability());
+        let mut transaction = self.names.transaction();
+        transaction.batch().set_durability(batch.durability());
         for (ns, key) in batch.absent_keys() {
-            below.insert_require_absent(place(ns)?, key.clone());
+            transaction.batch().insert_require_absent(place(ns)?, key.clone());
         }
         let mut last: Option<(Namespace, Namespace)> = None;
         for (ns, key, change) in batch.into_changes() {
             let place = match last.take() {
                 Some((known, place)) if known == ns => place,
                 _ => {
-                    if let Some(new) = self.chosen_now(&ns)? {
-                        transaction.put(&self.names, &new)?;
-                        is_first = true;
-                    }
+                    self.choose(&mut transaction, &ns)?;
                     place(&ns)?
                 }
             };
-            below.insert(place.clone(), key, change);
+            transaction.batch().insert(place.clone(), key, change);
             last = Some((ns, place));
         }
-        if !is_first {
-            return Ok(self.kv.submit(below));
-        }
-        let all = transaction.batch();
-        all.set_durability(below.durability());
-        for (ns, key) in below.absent_keys() {
-            all.insert_require_absent(ns.clone(), key.clone());
-        }
-        below.into_changes().for_each(|(ns, key, change)| all.insert(ns, key, change));
         Ok(transaction.submit()?)
     }
 
-    /// What is to be remembered of a namespace with its first write.
-    fn chosen_now(&self, ns: &Namespace) -> crate::Result<Option<KvNamespace>> {
-        if chosen(&self.names, ns)?.is_some_and(|c| c.class == KvClass::Mergeable) {
-            return Ok(None);
+    /// Remembers the class of a namespace with its first write. Nothing is submitted if another one is
+    /// chosen before that, also if that is in flight.
+    fn choose(&self, transaction: &mut Transaction, ns: &Namespace) -> crate::Result<()> {
+        let is_ours = |chosen: &KvNamespace| chosen.class == KvClass::Mergeable;
+        let seen = chosen(&self.names, ns)?;
+        if !seen.as_ref().is_some_and(is_ours)
+            && class_of(&*self.kv, &self.names, ns)? == Some(KvClass::SingleWriter)
+        {
+            return Err(Error::from(InvalidName::OtherClass).into());
         }
-        match class_of(&*self.kv, &self.names, ns)? {
-            Some(KvClass::SingleWriter) => Err(Error::from(InvalidName::OtherClass).into()),
-            _ => Ok(Some(KvNamespace::new(ns, KvClass::Mergeable))),
-        }
+        let new = KvNamespace::new(ns, KvClass::Mergeable);
+        let fits =
+            move |now: Option<&KvNamespace>| now == seen.as_ref() || now.is_some_and(is_ours);
+        transaction.require(&self.names, key_of(ns), fits)?;
+        let choose = move |now: Option<&KvNamespace>| (!now.is_some_and(is_ours)).then_some(new);
+        Ok(transaction.update(&self.names, key_of(ns), choose)?)
     }
 }
 

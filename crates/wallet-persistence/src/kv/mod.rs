@@ -10,12 +10,12 @@ mod reclass;
 
 use std::sync::Arc;
 
-use kv_core::{Commit, KvStore};
+use kv_core::KvStore;
 
 pub(crate) use self::class::called;
 pub use self::class::{KvClass, KvNamespace, ListedNamespace};
 use self::mergeable::Mergeable;
-use crate::{Result, Session};
+use crate::{Error, Result, Session};
 
 impl Session {
     /// The store for an application's own data that has a single writer: durable, encrypted, backed
@@ -50,10 +50,10 @@ impl Session {
     }
 }
 
-/// Submits what is a change of entries first of all: the store's own errors are answered as they are.
-fn submitted(transaction: records::Transaction) -> Result<Commit> {
-    transaction.submit().map_err(|error| match error {
+/// Of what is a change of entries first of all the store's own errors are answered as they are.
+fn store_first(error: records::Error) -> Error {
+    match error {
         records::Error::Store { source, .. } => source.into(),
         other => other.into(),
-    })
+    }
 }

@@ -1,10 +1,10 @@
 //! Writing an entry without knowing the class of its namespace.
 
-use kv_core::{Change, Key, Namespace, Value};
+use kv_core::{Batch, Change, Key, KvStore as _, Namespace, Value};
 
 use super::{
-    class::{KvClass, KvNamespace, chosen, class_of, name},
-    mergeable, submitted,
+    class::{self, KvClass, KvNamespace, chosen, class_of, name},
+    mergeable, store_first,
 };
 use crate::{Error, Result, Session};
 
@@ -25,23 +25,38 @@ impl Session {
     ) -> Result<KvClass> {
         let tower = self.tower()?;
         let (kv, names) = (tower.kv(), &tower.data.kv_namespaces);
-        let known = class_of(&*kv, names, ns)?;
-        if let (Some(known), Some(asked)) = (known, class)
-            && known != asked
-        {
-            return Err(Error::OtherClass { namespace: name(ns), class: known });
+        let value: Value = value.into();
+        loop {
+            let seen = chosen(names, ns)?;
+            let known = class_of(&*kv, names, ns)?;
+            if let (Some(known), Some(asked)) = (known, class)
+                && known != asked
+            {
+                return Err(Error::OtherClass { namespace: name(ns), class: known });
+            }
+            let class = known.or(class).unwrap_or(KvClass::SingleWriter);
+            let place = match class {
+                KvClass::Mergeable => mergeable::place(ns)?,
+                KvClass::SingleWriter => ns.clone(),
+            };
+            let is_first = seen.is_none();
+            let mut transaction = names.transaction();
+            transaction.require(names, class::key_of(ns), move |now| now == seen.as_ref())?;
+            if is_first {
+                transaction.put(names, &KvNamespace::new(ns, class))?;
+            }
+            transaction.batch().insert(place, key.clone(), Change::Put(value.clone()));
+            match transaction.submit() {
+                Ok(commit) => {
+                    commit.await?;
+                    return Ok(class);
+                }
+                // Somebody else chooses right now: what, that shows once it is decided.
+                Err(records::Error::Changed { .. }) => {
+                    tower.recorder.submit(Batch::new()).await?;
+                }
+                Err(error) => return Err(store_first(error)),
+            }
         }
-        let class = known.or(class).unwrap_or(KvClass::SingleWriter);
-        let place = match class {
-            KvClass::Mergeable => mergeable::place(ns)?,
-            KvClass::SingleWriter => ns.clone(),
-        };
-        let mut transaction = names.transaction();
-        if chosen(names, ns)?.is_none() {
-            transaction.put(names, &KvNamespace::new(ns, class))?;
-        }
-        transaction.batch().insert(place, key.clone(), Change::Put(value.into()));
-        submitted(transaction)?.await?;
-        Ok(class)
     }
 }

@@ -1,10 +1,10 @@
 //! The migration of a namespace from one class to the other.
 
-use kv_core::{Batch, KvStore, Namespace};
+use kv_core::{Batch, Commit, KvStore, Namespace};
 
 use super::{
     class::{self, KvClass, KvNamespace},
-    mergeable, submitted,
+    mergeable, store_first,
 };
 use crate::{Error, Result, Session, tower::Tower, wallet::blocking};
 
@@ -19,6 +19,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::KeyOfTwoClasses`] if a key has one value here and another one there: remove one.
+    /// [`kv_core::Error::Precondition`] if this program writes into the namespace without a pause:
+    /// nothing was moved; again when it rests.
     pub async fn reclass_kv(&self, ns: &Namespace, to: KvClass) -> Result<u64> {
         let inner = self.inner.clone();
         self.tower()?;
@@ -29,13 +31,29 @@ impl Session {
     }
 }
 
-fn reclass(tower: &Tower, ns: &Namespace, to: KvClass) -> Result<(u64, kv_core::Commit)> {
+/// How often to read again because of what others write meanwhile.
+const TRIES: usize = 100;
+
+fn reclass(tower: &Tower, ns: &Namespace, to: KvClass) -> Result<(u64, Commit)> {
+    let mut left = TRIES;
+    loop {
+        match try_reclass(tower, ns, to) {
+            Err(Error::Store(kv_core::Error::Precondition { .. })) if left > 0 => left -= 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Refused with [`kv_core::Error::Precondition`] if somebody writes into the namespace, or chooses a
+/// class, between the reading and the change: that would be moved as it was before, and lost.
+fn try_reclass(tower: &Tower, ns: &Namespace, to: KvClass) -> Result<(u64, Commit)> {
     let (kv, names) = (tower.kv(), &tower.data.kv_namespaces);
     let (single, merged) = (ns.clone(), mergeable::place(ns)?);
     let (from, target) = match to {
         KvClass::Mergeable => (single, merged),
         KvClass::SingleWriter => (merged, single),
     };
+    let watch = tower.recorder.watch()?;
     let chosen = class::chosen(names, ns)?;
     if chosen.is_some_and(|c| c.moved && c.class == to && to == KvClass::Mergeable) {
         // What lies there was moved by another device, and is left over.
@@ -59,5 +77,6 @@ fn reclass(tower: &Tower, ns: &Namespace, to: KvClass) -> Result<(u64, kv_core::
     transaction.put(names, &KvNamespace { moved: true, ..KvNamespace::new(ns, to) })?;
     let all = transaction.batch();
     batch.into_changes().for_each(|(ns, key, change)| all.insert(ns, key, change));
-    Ok((keys.len() as u64, submitted(transaction)?))
+    let submitted = transaction.submit_by(|batch| tower.submit_unless_changed(batch, &watch));
+    Ok((keys.len() as u64, submitted.map_err(store_first)?))
 }
