@@ -56,6 +56,9 @@ pub(crate) struct Plan {
     pub(crate) segment: usize,
     /// Checkpoints sync the disk as a whole.
     at_once: bool,
+    /// Threads serve the store: checkpoints run while batches are flushed, in an order that is
+    /// another one each time.
+    served: bool,
 }
 
 /// A workload that was carried out.
@@ -69,7 +72,7 @@ impl Plan {
     pub(crate) fn short(prelude: Prelude, ops: Vec<Op>, wait: Wait, block: usize) -> Self {
         let crash_from = ops.len() - 1;
         let ops = ops.into_iter().map(|op| (op, wait)).collect();
-        Self { prelude, ops, crash_from, block, segment: 16 << 10, at_once: false }
+        Self { prelude, ops, crash_from, block, segment: 16 << 10, at_once: false, served: false }
     }
 
     pub(crate) fn random(seed: u64) -> Self {
@@ -90,7 +93,17 @@ impl Plan {
         let prelude = [Prelude::Room, Prelude::EndOfSegment, Prelude::Empty][pick(3)];
         let (block, segment) = ([512, 1024, 4096][pick(3)], [4 << 10, 16 << 10][pick(2)]);
         let at_once = pick(2) == 0;
-        Self { prelude, ops, crash_from: 0, block, segment, at_once }
+        Self { prelude, ops, crash_from: 0, block, segment, at_once, served: false }
+    }
+
+    /// As [`Plan::random`], with threads that serve the store. They alone begin checkpoints.
+    pub(crate) fn served(seed: u64) -> Self {
+        let mut plan = Self::random(seed);
+        (plan.prelude, plan.served) = (Prelude::Empty, true);
+        for (op, _) in &mut plan.ops {
+            *op = if *op == Op::Checkpoint { Op::Batch } else { *op };
+        }
+        plan
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -104,8 +117,18 @@ impl Plan {
         settings
     }
 
+    /// Opens a store without threads: it makes the same calls each time.
     pub(crate) fn open(&self, disk: &SimDisk) -> Result<FsStore> {
         FsStore::open_alone(disk.mount(), self.settings())
+    }
+
+    /// The store of the workload itself.
+    fn open_live(&self, disk: &SimDisk) -> Result<FsStore> {
+        if !self.served {
+            return self.open(disk);
+        }
+        disk.let_others_go_first();
+        FsStore::open_on(disk.mount(), self.settings())
     }
 
     pub(crate) fn is_random(&self) -> bool {
@@ -153,7 +176,7 @@ impl<'a> Run<'a> {
         if plan.prelude == Prelude::Empty {
             disk.record();
         }
-        let store = plan.open(&disk).unwrap();
+        let store = plan.open_live(&disk).unwrap();
         let states = vec![Contents::default()];
         let mut run = Self { plan, disk, store, waiting: Vec::new(), acknowledged: 0, states };
         run.prelude().unwrap();
@@ -247,11 +270,17 @@ impl<'a> Run<'a> {
             Op::Reopen => {
                 self.wait()?;
                 self.store.close()?;
-                self.store = self.plan.open(&self.disk)?;
+                self.store = self.plan.open_live(&self.disk)?;
             }
         }
-        self.store.do_background();
+        self.do_background();
         Ok(())
+    }
+
+    fn do_background(&self) {
+        if !self.plan.served {
+            self.store.do_background();
+        }
     }
 
     fn submit(&mut self, batch: Batch) -> Result<()> {
@@ -273,7 +302,7 @@ impl<'a> Run<'a> {
             self.acknowledged += 1;
             self.note();
         }
-        self.store.do_background();
+        self.do_background();
         Ok(())
     }
 

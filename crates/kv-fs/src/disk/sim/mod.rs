@@ -47,6 +47,8 @@ struct State {
     fired: bool,
     quota: Option<u64>,
     read_only: bool,
+    /// Calls let other threads go first.
+    yields: bool,
     /// What the test says of its progress, noted with each crash point.
     progress: u64,
     points: Option<Vec<CrashPoint>>,
@@ -184,6 +186,12 @@ impl SimDisk {
     /// Limits the bytes of all files; `None` lifts the limit.
     pub fn set_quota(&self, bytes: Option<u64>) {
         self.state().quota = bytes;
+    }
+
+    /// Lets other threads go first before each call, so that what they do meets it at many places.
+    /// Without that a call is over before another thread has begun.
+    pub fn let_others_go_first(&self) {
+        self.state().yields = true;
     }
 
     /// Makes every change fail, or work again.

@@ -4,6 +4,7 @@ use std::{
     io,
     ops::Bound,
     sync::{Arc, MutexGuard},
+    thread,
 };
 
 use super::{
@@ -34,6 +35,11 @@ impl SimDisk {
         call: DiskCall,
     ) -> io::Result<(MutexGuard<'_, State>, Option<Failure>)> {
         let mut state = self.state();
+        if state.yields {
+            drop(state);
+            thread::yield_now();
+            state = self.state();
+        }
         if mount < state.oldest_mount {
             return Err(io::Error::other("the simulated program was killed"));
         }
