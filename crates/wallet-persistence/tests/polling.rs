@@ -8,7 +8,7 @@ use cloud::{
     CloudError, MemCloud,
     testing::{Failure, FlakyCloud, Weather},
 };
-use kv_core::testing::ManualClock;
+use kv_core::testing::{Fault, FaultyStore, Landing, ManualClock};
 use kv_mem::{Medium, MemStore};
 use tokio::sync::broadcast::Receiver;
 use wallet_persistence::{
@@ -226,4 +226,49 @@ async fn a_clock_that_is_days_ahead_is_told_once_and_stays_in_the_status() {
         second.lock().await.unwrap();
         wrong.lock().await.unwrap();
     }
+}
+
+/// Whatever the device's own disk fails at: what is merged is found with the next poll at the latest.
+#[tokio::test]
+async fn a_poll_that_cannot_read_its_own_store_leaves_no_list_stale() {
+    let cloud = Arc::new(MemCloud::new());
+    let mut settings = Settings::default();
+    settings.replicate_every = None;
+    let first = WalletPersistence::in_memory().cloud(cloud.clone()).settings(settings.clone());
+    let first = first.build().create(&root()).await.unwrap();
+    first.post_backup().await.unwrap();
+    let (medium, fault) = (Medium::default(), Arc::new(Fault::default()));
+    let faults = fault.clone();
+    let open = move || {
+        let store = Arc::new(MemStore::open(medium.clone())?);
+        Ok(Arc::new(FaultyStore::new(store, faults.clone())) as Arc<dyn KvStore>)
+    };
+    let wallet = WalletPersistence::over(open).cloud(cloud).settings(settings).build();
+    wallet.restore(&root(), |_| ()).await.unwrap();
+    let mut second = wallet.unlock(&root()).await.unwrap();
+    let mut stale = 0;
+    for nth in 1.. {
+        let address = format!("eip155:1:0x{nth:040x}");
+        first.add_account(address.parse().unwrap(), None).await.unwrap();
+        first.post_backup().await.unwrap();
+        fault.fail_nth(nth, Landing::Absent);
+        let _ = second.poll_backups().await;
+        let has_failed = fault.fired();
+        fault.fail_nth(0, Landing::Absent);
+        stale += u64::from(second.accounts().unwrap().len() as u64 != nth);
+        let again = second.poll_backups().await;
+        if !again.is_ok_and(|report| report.writers.iter().all(|writer| writer.failure.is_none())) {
+            // It takes nothing more since a write has failed.
+            let _ = second.lock().await;
+            second = wallet.unlock(&root()).await.unwrap();
+            second.poll_backups().await.unwrap();
+        }
+        assert_eq!(second.accounts().unwrap().len() as u64, nth, "operation {nth}");
+        if !has_failed {
+            assert!(stale > 3, "some of {nth} failures were in the way");
+            break;
+        }
+    }
+    second.lock().await.unwrap();
+    first.lock().await.unwrap();
 }
