@@ -191,10 +191,7 @@ impl Stores {
         let mut state = self.state();
         for conflict in report.conflicts {
             let keys = conflict.names.map(|name| name.as_str().to_owned());
-            let conflict = NotUnique { store, index: conflict.index, keys };
-            if !state.conflicts.contains(&conflict) {
-                state.conflicts.push(conflict);
-            }
+            state.conflicts.push(NotUnique { store, index: conflict.index, keys });
         }
         count
     }

@@ -53,8 +53,8 @@ impl Session {
         inner.put_aside(keep).await
     }
 
-    /// Does what was asked for, unless the session is locked or suspended meanwhile. Only for what may be
-    /// dropped at any moment.
+    /// Does what was asked for, unless the session is locked or suspended meanwhile. Only for what may
+    /// be dropped at any moment.
     pub(crate) async fn unless_suspended<T>(
         &self,
         work: impl Future<Output = Result<T>>,
