@@ -35,6 +35,17 @@ pub(crate) const SMALL: usize = 256;
 pub(crate) const LARGE: usize = 64 << 10;
 pub(crate) const HOT_KEYS: usize = 1000;
 
+/// What the figures are of: a change of it that is in no commit is noted with them.
+const CODE: [&str; 7] = [
+    "crates/kv-core",
+    "crates/kv-fs",
+    "crates/kv-sqlite",
+    "crates/vault",
+    "crates/backup",
+    "crates/bench-report",
+    "crates/kv-bench",
+];
+
 impl Bench {
     pub(crate) fn new(options: &Options) -> Result<Self> {
         if options.rounds == 0 || options.long_threads == 0 || options.keys == 0 {
@@ -79,6 +90,6 @@ impl Bench {
 
     /// A row from what was measured.
     pub(crate) fn row(&self, how: String, grid: &Grid, verdicts: Vec<Verdict>) -> Row {
-        grid.row(how, verdicts, &["crates/kv-fs", "crates/kv-core", "crates/kv-bench"])
+        grid.row(how, verdicts, &CODE)
     }
 }

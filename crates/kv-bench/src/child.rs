@@ -1,16 +1,16 @@
 //! Parts of rows that need a process of their own: one whose memory is counted, one that is killed.
 
 use std::{
-    collections::VecDeque,
-    env,
+    env, fs,
     io::{self, BufRead, BufReader, Read, Write},
     path::Path,
     process::{Command, Stdio},
+    time::Instant,
 };
 
-use kv_core::{Batch, KvStore, KvStoreExt};
+use kv_core::{Batch, KvStore};
 use kv_fs::{FsStore, Settings};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Result,
@@ -33,6 +33,14 @@ pub(crate) struct Memory {
     pub(crate) peak: i64,
 }
 
+/// What opening a store took.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Opened {
+    pub(crate) seconds: f64,
+    /// Bytes that the process had at most more than before.
+    pub(crate) peak: i64,
+}
+
 /// Does what the parent process asked for.
 pub(crate) fn run(task: &Task) -> Result<()> {
     match task {
@@ -41,22 +49,37 @@ pub(crate) fn run(task: &Task) -> Result<()> {
             println!("{}", serde_json::to_string(&memory)?);
             Ok(())
         }
+        Task::Open { dir } => {
+            let opened = measure_open(dir)?;
+            println!("{}", serde_json::to_string(&opened)?);
+            Ok(())
+        }
         Task::FillLog { dir, hot_keys, bytes } => fill_log(dir, *hot_keys, *bytes),
     }
 }
 
 /// Asks a child how much memory an open store takes.
 pub(crate) fn memory(dir: &Path) -> Result<Memory> {
+    ask("memory", dir)
+}
+
+/// Lets a child open a store and put everything away cleanly.
+pub(crate) fn open(dir: &Path) -> Result<Opened> {
+    ask("open", dir)
+}
+
+fn ask<T: DeserializeOwned>(task: &str, dir: &Path) -> Result<T> {
     let mut child = Command::new(env::current_exe()?);
-    let output = child.args(["child", "memory"]).arg(dir).stderr(Stdio::inherit()).output()?;
+    let output = child.args(["child", task]).arg(dir).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
-        return Err(format!("the child that counts memory: {}", output.status).into());
+        return Err(format!("the child for `{task}`: {}", output.status).into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Lets a child write this many bytes of small values to the log of a store, then kills it.
-pub(crate) fn crash_with_log(dir: &Path, hot_keys: usize, bytes: u64) -> Result<()> {
+/// Lets a child write small values until the log of a store has this many bytes, then kills it.
+/// Answers how many it has.
+pub(crate) fn crash_with_log(dir: &Path, hot_keys: usize, bytes: u64) -> Result<u64> {
     let mut child = Command::new(env::current_exe()?)
         .args(["child", "fill-log"])
         .arg(dir)
@@ -70,10 +93,8 @@ pub(crate) fn crash_with_log(dir: &Path, hot_keys: usize, bytes: u64) -> Result<
     child.kill()?;
     child.wait()?;
     heard?;
-    if line.trim() == READY { Ok(()) } else { Err("the child that fills the log failed".into()) }
+    line.trim().parse().map_err(|_| "the child that fills the log failed".into())
 }
-
-const READY: &str = "ready";
 
 fn measure_memory(dir: &Path) -> Result<Memory> {
     memory::count();
@@ -88,6 +109,28 @@ fn measure_memory(dir: &Path) -> Result<Memory> {
     Ok(memory)
 }
 
+fn measure_open(dir: &Path) -> Result<Opened> {
+    let resident = machine::resident_bytes();
+    let start = Instant::now();
+    let store = open_fs(dir)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let peak = machine::peak_resident_bytes() as i64 - resident as i64;
+    store.close()?;
+    Ok(Opened { seconds, peak })
+}
+
+/// Bytes of the segments of a store's log. The last one may not be full.
+fn log_bytes(dir: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir.join("~strongroom/v1.tmp"))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("log-") {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
+}
+
 fn fill_log(dir: &Path, hot_keys: usize, bytes: u64) -> Result<()> {
     let mut settings = Settings::default();
     // No checkpoint, so that the log is as full as asked for.
@@ -96,17 +139,16 @@ fn fill_log(dir: &Path, hot_keys: usize, bytes: u64) -> Result<()> {
     let store = FsStore::open(dir, settings)?;
     let (ns, values, mut random) = (namespace()?, Values::new(), Random::seeded(3));
     let names = Name::many(hot_keys)?;
-    let mut on_the_way = VecDeque::new();
-    for _ in 0..bytes / SMALL as u64 {
-        let name = names.get(random.below(names.len())).ok_or("no keys")?;
-        let batch = Batch::new().put(&ns, &name.key, values.fresh(&mut random, SMALL));
-        on_the_way.push_back(store.submit(batch));
-        if on_the_way.len() == 1000 {
-            on_the_way.drain(..).try_for_each(kv_core::Commit::wait)?;
+    let mut on_the_way = Vec::new();
+    while log_bytes(dir)? < bytes {
+        for _ in 0..1000 {
+            let name = names.get(random.below(names.len())).ok_or("no keys")?;
+            let batch = Batch::new().put(&ns, &name.key, values.fresh(&mut random, SMALL));
+            on_the_way.push(store.submit(batch));
         }
+        on_the_way.drain(..).try_for_each(kv_core::Commit::wait)?;
     }
-    store.flush()?;
-    println!("{READY}");
+    println!("{}", log_bytes(dir)?);
     io::stdout().flush()?;
     // Until killed; should the parent be gone, the pipe ends.
     io::stdin().read_to_end(&mut Vec::new())?;

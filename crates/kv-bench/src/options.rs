@@ -54,6 +54,8 @@ pub(crate) enum Command {
 pub(crate) enum Task {
     /// Opens a store and tells how much memory that took.
     Memory { dir: PathBuf },
-    /// Fills the log of a store, says so, and waits to be killed.
+    /// Opens a store and tells how long that took, and the most memory.
+    Open { dir: PathBuf },
+    /// Fills the log of a store with so many bytes, says how many it has, and waits to be killed.
     FillLog { dir: PathBuf, hot_keys: usize, bytes: u64 },
 }
