@@ -182,10 +182,12 @@ fn connect(database: PathBuf, settings: &Settings) -> Result<Connection> {
 /// program has moved. Not of one that has its log: SQLite would drop what of that is damaged.
 pub(crate) fn accept_copy(files: &Files) -> Result<()> {
     let io = fault::io(Operation::Open);
+    let alone = files::alone();
     if files.is_empty().map_err(&io)? {
         return Err(Error::NotFound { store: STORE });
     }
     let _owner = files.own().map_err(&io)?.ok_or(Error::InUse { store: STORE })?;
+    drop(alone);
     if files.read_log().map_err(io)?.is_some() {
         return Err(fault::corrupt("its write-ahead log is there: nothing is to be accepted"));
     }
@@ -248,7 +250,31 @@ pub(crate) fn load(connection: &Connection, state: &StateRow) -> Result<Table> {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
     use super::*;
+
+    /// Else one thread could look at the database of a store that another one has just opened.
+    #[test]
+    fn one_thread_at_a_time_looks_at_a_database_or_opens_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let asks: [fn(Files) -> bool; 3] = [
+            |files| open(files, Settings::default(), Gate::default()).is_ok(),
+            |files| exists(&files).is_ok(),
+            |files| accept_copy(&files).is_err(),
+        ];
+        for ask in asks {
+            let files = Files::new(&dir.path().join("store.sqlite"));
+            let (told, hears) = mpsc::channel();
+            let alone = files::alone();
+            let asking = thread::spawn(move || told.send(ask(files)).ok());
+            let early = hears.recv_timeout(Duration::from_millis(50));
+            assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+            drop(alone);
+            assert_eq!(hears.recv(), Ok(true));
+            asking.join().unwrap();
+        }
+    }
 
     #[test]
     fn the_connection_that_writes_survives_power_cuts() {

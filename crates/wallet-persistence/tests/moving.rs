@@ -8,11 +8,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use kv_fs::FsStore;
+use kv_sqlite::SqliteStore;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use wallet_persistence::{
-    Copied, CopyProgress, MoveTarget, ProfileField, Reaction, RootSecret, Settings, UnlockError,
-    WalletPersistence,
+    Copied, CopyProgress, KvStore, MoveTarget, ProfileField, Reaction, RootSecret, Settings,
+    UnlockError, WalletPersistence,
 };
 
 struct Bed(TempDir);
@@ -193,7 +195,29 @@ async fn a_move_that_was_killed_at_its_end_is_ended_by_the_same_move() {
     }
 }
 
-/// What lies where a move was made need not be what it left.
+/// What lies where a move was made need not be what it left: all of it must be there.
+#[tokio::test]
+async fn a_moved_wallet_does_not_go_on_in_what_is_not_whole() {
+    for to in ["sqlite:x", "fs:x"] {
+        let bed = Bed::new().await;
+        bed.moves("w", to).await.unwrap();
+        fs::rename(bed.path("x"), bed.path("final")).unwrap();
+        let begun = bed.path(".x.moving-here");
+        let empty: Arc<dyn KvStore> = if to == "sqlite:x" {
+            Arc::new(SqliteStore::open(&begun, kv_sqlite::Settings::default()).unwrap())
+        } else {
+            Arc::new(FsStore::open(&begun.join("store"), kv_fs::Settings::default()).unwrap())
+        };
+        empty.close().unwrap();
+        drop(empty);
+        let error = bed.moves("w", to).await.unwrap_err();
+        assert!(matches!(error, UnlockError::MoveUnfinished { .. }), "{error:?}");
+        assert!(!bed.path("x").exists());
+        assert_eq!(bed.given_name("final").await, "Ada");
+    }
+}
+
+/// Nor need it be of this wallet.
 #[tokio::test]
 async fn a_moved_wallet_does_not_go_on_in_what_another_one_has_begun() {
     let bed = Bed::new().await;
