@@ -58,6 +58,7 @@ pub use head::{Head, newest_head};
 pub use history::{
     Ancestry, CloudMarks, Conditions, Finding, History, Sighting, Suspicion, WriterMark,
 };
+pub use kv_core::Lag;
 pub use log::EntryName;
 pub use merge::{Conflict, Merged, Replaced};
 pub use name::{BadObjectName, MAX_OBJECT_NAME_LEN, ObjectName};
@@ -68,8 +69,8 @@ pub use one_key::{KeyState, OneKey};
 pub use others::Retired;
 pub use pad::padme;
 pub use recorder::{
-    Cut, DumpChunk, DumpReader, HeldBack, Lag, Merger, NotYetReplicated, Recorder,
-    RecorderSettings, Rejoin, WaitForCloud, Watch,
+    Cut, DumpChunk, DumpReader, HeldBack, Merger, NotYetReplicated, Recorder, RecorderSettings,
+    Rejoin, WaitForCloud, Watch,
 };
 pub use replicated::{Policies, Policy, Replicated};
 pub use restore::{Applied, NameSet, RestoreWorker, Restored, Restorer};

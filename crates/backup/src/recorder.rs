@@ -29,7 +29,7 @@ pub use self::{
     cut::Cut,
     dump::{DumpChunk, DumpReader},
     fence::HeldBack,
-    lag::{Lag, NotYetReplicated},
+    lag::NotYetReplicated,
     open::RecorderSettings,
     rejoin::Rejoin,
     waiting::WaitForCloud,
@@ -106,6 +106,13 @@ impl Recorder {
     pub(crate) fn place(&self) -> Place {
         let order = self.order();
         Place { sequence: order.next - 1, single_writer: order.single_writer }
+    }
+
+    /// The same, with what is in the cloud already and the fence has not passed.
+    pub(crate) fn place_owed(&self) -> Place {
+        let mut place = self.place();
+        place.single_writer = place.single_writer.max(self.fence_state().owed().unwrap_or(0));
+        place
     }
 
     /// Whether changes are noted: not after the log was dropped because it had grown too large, until

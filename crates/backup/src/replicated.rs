@@ -10,8 +10,8 @@ use std::{
 };
 
 use kv_core::{
-    Batch, Capabilities, Commit, Durability, Error, Key, KvStore, Namespace, Pending, Receipt,
-    Result, Value,
+    Batch, Capabilities, Commit, Durability, Error, Key, KvStore, Lag, Namespace, Pending, Receipt,
+    Replication, Result, Value,
 };
 
 use crate::{Recorder, WaitForCloud, Watch, recorder::Place};
@@ -127,23 +127,18 @@ impl Replicated {
         if in_flight.len() >= self.max_in_flight {
             self.forget_over(&mut in_flight);
         }
-        if !batch.is_empty() && in_flight.len() >= self.max_in_flight {
+        if in_flight.len() >= self.max_in_flight {
             return Commit::done(Err(Error::Backlog { store: STORE }));
         }
-        let flush = batch.is_empty();
-        let (local, place) = if flush {
-            // Everything submitted so far, by whomever.
-            let place = self.recorder.place();
-            (KvStore::submit(&*self.recorder, batch), Some(place))
-        } else {
-            self.recorder.submit_recorded(batch, watch)
-        };
+        let (local, place) = self.recorder.submit_recorded(batch, watch);
         // Refused, or never backed up.
         let Some(place) = place else { return local };
-        if !flush {
-            in_flight.push_back(place);
-        }
+        in_flight.push_back(place);
         drop(in_flight);
+        self.and_cloud(local, place)
+    }
+
+    fn and_cloud(&self, local: Commit, place: Place) -> Commit {
         let receipt = local.receipt();
         let cloud = self.recorder.replicated(place);
         Commit::pending(Arc::new(Both { receipt, local: Mutex::new(Some(local)), cloud }))
@@ -208,6 +203,7 @@ impl KvStore for Replicated {
     fn submit(&self, batch: Batch) -> Commit {
         // A lazy batch asks for nothing but its place in the order.
         match (batch.durability(), self.policies.of_batch(&batch)) {
+            (Durability::Synced, Policy::Replicated) if batch.is_empty() => self.caught_up(),
             (Durability::Synced, Policy::Replicated) => self.submit_replicated(batch, None),
             _ => self.recorder.submit(batch),
         }
@@ -216,11 +212,32 @@ impl KvStore for Replicated {
     fn capabilities(&self) -> Capabilities<'_> {
         let mut capabilities = self.recorder.capabilities();
         let mut all = self.policies.by_primary.values().chain([&self.policies.others]).copied();
-        capabilities.replicated = all.all(|policy| policy == Policy::Replicated);
+        capabilities.replication =
+            all.any(|policy| policy == Policy::Replicated).then_some(self as &dyn Replication);
         capabilities
     }
 
     fn close(&self) -> Result<()> {
         self.recorder.close()
+    }
+}
+
+impl Replication for Replicated {
+    fn waits(&self, ns: &Namespace) -> bool {
+        self.policies.of(ns) == Policy::Replicated
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        self.recorder.not_yet_replicated().map(|left| left.lag)
+    }
+
+    /// Everything submitted so far, by whomever.
+    fn caught_up(&self) -> Commit {
+        let place = self.recorder.place_owed();
+        self.and_cloud(self.durable_here(), place)
+    }
+
+    fn durable_here(&self) -> Commit {
+        KvStore::submit(&*self.recorder, Batch::new())
     }
 }

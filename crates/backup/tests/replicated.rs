@@ -109,7 +109,8 @@ fn put(n: u64) -> Batch {
 fn a_replicated_commit_resolves_only_when_the_cloud_has_it() {
     let recorder = recorder(MemStore::new());
     let store = replicated(&recorder, 10);
-    assert!(store.capabilities().replicated && !recorder.capabilities().replicated);
+    assert!(store.capabilities().replication.is_some());
+    assert!(recorder.capabilities().replication.is_none());
     let mut first = store.submit(put(1));
     let mut second = store.submit(put(2));
     assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
@@ -244,7 +245,8 @@ fn the_policy_of_a_namespace_decides() {
     let recorder = recorder(MemStore::new());
     let policies = Policies::default().with("s", Policy::Replicated);
     let store = Replicated::new(recorder.clone(), policies, 10);
-    assert!(!store.capabilities().replicated);
+    let replication = store.capabilities().replication.unwrap();
+    assert!(!replication.waits(&ns("others")));
     store.write(&ns("m"), &key("k"), b"local").unwrap();
     store.write(&ns("local"), &key("k"), b"never leaves").unwrap();
     store.flush().unwrap();
@@ -379,6 +381,42 @@ fn what_the_fence_has_not_passed_is_told_after_a_restart() {
     let mut waits = pin!(left.replicated());
     let mut cx = Context::from_waker(Waker::noop());
     assert!(waits.as_mut().poll(&mut cx).is_pending());
+    // The store that waits says the same.
+    let store = replicated(&second, 10);
+    let replication = store.capabilities().replication.unwrap();
+    assert!(replication.lag().is_some());
+    let mut caught_up = replication.caught_up();
+    assert!(poll(&mut caught_up).is_pending());
+    replication.durable_here().wait().unwrap();
     second.fence_passed(1);
     assert!(matches!(waits.poll(&mut cx), Poll::Ready(Ok(()))));
+    assert!(matches!(poll(&mut caught_up), Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn a_store_tells_which_namespaces_wait_for_the_cloud() {
+    let recorder = self::recorder(MemStore::new());
+    let over = |policies| Replicated::new(recorder.clone(), policies, 10);
+    assert!(over(Policies::default()).capabilities().replication.is_none());
+    let some = over(Policies::default().with("s", Policy::Replicated));
+    let replication = some.capabilities().replication.unwrap();
+    assert!(replication.waits(&ns("s")) && !replication.waits(&ns("m")));
+    assert!(replication.lag().is_none());
+    some.write(&ns("m"), &key("k"), b"x").unwrap();
+    assert_eq!(replication.lag().unwrap().records, 1);
+
+    // Above it names are hidden from the policies.
+    let root = vault::RootSecret::from_bytes([7; 32]);
+    let recorder = self::recorder(MemStore::new());
+    prompt_cloud(&recorder);
+    let policies = Policies::all(Policy::Replicated).with("s", Policy::Local);
+    let others = Replicated::new(recorder.clone(), policies, 10);
+    let sealed = vault::SealedStore::create(others, &root).unwrap();
+    let replication = sealed.capabilities().replication.unwrap();
+    assert!(replication.waits(&ns("s")));
+    replication.durable_here().wait().unwrap();
+    replication.caught_up().wait().unwrap();
+    assert!(replication.lag().is_none());
+    sealed.lock();
+    assert!(replication.waits(&ns("s")), "what cannot be told is assumed");
 }

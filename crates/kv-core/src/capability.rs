@@ -1,6 +1,6 @@
 //! What a store can do beyond the contract: each ability is its own small trait.
 
-use crate::{Batch, Key, Namespace, Result};
+use crate::{Batch, Commit, Key, Namespace, Result};
 
 /// The abilities of a store; decorators forward or wrap them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,8 +16,8 @@ pub struct Capabilities<'a> {
     pub prepare: Option<&'a dyn Prepare>,
     /// Reads several keys with less work than one after the other.
     pub read_many: Option<&'a dyn ReadMany>,
-    /// Whether a synced commit resolves only when a cloud has it.
-    pub replicated: bool,
+    /// Commits that wait for a cloud; `None` if none does.
+    pub replication: Option<&'a dyn Replication>,
     /// Whether other devices change what is here, key by key: nothing that must never fork.
     pub merges: bool,
 }
@@ -50,6 +50,37 @@ pub trait ReadMany: std::fmt::Debug {
 
 /// What [`ReadMany`] shows the values to.
 pub type Show<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<()> + 'a;
+
+/// Commits that wait for a cloud.
+pub trait Replication: std::fmt::Debug {
+    /// Whether a synced commit of this namespace resolves only when the cloud has it.
+    fn waits(&self, ns: &Namespace) -> bool;
+
+    /// What is durable on this device and the cloud has not acknowledged; `None` if it has everything.
+    fn lag(&self) -> Option<Lag>;
+
+    /// Resolves when the cloud has acknowledged everything that was submitted before this call, also
+    /// before the store was opened.
+    fn caught_up(&self) -> Commit;
+
+    /// Resolves when everything that was submitted before this call is durable on this device: a flush
+    /// that waits for no cloud.
+    fn durable_here(&self) -> Commit;
+}
+
+/// What is not yet in the cloud.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Changed keys. One that changes again while it is on its way up counts twice.
+    pub records: u64,
+    /// Bytes of their values. A value that was written over before the store was last opened
+    /// counts with the length it had when it first changed.
+    pub bytes: u64,
+    /// When the oldest change was made, in milliseconds since the Unix epoch.
+    pub oldest: Option<u64>,
+    /// There were so many changes that they are only counted, each one: the next backup is a dump.
+    pub dump_needed: bool,
+}
 
 /// Keys in the order of their creation. Overwriting a key keeps its place; removing it and writing
 /// it again gives it a new one.

@@ -17,8 +17,8 @@ mod value;
 
 pub use batch::{Batch, Change, Durability, Prepared};
 pub use capability::{
-    Capabilities, CreationOrder, CreationPage, Cursor, Finding, Footprint, Prepare, Progress,
-    ReadMany, Report, Severity, Show, Size, Verify,
+    Capabilities, CreationOrder, CreationPage, Cursor, Finding, Footprint, Lag, Prepare, Progress,
+    ReadMany, Replication, Report, Severity, Show, Size, Verify,
 };
 pub use clock::{Clock, Timestamp};
 pub use commit::{Commit, Pending, Receipt};

@@ -12,6 +12,7 @@ use std::{
     fmt::Display,
     fs,
     sync::{Arc, RwLock},
+    time::Duration,
 };
 
 use cloud::MemCloud;
@@ -55,7 +56,7 @@ fn failed(error: impl Display) -> Failure {
 }
 
 /// The connection to the Bitcoin network: yours. Here nothing is sent and nothing is said.
-struct Chain;
+pub(crate) struct Chain;
 
 impl BroadcasterInterface for Chain {
     fn broadcast_transactions(&self, _: &[&Transaction]) {}
@@ -82,12 +83,12 @@ type Manager = SimpleArcChannelManager<Monitors, Chain, Chain, Chain>;
 
 /// The node with what the wallet holds, or a new one.
 #[rustfmt::skip] // LDK's calls have a dozen arguments, which need no line each.
-async fn start(session: &Session, chain: &C) -> Result<Node, Failure> {
+pub(crate) async fn start(session: &Session, chain: &C) -> Result<Node, Failure> {
     // Here a node without Strongroom makes its `FilesystemStore`.
     let store = StrongroomStore::new(session.kv()?);
     // Waits for the cloud, if it lacks something that this device had when it was switched off.
-    let (replicated, left) = (session.kv_replicated()?, session.not_yet_replicated()?);
-    let persister = Arc::new(ReplicatedPersister::open_when_replicated(replicated, left).await?);
+    let replicated = session.kv_replicated()?;
+    let persister = Arc::new(ReplicatedPersister::open_when_replicated(replicated).await?);
 
     // The words alone bring these keys back, unless the node was there before its wallet.
     let seed = store.seed_or(session.app_key("ldk-seed")?.as_bytes()).map_err(failed)?;
@@ -111,8 +112,8 @@ async fn start(session: &Session, chain: &C) -> Result<Node, Failure> {
     let (config, inbox) = (UserConfig::default(), keys.get_peer_storage_key());
     let monitors = ChainMonitor::new(None, c(), c(), c(), persister.clone(), k(), inbox);
     let monitors: Arc<Monitors> = Arc::new(monitors);
-    let (m, read) = (monitors.clone(), persister.read_channel_monitors(&*keys, &*keys));
-    let read = read.map_err(failed)?;
+    let read = persister.read_channel_monitors(&*keys, &*keys, c(), c()).map_err(failed)?;
+    let m = monitors.clone();
     let manager: Manager = if let Some(bytes) = stored(&store, "manager")? {
         let all = read.iter().map(|(_, monitor)| monitor).collect();
         let args = ChannelManagerReadArgs::new(
@@ -132,13 +133,13 @@ async fn start(session: &Session, chain: &C) -> Result<Node, Failure> {
 }
 // ANCHOR_END: wiring
 
-struct Node {
-    store: StrongroomStore,
-    persister: Arc<ReplicatedPersister>,
-    monitors: Arc<Monitors>,
-    manager: Arc<Manager>,
-    graph: Arc<Graph>,
-    scorer: Arc<RwLock<Scorer>>,
+pub(crate) struct Node {
+    pub(crate) store: StrongroomStore,
+    pub(crate) persister: Arc<ReplicatedPersister>,
+    pub(crate) monitors: Arc<Monitors>,
+    pub(crate) manager: Arc<Manager>,
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) scorer: Arc<RwLock<Scorer>>,
 }
 
 /// What lies under one of LDK's names, if something does.
@@ -153,7 +154,7 @@ fn stored(store: &StrongroomStore, key: &str) -> Result<Option<Vec<u8>>, Failure
 impl Node {
     // ANCHOR: run
     /// Tells LDK what the cloud has. Ends when the store has failed: then end the node.
-    async fn pass_on(&self) -> Result<(), Failure> {
+    pub(crate) async fn pass_on(&self) -> Result<(), Failure> {
         loop {
             let (channel, update) = self.persister.next_completed().await?;
             // Nothing waits for a channel whose monitor was archived meanwhile.
@@ -162,10 +163,19 @@ impl Node {
     }
 
     /// Acts upon what happens, and stores the manager when it has changed. Ends with an error.
-    async fn run(&self) -> Result<(), Failure> {
+    pub(crate) async fn run(&self) -> Result<(), Failure> {
+        let mut minute = tokio::time::interval(Duration::from_secs(60));
         loop {
-            self.manager.get_event_or_persistence_needed_future().await;
             self.step().await?;
+            tokio::select! {
+                () = self.manager.get_event_or_persistence_needed_future() => {}
+                // Also that the cloud has a monitor, which the manager does not hear of by itself.
+                () = self.monitors.get_update_future() => {}
+                _ = minute.tick() => {
+                    self.manager.timer_tick_occurred();
+                    self.monitors.rebroadcast_pending_claims();
+                }
+            }
         }
     }
 
@@ -175,6 +185,7 @@ impl Node {
         self.manager.process_pending_events(&handle);
         self.monitors.process_pending_events(&handle);
         self.manager.process_pending_htlc_forwards();
+        // Yours: `PeerManager::process_events`, which sends what the manager has to say by now.
         if self.manager.get_and_clear_needs_persistence() {
             KVStore::write(&self.store, "", "", "manager", self.manager.encode())
                 .await

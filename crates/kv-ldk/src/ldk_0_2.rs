@@ -1,5 +1,9 @@
 //! LDK 0.2: its traits, and what is the same in each version, with its types.
 
+#[path = "each/monitors.rs"]
+mod monitors;
+#[path = "each/quiet.rs"]
+mod quiet;
 #[path = "each/replicated.rs"]
 mod replicated;
 #[path = "each/sync.rs"]

@@ -6,6 +6,10 @@
 
 #![expect(clippy::duplicate_mod, reason = "one text for both versions of LDK")]
 
+#[path = "each/monitors.rs"]
+mod monitors;
+#[path = "each/quiet.rs"]
+mod quiet;
 #[path = "each/replicated.rs"]
 mod replicated;
 #[path = "each/sync.rs"]

@@ -9,6 +9,8 @@ use kv_core::{
 
 /// How this layer is called in errors.
 pub(crate) const STORE: &str = "ldk";
+/// What a node finds again: the keys of the network graph and the scorer, which are not in a namespace.
+const GRAPH: [&str; 2] = ["network_graph", "scorer"];
 /// How many keys LDK gets in one page.
 const PAGE: usize = 50;
 
@@ -21,10 +23,9 @@ const PAGE: usize = 50;
 /// - The order of changes is the order of calls, whatever becomes of their futures.
 /// - A change is durable when its call returns or its future resolves. A lazy removal becomes
 ///   durable with the next change, at latest a second later.
-/// - Over a store whose commits wait for a cloud the waiting calls (`KVStoreSync::write` and
+/// - Where the commits of a namespace wait for a cloud the waiting calls (`KVStoreSync::write` and
 ///   `remove`) are refused, since they would block LDK's threads for as long as the cloud is away:
-///   use [`crate::ReplicatedPersister`] for the monitors, and a local store for the rest. Where
-///   commits wait for some namespaces only, that is not noticed.
+///   use [`crate::ReplicatedPersister`] for the monitors, and a local store for the rest.
 /// - What is written here has a single writer: a store that merges
 ///   (`Session::kv_mergeable`) is refused with every change.
 /// - A name that breaks LDK's rules is `InvalidInput`, an absent key `NotFound`, damage
@@ -32,6 +33,8 @@ const PAGE: usize = 50;
 #[derive(Debug, Clone)]
 pub struct StrongroomStore {
     store: Arc<dyn KvStore>,
+    /// Where network graph and scorer are, if not there.
+    graph: Option<Arc<dyn KvStore>>,
 }
 
 /// A change cannot be waited for here.
@@ -67,17 +70,29 @@ pub(crate) fn space(primary: &str, secondary: &str) -> Result<Namespace> {
 impl StrongroomStore {
     /// Over any store: plain, sealed, recorded.
     pub fn new(store: Arc<dyn KvStore>) -> Self {
-        Self { store }
+        Self { store, graph: None }
     }
 
-    /// The store below.
+    /// With the network graph and the scorer in another store, such as a `kv_fs::FsStore` in a folder of
+    /// its own: they are large, they change often, a node finds them again, and in the wallet's store
+    /// every monitor that is written after them waits until they are backed up.
+    ///
+    /// What the first store has under their names is not seen any more; nothing else of the second one is.
+    #[must_use]
+    pub fn with_graph_in(mut self, store: Arc<dyn KvStore>) -> Self {
+        self.graph = Some(store);
+        self
+    }
+
+    /// The store below, without that of [`StrongroomStore::with_graph_in`].
     pub fn inner(&self) -> &Arc<dyn KvStore> {
         &self.store
     }
 
     pub(crate) fn get(&self, place: Result<Place>) -> Result<Vec<u8>> {
         let (ns, key) = place?;
-        let value = self.store.read(&ns, &key)?.ok_or(Error::NotFound { store: STORE })?;
+        let value =
+            self.store_of(&ns, &key).read(&ns, &key)?.ok_or(Error::NotFound { store: STORE })?;
         Ok(value.to_vec())
     }
 
@@ -97,25 +112,48 @@ impl StrongroomStore {
         place: Result<Place>,
         add: impl FnOnce(Batch, &Namespace, &Key) -> Batch,
     ) -> Commit {
-        match place {
-            Ok(_) if self.store.capabilities().merges => {
-                Commit::done(Err(Error::Refused { store: STORE, source: Arc::new(Merges) }))
-            }
-            Ok((ns, key)) => self.store.submit(add(Batch::new(), &ns, &key)),
-            Err(error) => Commit::done(Err(error)),
+        let (ns, key) = match place {
+            Ok(place) => place,
+            Err(error) => return Commit::done(Err(error)),
+        };
+        let store = self.store_of(&ns, &key);
+        if store.capabilities().merges {
+            return Commit::done(Err(Error::Refused { store: STORE, source: Arc::new(Merges) }));
+        }
+        store.submit(add(Batch::new(), &ns, &key))
+    }
+
+    /// Checks a name, and whether its change may be waited for on this thread.
+    pub(crate) fn may_wait(&self, place: Result<Place>) -> Result<Place> {
+        let (ns, key) = place?;
+        let replication = self.store_of(&ns, &key).capabilities().replication;
+        if replication.is_some_and(|replication| replication.waits(&ns)) {
+            return Err(Error::Refused { store: STORE, source: Arc::new(WouldBlock) });
+        }
+        Ok((ns, key))
+    }
+
+    fn store_of(&self, ns: &Namespace, key: &Key) -> &Arc<dyn KvStore> {
+        match &self.graph {
+            Some(graph) if is_graph(ns, key) => graph,
+            _ => &self.store,
         }
     }
 
-    /// Whether a change may be waited for on this thread.
-    pub(crate) fn may_wait(&self) -> Result<()> {
-        if self.store.capabilities().replicated {
-            return Err(Error::Refused { store: STORE, source: Arc::new(WouldBlock) });
+    /// The keys of a namespace, where those that lie in the other store are with it.
+    fn with_those_of_graph(&self, ns: &Namespace, mut keys: Vec<Key>) -> Result<Vec<Key>> {
+        let Some(graph) = &self.graph else { return Ok(keys) };
+        if !is_root(ns) {
+            return Ok(keys);
         }
-        Ok(())
+        keys.retain(|key| !is_graph(ns, key));
+        keys.extend(graph.list_all(ns)?.into_iter().filter(|key| is_graph(ns, key)));
+        Ok(keys)
     }
 
     pub(crate) fn names(&self, ns: Result<Namespace>) -> Result<Vec<String>> {
-        let keys = self.store.list_all(&ns?)?;
+        let ns = ns?;
+        let keys = self.with_those_of_graph(&ns, self.store.list_all(&ns)?)?;
         Ok(keys.iter().map(|key| key.as_str().to_owned()).collect())
     }
 
@@ -123,7 +161,12 @@ impl StrongroomStore {
     /// in this order keeps that order.
     pub(crate) fn all_names(&self) -> Result<Vec<Name>> {
         let mut all = Vec::new();
-        for ns in self.store.namespaces()? {
+        let mut namespaces = self.store.namespaces()?;
+        if let Some(graph) = &self.graph {
+            let theirs = graph.namespaces()?.into_iter().filter(is_root);
+            namespaces.extend(theirs.filter(|ns| !namespaces.contains(ns)).collect::<Vec<_>>());
+        }
+        for ns in namespaces {
             // Layers below keep these for themselves.
             if ns.is_reserved() {
                 continue;
@@ -138,7 +181,9 @@ impl StrongroomStore {
 
     fn oldest_first(&self, ns: &Namespace) -> Result<Vec<Key>> {
         let capabilities = self.store.capabilities();
-        let Some(order) = capabilities.creation_order else { return self.store.list_all(ns) };
+        let Some(order) = capabilities.creation_order else {
+            return self.with_those_of_graph(ns, self.store.list_all(ns)?);
+        };
         let mut page = order.list_newest_first(ns, None, usize::MAX)?;
         let mut keys = page.keys;
         while let Some(cursor) = page.next {
@@ -146,7 +191,7 @@ impl StrongroomStore {
             keys.append(&mut page.keys);
         }
         keys.reverse();
-        Ok(keys)
+        self.with_those_of_graph(ns, keys)
     }
 
     /// One page, newest first.
@@ -159,6 +204,23 @@ impl StrongroomStore {
         let capabilities = self.store.capabilities();
         let refused = || Error::Refused { store: STORE, source: Arc::new(NoOrder) };
         let order = capabilities.creation_order.ok_or_else(refused)?;
-        order.list_newest_first(&ns?, cursor.as_ref(), PAGE)
+        let ns = ns?;
+        let mut page = order.list_newest_first(&ns, cursor.as_ref(), PAGE)?;
+        // The other store has an order of its own: its two come last.
+        if page.next.is_none() {
+            page.keys = self.with_those_of_graph(&ns, page.keys)?;
+        } else if self.graph.is_some() {
+            page.keys.retain(|key| !is_graph(&ns, key));
+        }
+        Ok(page)
     }
+}
+
+/// Where manager, graph and scorer lie.
+fn is_root(ns: &Namespace) -> bool {
+    ns.primary().is_empty()
+}
+
+fn is_graph(ns: &Namespace, key: &Key) -> bool {
+    is_root(ns) && GRAPH.contains(&key.as_str())
 }

@@ -1,14 +1,13 @@
 //! What goes wrong, in LDK's words and in ours.
 
-use backup::Lag;
-use kv_core::Error;
+use kv_core::{Error, Lag};
 use lightning::io::{self, ErrorKind};
 
 /// Why a [`crate::ReplicatedPersister`] could not be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Commits of this store do not wait for a cloud. Give it one whose commits all do, such as
+    /// Commits of this store do not wait for a cloud. Give it one where those of monitors do, such as
     /// `Session::kv_replicated`.
     #[error("the store does not wait for a cloud")]
     NotReplicated,

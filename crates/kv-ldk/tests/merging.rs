@@ -1,7 +1,5 @@
 //! What goes through LDK has a single writer, whatever a wallet merges beside it.
 
-#![expect(clippy::unwrap_used, reason = "a test panics")]
-
 use kv_core::{Key, KvStoreExt, Namespace};
 use kv_ldk::{OpenError, ReplicatedPersister, StrongroomStore};
 use lightning::util::persist::KVStoreSync;
@@ -22,7 +20,7 @@ async fn a_store_that_merges_is_refused() {
     let refused = KVStoreSync::write(&wrong, "monitors", "", "m", vec![1]).unwrap_err();
     assert!(refused.to_string().contains("merges what several devices write"), "{refused}");
     KVStoreSync::remove(&wrong, "monitors", "", "m", true).unwrap_err();
-    let opened = ReplicatedPersister::open(merges.clone(), None);
+    let opened = ReplicatedPersister::open(merges.clone());
     assert!(matches!(opened, Err(OpenError::Merges)), "{opened:?}");
     assert_eq!(merges.read_required(&ns, &key).unwrap(), "merges".into());
 
@@ -40,6 +38,6 @@ async fn waiting_for_a_cloud_does_not_make_it_a_single_writer() {
     settings.policies = Policies::all(Policy::Replicated);
     let builder = WalletPersistence::in_memory().settings(settings);
     let session = builder.build().create(&RootSecret::from_bytes([5; 32])).await.unwrap();
-    let opened = ReplicatedPersister::open(session.kv_mergeable().unwrap(), None);
+    let opened = ReplicatedPersister::open(session.kv_mergeable().unwrap());
     assert!(matches!(opened, Err(OpenError::Merges)), "{opened:?}");
 }

@@ -168,6 +168,7 @@ fn graph_and_scorer_come_back_equal() {
         let mut scorer = ProbabilisticScorer::new(decay, graph, logger);
         let hops = &route.paths[0].hops;
         let now = Duration::from_secs(1_700_000_000);
+        scorer.payment_path_successful(&route.paths[0], now);
         scorer.payment_path_failed(&route.paths[0], hops[1].short_channel_id, now);
         KVStoreSync::write(&store, "", "", "network_graph", graph.encode()).unwrap();
         KVStoreSync::write(&store, "", "", "scorer", scorer.encode()).unwrap();
@@ -178,18 +179,36 @@ fn graph_and_scorer_come_back_equal() {
         let bytes = KVStoreSync::read(&store, "", "", "scorer").unwrap();
         let args = (decay, &graph_again, logger);
         let scorer_again = ProbabilisticScorer::read(&mut &bytes[..], args).unwrap();
-        let mut known = 0;
+        let (mut known, mut history) = (0, 0);
+        let fees = ProbabilisticScoringFeeParameters::default();
         for hop in hops {
             let (scid, target) = (hop.short_channel_id, NodeId::from_pubkey(&hop.pubkey));
             let range = scorer.estimated_channel_liquidity_range(scid, &target);
             assert_eq!(scorer_again.estimated_channel_liquidity_range(scid, &target), range);
             known += u32::from(range.is_some());
+            let buckets =
+                scorer.historical_estimated_channel_liquidity_probabilities(scid, &target);
+            let again =
+                scorer_again.historical_estimated_channel_liquidity_probabilities(scid, &target);
+            assert_eq!(again, buckets);
+            history += u32::from(buckets.is_some());
+            for msat in [1_000, 1_000_000, 4_000_000] {
+                let of = |scorer: &ProbabilisticScorer<_, _>| {
+                    scorer.live_estimated_payment_success_probability(scid, &target, msat, &fees)
+                };
+                assert_eq!(of(&scorer_again), of(&scorer), "{msat}");
+                let before = |scorer: &ProbabilisticScorer<_, _>| {
+                    scorer.historical_estimated_payment_success_probability(
+                        scid, &target, msat, &fees, true,
+                    )
+                };
+                assert_eq!(before(&scorer_again), before(&scorer), "{msat}");
+            }
         }
-        assert!(known > 0, "the failure has taught it something");
+        assert!(known > 0 && history > 0, "the payments have taught it something");
         let payer = nodes[0].node.get_our_node_id();
         let payee = PaymentParameters::from_node_id(nodes[2].node.get_our_node_id(), 42);
         let wanted = RouteParameters::from_payment_params_and_value(payee, 1_000_000);
-        let fees = ProbabilisticScoringFeeParameters::default();
         let found = |graph, scorer| {
             find_route(&payer, &wanted, graph, None, logger, scorer, &fees, &[1; 32]).unwrap()
         };

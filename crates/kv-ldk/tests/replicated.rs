@@ -1,5 +1,7 @@
 //! Replicated monitors: no channel goes on before the cloud has what it goes on from.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+
 mod common;
 
 use std::{
@@ -12,7 +14,10 @@ use std::{
 };
 
 use backup::{Policies, Policy, Recorder, Replicated};
-use common::{cloud_takes_everything, recorder};
+use common::{
+    cloud_takes_everything, recorder,
+    small::{Parts, Small, connect, open_channel},
+};
 use kv_core::{
     Error, KvStore, KvStoreExt,
     testing::{Fault, FaultyStore, Landing, block_on},
@@ -33,7 +38,7 @@ use lightning::{
             TEST_FINAL_CLTV, create_announced_chan_between_nodes, create_chanmon_cfgs,
             create_network, create_node_cfgs, create_node_chanmgrs,
         },
-        msgs::BaseMessageHandler,
+        msgs::{BaseMessageHandler, MessageSendEvent},
         types::ChannelId,
     },
     util::{
@@ -93,7 +98,7 @@ impl Persist<TestChannelSigner> for Switch {
 macro_rules! with_channel {
     ($store:expr, $recorder:expr, |$nodes:ident, $switch:ident, $channel:ident| $then:block) => {
         let $switch = Switch {
-            replicated: ReplicatedPersister::open($store, None).unwrap(),
+            replicated: ReplicatedPersister::open($store).unwrap(),
             local: StrongroomStore::new($recorder.clone()),
             on: AtomicBool::new(false),
         };
@@ -116,6 +121,16 @@ macro_rules! with_channel {
     };
 }
 
+/// The monitors of the first node.
+macro_rules! stored {
+    ($nodes:ident, $persister:expr) => {{
+        let (keys, node) = ($nodes[0].keys_manager, &$nodes[0]);
+        let read =
+            $persister.read_channel_monitors(keys, keys, node.tx_broadcaster, node.fee_estimator);
+        read.unwrap()
+    }};
+}
+
 /// The first node offers a payment.
 macro_rules! pay {
     ($nodes:ident) => {{
@@ -136,8 +151,7 @@ fn nothing_leaves_the_node_before_the_cloud_has_the_monitor() {
         let latest = monitor.get_monitor(channel).unwrap().get_latest_update_id();
         assert_eq!(switch.replicated.waiting(), 1);
         // It is durable here, and nothing was said to the peer.
-        let keys = nodes[0].keys_manager;
-        let stored = switch.replicated.read_channel_monitors(keys, keys).unwrap();
+        let stored = stored!(nodes, switch.replicated);
         assert_eq!(stored[0].1.get_latest_update_id(), latest);
         assert!(next(&switch.replicated).is_pending());
         assert!(nodes[0].node.get_and_clear_pending_msg_events().is_empty());
@@ -181,23 +195,19 @@ fn a_killed_node_does_not_start_before_the_cloud_has_what_it_left() {
         medium.crash();
         let again = common::recorder(Arc::new(MemStore::open(medium.clone()).unwrap()));
         // Started again, still offline: it gets no monitors, so it cannot revoke anything.
-        let outcome =
-            ReplicatedPersister::open(replicated(&again, 100), again.not_yet_replicated());
+        let outcome = ReplicatedPersister::open(replicated(&again, 100));
         let Err(OpenError::NotYetReplicated { lag }) = outcome else { panic!("{outcome:?}") };
         assert!(lag.records > 0);
-        let left = again.not_yet_replicated();
         let mut opening =
-            Box::pin(ReplicatedPersister::open_when_replicated(replicated(&again, 100), left));
+            Box::pin(ReplicatedPersister::open_when_replicated(replicated(&again, 100)));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(opening.as_mut().poll(&mut cx).is_pending());
         // The cloud is back.
         cloud_takes_everything(&again);
         let persister = block_on(opening).unwrap();
-        let keys = nodes[0].keys_manager;
-        let stored = persister.read_channel_monitors(keys, keys).unwrap();
+        let stored = stored!(nodes, persister);
         assert_eq!(stored[0].1.get_latest_update_id(), latest);
-        let opened = ReplicatedPersister::open(replicated(&again, 100), again.not_yet_replicated());
-        assert!(opened.is_ok());
+        assert!(ReplicatedPersister::open(replicated(&again, 100)).is_ok());
     });
 }
 
@@ -250,8 +260,7 @@ fn an_archived_monitor_moves_in_one_batch() {
             Persist::<TestChannelSigner>::archive_persisted_channel(&switch.replicated, name);
         }
         assert_eq!(recorder.sequence(), before + 1);
-        let keys = nodes[0].keys_manager;
-        assert!(switch.replicated.read_channel_monitors(keys, keys).unwrap().is_empty());
+        assert!(stored!(nodes, switch.replicated).is_empty());
         let local = StrongroomStore::new(recorder.clone());
         let archived = KVStoreSync::read(&local, "archived_monitors", "", &name.to_string());
         assert_eq!(archived.unwrap(), encoded);
@@ -271,8 +280,7 @@ fn a_monitor_that_is_on_its_way_is_archived_as_it_will_be() {
             let monitor = nodes[0].chain_monitor.chain_monitor.get_monitor(channel).unwrap();
             (monitor.persistence_key(), monitor.encode(), monitor.get_latest_update_id())
         };
-        let keys = nodes[0].keys_manager;
-        let stored = switch.replicated.read_channel_monitors(keys, keys).unwrap();
+        let stored = stored!(nodes, switch.replicated);
         assert!(stored[0].1.get_latest_update_id() < latest);
         Persist::<TestChannelSigner>::archive_persisted_channel(&switch.replicated, name);
         recorder.flush().unwrap();
@@ -286,9 +294,97 @@ fn a_monitor_that_is_on_its_way_is_archived_as_it_will_be() {
 #[test]
 fn a_store_that_does_not_wait_for_the_cloud_is_refused() {
     let recorder = recorder(Arc::new(MemStore::new()));
-    let outcome = ReplicatedPersister::open(recorder.clone(), None);
+    let outcome = ReplicatedPersister::open(recorder.clone());
     assert!(matches!(outcome, Err(OpenError::NotReplicated)), "{outcome:?}");
-    let mixed = Policies::default().with("monitors", Policy::Replicated);
-    let outcome = ReplicatedPersister::open(Replicated::new(recorder, mixed, 10), None);
+    let open = |primary| {
+        let mixed = Policies::default().with(primary, Policy::Replicated);
+        ReplicatedPersister::open(Replicated::new(recorder.clone(), mixed, 10))
+    };
+    let outcome = open("others");
     assert!(matches!(outcome, Err(OpenError::NotReplicated)), "{outcome:?}");
+    open("monitors").unwrap();
+}
+
+/// A small node with what is in the store, and its persister.
+fn small_node(recorder: &Arc<Recorder>) -> (Small, Arc<ReplicatedPersister>) {
+    let persister = Arc::new(ReplicatedPersister::open(replicated(recorder, 100)).unwrap());
+    let (parts, local) = (Parts::new(&[1; 32]), StrongroomStore::new(recorder.clone()));
+    let node = match KVStoreSync::read(&local, "", "", "manager") {
+        Ok(manager) => {
+            let keys = &*parts.keys;
+            let read = persister.read_channel_monitors(keys, keys, &*parts.sent, &*parts.fees);
+            Small::load(parts.clone(), persister.clone(), &manager, read.unwrap()).unwrap()
+        }
+        Err(_) => Small::new(parts, persister.clone()),
+    };
+    (node, persister)
+}
+
+fn peer() -> Small {
+    Small::new(Parts::new(&[2; 32]), Arc::new(StrongroomStore::new(Arc::new(MemStore::new()))))
+}
+
+/// Tells LDK what the cloud has by now, each update that it has; in the order in which it was told.
+fn pass_on(persister: &ReplicatedPersister, node: &Small) -> Vec<(ChannelId, u64)> {
+    let mut told = Vec::new();
+    while let Poll::Ready(update) = next(persister) {
+        let (channel, update) = update.unwrap();
+        node.monitors.channel_monitor_updated(channel, update).unwrap();
+        told.push((channel, update));
+    }
+    told
+}
+
+fn is_secret(message: &MessageSendEvent) -> bool {
+    matches!(message, MessageSendEvent::SendRevokeAndACK { .. })
+}
+
+#[test]
+fn no_secret_is_given_away_before_the_cloud_has_the_state_after_it() {
+    let medium = Medium::default();
+    let first = recorder(Arc::new(MemStore::open(medium.clone()).unwrap()));
+    let (node, persister) = small_node(&first);
+    let peer = peer();
+    open_channel(&node, &peer, || {
+        cloud_takes_everything(&first);
+        !pass_on(&persister, &node).is_empty()
+    });
+    // The peer offers a payment and signs the state with it; the cloud is away.
+    peer.pay(&node, 1_000_000);
+    peer.handle_events();
+    assert!(peer.deliver(&node, |_| ()));
+    node.handle_events();
+    assert_eq!(persister.waiting(), 1);
+    assert!(pass_on(&persister, &node).is_empty());
+    assert!(!node.deliver(&peer, |_| ()), "the old state is not revoked");
+    let local = StrongroomStore::new(first.clone());
+    KVStoreSync::write(&local, "", "", "manager", node.manager.encode()).unwrap();
+
+    // Killed, and started again offline.
+    medium.crash();
+    drop((node, persister));
+    let again = recorder(Arc::new(MemStore::open(medium.clone()).unwrap()));
+    let outcome = ReplicatedPersister::open(replicated(&again, 100));
+    assert!(matches!(outcome, Err(OpenError::NotYetReplicated { .. })), "{outcome:?}");
+
+    // The cloud is back. Nothing is said before the peer is.
+    cloud_takes_everything(&again);
+    let (node, persister) = small_node(&again);
+    node.handle_events();
+    assert!(!node.deliver(&peer, |_| ()));
+    connect(&node, &peer);
+    let mut secrets = 0;
+    let mut idle = 0;
+    while idle < 2 {
+        node.handle_events();
+        peer.handle_events();
+        cloud_takes_everything(&again);
+        let mut any = !pass_on(&persister, &node).is_empty();
+        any |= node.deliver(&peer, |message| secrets += u32::from(is_secret(message)));
+        any |= peer.deliver(&node, |_| ());
+        idle = if any { 0 } else { idle + 1 };
+    }
+    // The one that was kept back, and that of the settled payment.
+    assert_eq!(secrets, 2);
+    assert_eq!(peer.paid(), 1);
 }

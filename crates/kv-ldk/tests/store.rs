@@ -10,7 +10,7 @@ macro_rules! of_ldk {
             use std::sync::Arc;
 
             use backup::{Policies, Policy, Replicated};
-            use kv_core::{KvStoreExt, testing::block_on};
+            use kv_core::{KvStore as Below, KvStoreExt, Namespace, testing::block_on};
             use kv_ldk::StrongroomStore;
             use $ldk::{
                 io::ErrorKind,
@@ -219,6 +219,57 @@ macro_rules! of_ldk {
                 cloud_takes_everything(&recorder);
                 block_on(write).unwrap();
                 assert_eq!(read(&store, ("monitors", "", "m")), Some(vec![1]));
+            }
+
+            #[test]
+            fn where_only_monitors_wait_only_monitors_are_refused() {
+                let recorder = recorder(Arc::new(kv_mem::MemStore::new()));
+                let policies = Policies::default().with("monitors", Policy::Replicated);
+                let replicated = Replicated::new(recorder.clone(), policies, 10);
+                let store = StrongroomStore::new(replicated);
+                let refused = KVStoreSync::write(&store, "monitors", "", "m", vec![1]);
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::Other);
+                let refused = KVStoreSync::remove(&store, "monitors", "", "m", false);
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::Other);
+                assert_eq!(recorder.sequence(), 0, "nothing was written");
+                KVStoreSync::write(&store, "", "", "manager", vec![2]).unwrap();
+                assert_eq!(read(&store, ("", "", "manager")), Some(vec![2]));
+            }
+
+            #[test]
+            fn graph_and_scorer_can_lie_elsewhere_and_hold_up_no_monitor() {
+                let recorder = recorder(Arc::new(kv_mem::MemStore::new()));
+                let graph: Arc<dyn Below> = Arc::new(kv_mem::MemStore::new());
+                let all = StrongroomStore::new(recorder.clone());
+                KVStoreSync::write(&all, "", "", "scorer", vec![0]).unwrap();
+                cloud_takes_everything(&recorder);
+                let mut store = all.with_graph_in(graph.clone());
+                assert_eq!(read(&store, ("", "", "scorer")), None, "an old one is not seen");
+                KVStoreSync::write(&store, "", "", "network_graph", vec![1; 1000]).unwrap();
+                block_on(KVStore::write(&store, "", "", "scorer", vec![2; 1000])).unwrap();
+                assert_eq!(recorder.lag().records, 0, "nothing of them is backed up");
+                KVStoreSync::write(&store, "monitors", "", "m", vec![3]).unwrap();
+                KVStoreSync::write(&store, "", "", "manager", vec![4]).unwrap();
+                // Of the same names in other places nothing is taken away.
+                KVStoreSync::write(&store, "network_graph", "", "scorer", vec![5]).unwrap();
+                assert_eq!(recorder.lag().records, 3);
+                assert_eq!(read(&store, ("", "", "network_graph")), Some(vec![1; 1000]));
+                assert_eq!(read(&store, ("", "", "scorer")), Some(vec![2; 1000]));
+                let mut root = KVStoreSync::list(&store, "", "").unwrap();
+                root.sort();
+                assert_eq!(root, ["manager", "network_graph", "scorer"]);
+                let mut names = $migratable::list_all_keys(&store).unwrap();
+                names.sort();
+                assert_eq!(names.len(), 5, "{names:?}");
+                names.dedup();
+                assert_eq!(names.len(), 5, "each once");
+                let mut copy = StrongroomStore::new(Arc::new(kv_mem::MemStore::new()));
+                migrate_kv_store_data(&mut store, &mut copy).unwrap();
+                assert_eq!(read(&copy, ("", "", "scorer")), Some(vec![2; 1000]));
+                KVStoreSync::remove(&store, "", "", "scorer", false).unwrap();
+                assert_eq!(read(&store, ("", "", "scorer")), None);
+                let root = Namespace::new("", "").unwrap();
+                assert_eq!(graph.list_all(&root).unwrap().len(), 1);
             }
         }
     };

@@ -6,8 +6,9 @@ mod common;
 
 use std::{
     collections::VecDeque,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
 };
 
 use backup::{Policies, Policy, Replicated};
@@ -17,7 +18,7 @@ use common::{
     stores,
 };
 use kv_core::testing::block_on;
-use kv_ldk::{ReadArgs, StrongroomStore, verify_channels};
+use kv_ldk::{ReadArgs, ReplicatedPersister, StrongroomStore, verify_channels};
 use kv_mem::MemStore;
 use lightning::{
     bitcoin::BlockHash,
@@ -29,7 +30,10 @@ use lightning::{
     sign::{InMemorySigner, KeysManager, NodeSigner},
     util::{
         native_async::FutureSpawner,
-        persist::{KVStore, KVStoreSync, MonitorUpdatingPersister, MonitorUpdatingPersisterAsync},
+        persist::{
+            KVStore, KVStoreSync, MonitorUpdatingPersister, MonitorUpdatingPersisterAsync,
+            read_channel_monitors,
+        },
         ser::{ReadableArgs, Writeable},
     },
 };
@@ -302,4 +306,71 @@ fn awaited_updates_wait_for_the_cloud_where_the_store_does() {
     assert!(!node.deliver(&peer, |_| ()));
     run(&node, &peer, cloud);
     assert_eq!(node.paid(), 1);
+}
+
+/// A node that has stored updates one by one goes on with whole monitors that wait for the cloud.
+#[test]
+fn what_was_stored_in_updates_is_opened_replicated() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    let store = Arc::new(StrongroomStore::new(recorder.clone()));
+    let (parts, peer) = (Parts::new(&[1; 32]), peer());
+    let node = Small::new(parts.clone(), Arc::new(waiting(&parts, &store)));
+    open_channel(&node, &peer, everything_is_done);
+    for _ in 0..2 {
+        node.pay(&peer, 1_000_000);
+        run(&node, &peer, everything_is_done);
+    }
+    store_manager(&store, &node.manager);
+    let channel = node.manager.list_channels()[0].channel_id;
+    let (name, updates) = {
+        let monitor = node.monitors.get_monitor(channel).unwrap();
+        (monitor.persistence_key(), monitor.get_latest_update_id())
+    };
+    drop(node);
+    assert!(updates % WHOLE > 1, "some updates lie beside the monitor");
+    cloud_takes_everything(&recorder);
+    let open = || {
+        let waits = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
+        Arc::new(ReplicatedPersister::open(waits).unwrap())
+    };
+    let archived = || KVStoreSync::list(&*store, "archived_monitors", "").unwrap();
+    // Nobody has read the monitor, so what is stored of it alone is an old one.
+    Persist::<InMemorySigner>::archive_persisted_channel(&*open(), name);
+    assert!(archived().is_empty());
+
+    let persister = open();
+    let (keys, sent, fees) = (&*parts.keys, &*parts.sent, &*parts.fees);
+    let read = persister.read_channel_monitors(keys, keys, sent, fees).unwrap();
+    assert_eq!(read[0].1.get_latest_update_id(), updates);
+    assert_eq!(persister.waiting(), 1, "it is stored as a whole");
+    assert!(KVStoreSync::list(&*store, "monitor_updates", &name.to_string()).unwrap().is_empty());
+    let plain = read_channel_monitors(&*store, keys, keys).unwrap();
+    assert_eq!(plain[0].1.get_latest_update_id(), updates);
+
+    let manager = KVStoreSync::read(&*store, "", "", "manager").unwrap();
+    let node = Small::load(parts.clone(), persister.clone(), &manager, read).unwrap();
+    let cloud = || {
+        cloud_takes_everything(&recorder);
+        let mut any = false;
+        while let Poll::Ready(done) =
+            pin!(persister.next_completed()).poll(&mut Context::from_waker(Waker::noop()))
+        {
+            let (channel, update) = done.unwrap();
+            node.monitors.channel_monitor_updated(channel, update).unwrap();
+            any = true;
+        }
+        any
+    };
+    connect(&node, &peer);
+    run(&node, &peer, cloud);
+    node.pay(&peer, 2_000_000);
+    run(&node, &peer, cloud);
+    assert_eq!(node.paid(), 1);
+    let newest = node.monitors.get_monitor(channel).unwrap().get_latest_update_id();
+    assert!(newest > updates);
+    Persist::<InMemorySigner>::archive_persisted_channel(&*persister, name);
+    assert_eq!(archived(), [name.to_string()]);
+    let bytes = KVStoreSync::read(&*store, "archived_monitors", "", &archived()[0]).unwrap();
+    let (_, monitor) = <(BlockHash, Monitor)>::read(&mut &bytes[..], (keys, keys)).unwrap();
+    assert_eq!(monitor.get_latest_update_id(), newest);
 }

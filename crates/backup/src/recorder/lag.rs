@@ -1,23 +1,9 @@
 //! What is not yet in the cloud, and what happens when that grows without end.
 
-use kv_core::{Batch, Change, Key, Result};
+use kv_core::{Batch, Change, Key, Lag, Result};
 
 use super::{Order, Place, Recorder, RecorderSettings, memory::Memory};
 use crate::log;
-
-/// What is not yet in the cloud.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lag {
-    /// Changed keys. One that changes again while a segment with it is on its way up counts twice.
-    pub records: u64,
-    /// Bytes of their values. A value that was written over before the wallet was last opened
-    /// counts with the length it had when it first changed.
-    pub bytes: u64,
-    /// When the oldest change was made, in milliseconds since the Unix epoch.
-    pub oldest: Option<u64>,
-    /// There were so many changes that they are only counted, each one: the next backup is a dump.
-    pub dump_needed: bool,
-}
 
 /// What is durable on this device but not yet in the cloud, as found when the log was opened.
 ///

@@ -7,8 +7,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use kv_core::{Key, Namespace, Value};
 
-use super::Lag;
 use crate::{Stamp, log::Noted};
+use kv_core::Lag;
 
 pub(super) type Name = (Namespace, Key);
 

@@ -89,11 +89,9 @@ impl Recorder {
     /// What is durable here and not yet in the cloud, or not passed by the fence; `None` if the cloud
     /// has everything.
     pub fn not_yet_replicated(self: &Arc<Self>) -> Option<NotYetReplicated> {
-        let (lag, mut place) = (self.lag(), self.place());
-        let owed = self.fence_state().owed();
-        place.single_writer = place.single_writer.max(owed.unwrap_or(0));
+        let (lag, place) = (self.lag(), self.place_owed());
         let recorder = Arc::downgrade(self);
-        let is_any = lag.records > 0 || owed.is_some();
+        let is_any = lag.records > 0 || self.fence_state().owed().is_some();
         is_any.then_some(NotYetReplicated { lag, place, recorder })
     }
 }

@@ -20,6 +20,12 @@ use super::{
 // How LDK tells in its log that it will close a channel, and why. Before it is done there is no other
 // sign of it; the vectors fail if a later version says it differently.
 const CLOSES_UNKNOWN: [&str; 2] = ["Queueing monitor update", "to ensure missing channel"];
+/// How it begins to say that it refuses the whole manager because of one channel.
+const REFUSES: [&str; 3] = [
+    "A ChannelMonitor is stale compared to the current ChannelManager",
+    "A ChannelMonitor is missing even though we have in-flight updates for it",
+    "Missing ChannelMonitor for channel",
+];
 const CLOSES_STALE: &str = "A ChannelManager is stale compared to the current ChannelMonitor";
 
 /// Notes what would be sent.
@@ -65,27 +71,37 @@ impl<S: EcdsaChannelSigner> Watch<S> for NoWatch {
 
 /// What LDK says of channels.
 #[derive(Debug, Default)]
-pub(super) struct Words(Mutex<Heard>);
+pub(super) struct Words(Mutex<Notes>);
 
 #[derive(Debug, Default)]
-struct Heard {
-    errors: Vec<(Option<ChannelId>, String)>,
+struct Notes {
+    errors: Vec<Heard>,
     closes: Vec<(ChannelId, ForceClose)>,
 }
 
+/// An error that LDK has told.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// What it is about.
+    pub(super) channel: Option<ChannelId>,
+    /// The manager is refused because of it.
+    pub(super) refuses: bool,
+    pub(super) line: String,
+}
+
 impl Words {
-    /// The errors told so far, each with the channel it is about; they are forgotten.
-    pub(super) fn take_errors(&self) -> Vec<(Option<ChannelId>, String)> {
-        std::mem::take(&mut self.heard().errors)
+    /// The errors told so far; they are forgotten.
+    pub(super) fn take_errors(&self) -> Vec<Heard> {
+        std::mem::take(&mut self.notes().errors)
     }
 
     /// Why a channel is to be closed, if it is.
     pub(super) fn closes(&self, channel: ChannelId) -> Option<ForceClose> {
-        let heard = self.heard();
-        heard.closes.iter().find(|(of, _)| *of == channel).map(|(_, cause)| *cause)
+        let notes = self.notes();
+        notes.closes.iter().find(|(of, _)| *of == channel).map(|(_, cause)| *cause)
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,10 +119,12 @@ impl Logger for Words {
             }
             _ => None,
         };
-        let mut heard = self.heard();
-        heard.closes.extend(record.channel_id.zip(cause));
+        let mut notes = self.notes();
+        notes.closes.extend(record.channel_id.zip(cause));
         if record.level == Level::Error {
-            heard.errors.push((record.channel_id, line.trim().to_owned()));
+            let refuses = REFUSES.iter().any(|words| line.starts_with(words));
+            let (channel, line) = (record.channel_id, line.trim().to_owned());
+            notes.errors.push(Heard { channel, refuses, line });
         }
     }
 }

@@ -63,9 +63,13 @@ pub enum Verdict {
         /// Why.
         cause: ForceClose,
     },
-    /// Its monitor is missing, damaged or older than the manager: LDK would load nothing at all.
+    /// Its monitor is missing, damaged or older than the manager, or an update of it is: LDK would load
+    /// nothing at all.
     /// Restore another point.
     Unreadable,
+    /// The manager does not know it, and LDK would not close it either; yet its monitor does not show that
+    /// it was closed before. Ask again when its closing transaction is in a block.
+    Unclear,
     /// Its monitor is whole, but LDK stops at the manager before it comes to this channel.
     NotReached,
 }

@@ -13,13 +13,13 @@ impl KVStoreSync for StrongroomStore {
     }
 
     fn write(&self, primary: &str, secondary: &str, key: &str, value: Vec<u8>) -> io::Result<()> {
-        self.may_wait().map_err(io_error)?;
-        self.put(place(primary, secondary, key), value).wait().map_err(io_error)
+        let place = self.may_wait(place(primary, secondary, key)).map_err(io_error)?;
+        self.put(Ok(place), value).wait().map_err(io_error)
     }
 
     fn remove(&self, primary: &str, secondary: &str, key: &str, lazy: bool) -> io::Result<()> {
-        self.may_wait().map_err(io_error)?;
-        self.delete(place(primary, secondary, key), lazy).wait().map_err(io_error)
+        let place = self.may_wait(place(primary, secondary, key)).map_err(io_error)?;
+        self.delete(Ok(place), lazy).wait().map_err(io_error)
     }
 
     fn list(&self, primary: &str, secondary: &str) -> io::Result<Vec<String>> {

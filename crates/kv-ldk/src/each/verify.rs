@@ -8,13 +8,15 @@ use std::{collections::BTreeSet, fmt, ops::Deref};
 pub use report::{ChannelReport, ChannelsReport, ForceClose, ManagerVerdict, Verdict};
 
 pub(super) use self::recorders::Sent;
-use self::recorders::{NoWatch, Words};
+use self::recorders::{Heard, NoWatch, Words};
 use super::{
     Locator,
     ldk::{
         bitcoin::{Txid, hex::FromHex},
         chain::{
-            chaininterface::FeeEstimator, channelmonitor::ChannelMonitor, transaction::OutPoint,
+            chaininterface::FeeEstimator,
+            channelmonitor::{Balance, ChannelMonitor},
+            transaction::OutPoint,
         },
         io::{self, ErrorKind},
         ln::{
@@ -23,17 +25,17 @@ use super::{
         },
         onion_message::messenger::MessageRouter,
         routing::router::Router,
-        sign::{EntropySource, NodeSigner, SignerProvider},
+        sign::{EntropySource, NodeSigner, SignerProvider, ecdsa::EcdsaChannelSigner},
         util::{
             config::UserConfig,
             persist::{
                 CHANNEL_MANAGER_PERSISTENCE_KEY as MANAGER,
                 CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE as MONITORS, KVStoreSync,
-                MonitorUpdatingPersister,
             },
             ser::ReadableArgs,
         },
     },
+    monitors::{Folded, Unreadable, read_monitor},
 };
 use crate::StrongroomStore;
 
@@ -85,16 +87,6 @@ where
     let (sent, words) = (Sent::default(), Words::default());
     let mut channels = Vec::new();
     let mut monitors: Vec<ChannelMonitor<<SP::Target as SignerProvider>::EcdsaSigner>> = Vec::new();
-    // It writes nothing when it reads, and reads whole monitors too.
-    let reader = MonitorUpdatingPersister::new(
-        store,
-        &words,
-        1,
-        &*args.entropy_source,
-        &*args.signer_provider,
-        &sent,
-        &*args.fee_estimator,
-    );
     for name in KVStoreSync::list(store, MONITORS, "")? {
         let mut report = ChannelReport {
             channel: channel_of(&name),
@@ -103,22 +95,25 @@ where
             verdict: Verdict::Unreadable,
             said: Vec::new(),
         };
-        match reader.read_channel_monitor_with_updates(&name) {
-            Ok((_, monitor)) => {
+        let keys = (&*args.entropy_source, &*args.signer_provider);
+        match read_monitor(store, &name, keys, &sent, &*args.fee_estimator, &words) {
+            Ok(Some(Folded { monitor: (_, monitor), .. })) => {
                 report.channel = Some(monitor.channel_id());
                 report.counterparty = Some(monitor.get_counterparty_node_id());
                 report.verdict = Verdict::NotReached;
                 monitors.push(monitor);
             }
-            // The store itself cannot read.
-            Err(error) if !matches!(error.kind(), ErrorKind::InvalidData) => return Err(error),
-            Err(error) => report.said.push(error.to_string()),
+            Ok(None) => {
+                report.verdict = Verdict::Closed;
+                report.said.push("LDK passes over it: nothing is left of its channel".to_owned());
+            }
+            Err(Unreadable::Store(error)) => return Err(error),
+            Err(Unreadable::Monitor(why)) => report.said.push(why),
         }
-        report.said.extend(words.take_errors().into_iter().map(|(_, line)| line));
+        report.said.extend(words.take_errors().into_iter().map(|error| error.line));
         report.monitor = Some(name);
         channels.push(report);
     }
-    drop(reader);
     let mut report =
         ChannelsReport { manager: ManagerVerdict::Absent, channels, would_send: Vec::new() };
 
@@ -130,22 +125,24 @@ where
         }
         Err(error) => return Err(error),
     };
-    let read = <(Locator, ChannelManager<&NoWatch, &Sent, ES, NS, SP, F, R, MR, &Words>)>::read(
-        &mut io::Cursor::new(bytes),
-        ChannelManagerReadArgs::new(
-            args.entropy_source,
-            args.node_signer,
-            args.signer_provider,
-            args.fee_estimator,
-            &NoWatch,
-            &sent,
-            args.router,
-            args.message_router,
-            &words,
-            args.config,
-            monitors.iter().collect(),
-        ),
-    );
+    let fee_estimator = &*args.fee_estimator;
+    let read =
+        <(Locator, ChannelManager<&NoWatch, &Sent, ES, NS, SP, &F::Target, R, MR, &Words>)>::read(
+            &mut io::Cursor::new(bytes),
+            ChannelManagerReadArgs::new(
+                args.entropy_source,
+                args.node_signer,
+                args.signer_provider,
+                fee_estimator,
+                &NoWatch,
+                &sent,
+                args.router,
+                args.message_router,
+                &words,
+                args.config,
+                monitors.iter().collect(),
+            ),
+        );
     let errors = words.take_errors();
     match read {
         Ok((_, manager)) => {
@@ -153,7 +150,14 @@ where
             let open: BTreeSet<_> =
                 manager.list_channels().iter().map(|channel| channel.channel_id.0).collect();
             for channel in &mut report.channels {
-                channel.judge(&open, &words, &errors);
+                let of =
+                    |monitor: &&ChannelMonitor<_>| Some(monitor.channel_id()) == channel.channel;
+                let was_closed = monitors.iter().find(of).is_some_and(|monitor| {
+                    was_closed(monitor, |sent| {
+                        monitor.rebroadcast_pending_claims(sent, fee_estimator, &&words);
+                    })
+                });
+                channel.judge(&open, was_closed, &words, &errors);
             }
         }
         Err(cause) => {
@@ -170,23 +174,26 @@ impl ChannelReport {
     fn judge(
         &mut self,
         open: &BTreeSet<[u8; 32]>,
+        was_closed: bool,
         words: &Words,
-        errors: &[(Option<ChannelId>, String)],
+        errors: &[Heard],
     ) {
         let (Some(channel), Verdict::NotReached) = (self.channel, self.verdict) else { return };
         self.said.extend(about(channel, errors));
         self.verdict = match words.closes(channel) {
             _ if open.contains(&channel.0) => Verdict::Fine,
             Some(cause) => Verdict::WouldBeForceClosed { cause },
-            None => Verdict::Closed,
+            None if was_closed => Verdict::Closed,
+            None => Verdict::Unclear,
         };
     }
 }
 
 impl ChannelsReport {
-    /// The manager was refused at the channel that LDK spoke of last, if it spoke of one.
-    fn blame(&mut self, errors: &[(Option<ChannelId>, String)]) {
-        let Some(culprit) = errors.iter().rev().find_map(|(channel, _)| *channel) else { return };
+    /// The manager was refused at the channel whose monitor LDK has missed, if it has missed one.
+    fn blame(&mut self, errors: &[Heard]) {
+        let culprit = errors.iter().rev().find(|error| error.refuses);
+        let Some(culprit) = culprit.and_then(|error| error.channel) else { return };
         let said = about(culprit, errors);
         match self.channels.iter_mut().find(|report| report.channel == Some(culprit)) {
             Some(report) => {
@@ -204,11 +211,21 @@ impl ChannelsReport {
     }
 }
 
-fn about(
-    channel: ChannelId,
-    errors: &[(Option<ChannelId>, String)],
-) -> impl Iterator<Item = String> {
-    errors.iter().filter(move |(of, _)| *of == Some(channel)).map(|(_, line)| line.clone())
+fn about(channel: ChannelId, errors: &[Heard]) -> impl Iterator<Item = String> {
+    let of = errors.iter().filter(move |error| error.channel == Some(channel));
+    of.map(|error| error.line.clone())
+}
+
+/// Whether the channel of a monitor was closed before: its funding is spent in a block, or the monitor
+/// has sent its newest transaction, which it does again when it is asked to.
+fn was_closed<S: EcdsaChannelSigner>(monitor: &ChannelMonitor<S>, ask: impl FnOnce(&Sent)) -> bool {
+    let is_open = |balance: &Balance| matches!(balance, Balance::ClaimableOnChannelClose { .. });
+    if !monitor.get_claimable_balances().iter().any(is_open) {
+        return true;
+    }
+    let sent = Sent::default();
+    ask(&sent);
+    !sent.into_ids().is_empty()
 }
 
 /// The channel that a monitor's key stands for: an outpoint, or the channel itself.

@@ -268,7 +268,7 @@ fn a_store_that_would_block_it_is_refused() {
 fn beside_a_replicated_persister_nothing_leaves_before_the_cloud_has_the_monitor() {
     let recorder = recorder(Arc::new(MemStore::new()));
     let waits = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
-    let persister = Arc::new(ReplicatedPersister::open(waits, None).unwrap());
+    let persister = Arc::new(ReplicatedPersister::open(waits).unwrap());
     let store = Arc::new(StrongroomStore::new(recorder.clone()));
     let first = Arc::new(Small::new(Parts::new(&SEED), persister.clone()));
     let others = memory();

@@ -6,7 +6,10 @@
 use std::{
     collections::HashSet,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -21,16 +24,23 @@ use super::{
     deferred_monitors,
     ldk::{
         events::Event,
+        ln::msgs::MessageSendEvent,
         util::persist::{KVStoreSync, read_channel_monitors},
     },
     ours::ReplicatedPersister,
     processor::{Awaited, on_a_thread, until},
-    small::{Parts, Persister, Small, ask_for_channel, mine_funding},
+    small::{Parts, Persister, Small, ask_for_channel, hidden_number, mine_funding},
 };
 use crate::{
     common::{cloud_takes_everything, recorder},
     tape::Tape,
 };
+
+/// Counts on the tape.
+fn revoking(tape: &Arc<Tape>) -> Box<dyn Fn()> {
+    let tape = tape.clone();
+    Box::new(move || tape.revoke())
+}
 
 /// Long enough for payments to be forwarded, and nothing times out.
 const TURN: Duration = Duration::from_millis(500);
@@ -53,6 +63,8 @@ fn node(seed: u8, store: &Arc<StrongroomStore>, persister: Arc<Persister>) -> Ar
 struct Alive {
     node: Arc<Small>,
     processor: Awaited,
+    /// Called when the peer is about to get the secret of one more state.
+    revokes: Box<dyn Fn()>,
 }
 
 impl Alive {
@@ -64,7 +76,16 @@ impl Alive {
     fn with(seed: u8, store: &Arc<StrongroomStore>, persister: Arc<Persister>) -> Self {
         let node = node(seed, store, persister);
         let processor = Awaited::start(&node, store);
-        Self { node, processor }
+        Self { node, processor, revokes: Box::new(|| ()) }
+    }
+
+    /// Gives its messages to the other one; whether there were any.
+    fn deliver(&self, to: &Self) -> bool {
+        self.node.deliver(&to.node, |message| {
+            if let MessageSendEvent::SendRevokeAndACK { .. } = message {
+                (self.revokes)();
+            }
+        })
     }
 
     fn turn(&mut self) {
@@ -81,8 +102,8 @@ fn settle(a: &mut Alive, b: &mut Alive, mut complete: impl FnMut() -> bool) {
         a.turn();
         b.turn();
         let mut any = complete();
-        any |= a.node.deliver(&b.node, |_| ());
-        any |= b.node.deliver(&a.node, |_| ());
+        any |= a.deliver(b);
+        any |= b.deliver(a);
         idle = if any { 0 } else { idle + 1 };
     }
 }
@@ -95,17 +116,48 @@ fn open_channel(a: &mut Alive, b: &mut Alive, mut complete: impl FnMut() -> bool
     assert_eq!(a.node.manager.list_usable_channels().len(), 1);
 }
 
-/// Starts the first node with what is in the store.
-fn keeps_its_channel(store: Arc<dyn KvStore>, when: &str) {
-    let mut alive = Alive::new(1, store);
+/// Starts the first node with what is in the store; the hidden number of the state it goes on from.
+fn keeps_its_channel(store: Arc<dyn KvStore>, when: &str) -> u64 {
+    let mut alive = Alive::new(1, store.clone());
     alive.turn();
     alive.turn();
     let node = &alive.node;
     assert_eq!(node.manager.list_channels().len(), 1, "{when}");
-    let told = node.told.lock().unwrap();
+    let told = std::mem::take(&mut *node.told.lock().unwrap());
     let closed = told.iter().any(|event| matches!(event, Event::ChannelClosed { .. }));
     assert!(!closed, "{when}: {told:?}");
     assert!(node.parts.sent.0.lock().unwrap().is_empty(), "nothing is published {when}");
+    // It publishes its newest state when it is told to.
+    let channel = node.manager.list_channels().remove(0);
+    let (id, peer) = (channel.channel_id, channel.counterparty.node_id);
+    let closing = node.manager.force_close_broadcasting_latest_txn(&id, &peer, when.to_owned());
+    closing.unwrap();
+    // What is under way, the manager, and then the monitor, where nobody else flushes.
+    for _ in 0..3 {
+        alive.turn();
+        store.flush().unwrap();
+    }
+    alive.turn();
+    let sent = alive.node.parts.sent.0.lock().unwrap();
+    hidden_number(sent.first().expect(when))
+}
+
+/// Starts the first node with what each crash has left; how many there were.
+fn after_each_batch(
+    tape: &Tape,
+    first: usize,
+    number_0: u64,
+    open: impl Fn(Arc<dyn KvStore>) -> Arc<dyn KvStore>,
+) -> usize {
+    let all = tape.len();
+    assert!(tape.revoked_before(all) > 0, "states were revoked");
+    for batches in first..=all {
+        let when = format!("after {batches} of {all}");
+        let newest = keeps_its_channel(open(tape.after(batches)), &when) ^ number_0;
+        let revoked = tape.revoked_before(batches);
+        assert!(newest >= revoked, "{newest} comes back, {revoked} are revoked {when}");
+    }
+    all - first + 1
 }
 
 #[test]
@@ -114,6 +166,8 @@ fn with_deferred_monitors_no_crash_closes_a_channel() {
     let (mut a, mut b) = (Alive::new(1, tape.clone()), Alive::new(2, Arc::new(MemStore::new())));
     open_channel(&mut a, &mut b, || false);
     let first = tape.len();
+    let number_0 = keeps_its_channel(tape.after(first), "at the beginning");
+    a.revokes = revoking(&tape);
     for _ in 0..2 {
         a.node.pay(&b.node, 3_000_000);
         settle(&mut a, &mut b, || false);
@@ -124,10 +178,8 @@ fn with_deferred_monitors_no_crash_closes_a_channel() {
 
     let all = tape.len();
     assert!(all - first > 16, "{} writes of four payments", all - first);
-    for batches in first..=all {
-        keeps_its_channel(tape.after(batches), &format!("after {batches} of {all}"));
-    }
-    println!("{} places for a crash, no channel closed", all - first + 1);
+    let places = after_each_batch(&tape, first, number_0, |store| store);
+    println!("{places} places for a crash, no channel closed");
 }
 
 /// Writes and messages come as they come.
@@ -168,7 +220,7 @@ fn with_deferred_monitors_no_power_cut_closes_a_channel() {
         settings.checkpoint_after = 32 << 10;
         Arc::new(FsStore::open_alone(disk.mount(), settings).unwrap())
     };
-    let disk = SimDisk::new();
+    let disk = Arc::new(SimDisk::new());
     let store = open(&disk);
     // What a store with threads does for those who await.
     let background = || {
@@ -178,6 +230,11 @@ fn with_deferred_monitors_no_power_cut_closes_a_channel() {
     };
     let (mut a, mut b) = (Alive::new(1, store.clone()), Alive::new(2, Arc::new(MemStore::new())));
     open_channel(&mut a, &mut b, background);
+    let number_0 = keeps_its_channel(open(&disk.copy()), "at the beginning");
+    let (recording, revoked) = (disk.clone(), AtomicU64::new(0));
+    a.revokes = Box::new(move || {
+        recording.set_progress(revoked.fetch_add(1, Ordering::SeqCst) + 1);
+    });
     disk.record();
     a.node.pay(&b.node, 3_000_000);
     settle(&mut a, &mut b, background);
@@ -187,7 +244,7 @@ fn with_deferred_monitors_no_power_cut_closes_a_channel() {
     let points = disk.recorded();
     disk.kill();
 
-    let (mut random, mut seen) = (Random::seeded(3), HashSet::new());
+    let (mut random, mut seen, mut most) = (Random::seeded(3), HashSet::new(), 0);
     for point in &points {
         let mut choices = point.disk().choices(random.draw());
         while choices.len() > 2 {
@@ -196,20 +253,24 @@ fn with_deferred_monitors_no_power_cut_closes_a_channel() {
         for fates in choices {
             let disk = point.disk();
             disk.crash_keeping(&fates);
-            if seen.insert(disk.fingerprint()) {
-                keeps_its_channel(open(&disk), &format!("after {} calls: {fates:?}", point.calls));
+            if seen.insert((disk.fingerprint(), point.progress)) {
+                let when = format!("after {} calls: {fates:?}", point.calls);
+                let newest = keeps_its_channel(open(&disk), &when) ^ number_0;
+                assert!(newest >= point.progress, "{newest} of {} {when}", point.progress);
+                most = most.max(point.progress);
             }
         }
     }
     println!("{} disks at {} moments, no channel closed", seen.len(), points.len());
     assert!(seen.len() > 50, "{}", seen.len());
+    assert!(most > 0, "states were revoked");
 }
 
 /// A node whose monitors wait for the cloud.
 fn replicated(tape: Arc<Tape>) -> (Arc<Recorder>, Arc<ReplicatedPersister>, Alive) {
     let recorder = recorder(tape);
     let waiting = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
-    let persister = Arc::new(ReplicatedPersister::open(waiting, None).unwrap());
+    let persister = Arc::new(ReplicatedPersister::open(waiting).unwrap());
     let store = Arc::new(StrongroomStore::new(recorder.clone()));
     let alive = Alive::with(1, &store, persister.clone());
     (recorder, persister, alive)
@@ -254,25 +315,24 @@ fn deferred_and_replicated_nothing_leaves_before_the_cloud_has_the_monitor() {
 #[test]
 fn deferred_and_replicated_no_crash_closes_a_channel() {
     let tape = Tape::new();
-    let (recorder, persister, mut a) = replicated(tape.clone());
+    let (cloudy, persister, mut a) = replicated(tape.clone());
     let mut b = Alive::new(2, Arc::new(MemStore::new()));
     let node = a.node.clone();
     let goes_on = || {
-        cloud_takes_everything(&recorder);
+        cloud_takes_everything(&cloudy);
         complete(&persister, &node)
     };
     open_channel(&mut a, &mut b, goes_on);
     let first = tape.len();
+    // Below the recorder: what it adds for itself is in the way of nobody.
+    let below = |store| recorder(store) as Arc<dyn KvStore>;
+    let number_0 = keeps_its_channel(below(tape.after(first)), "at the beginning");
+    a.revokes = revoking(&tape);
     node.pay(&b.node, 3_000_000);
     settle(&mut a, &mut b, goes_on);
     b.node.pay(&node, 2_000_000);
     settle(&mut a, &mut b, goes_on);
     assert_eq!((node.paid(), b.node.paid()), (1, 1));
-    let all = tape.len();
-    for batches in first..=all {
-        // Below the recorder: what it adds for itself is in the way of nobody.
-        let left = crate::common::recorder(tape.after(batches));
-        keeps_its_channel(left, &format!("after {batches} of {all}"));
-    }
-    println!("{} places for a crash, no channel closed", all - first + 1);
+    let places = after_each_batch(&tape, first, number_0, below);
+    println!("{places} places for a crash, no channel closed");
 }

@@ -169,9 +169,13 @@ pub(crate) fn load(keeps: Keeps, store: StrongroomStore, number_0: u64, revoked:
         Event::ChannelClosed { reason, .. } => Some(reason),
         _ => None,
     });
-    let Some(reason) = reasons.next() else { return false };
-    assert_eq!(*reason, ClosureReason::OutdatedChannelManager);
     let sent = parts.sent.0.lock().unwrap();
+    let Some(reason) = reasons.next() else {
+        assert_eq!(node.manager.list_channels().len(), 1, "it is open");
+        assert!(sent.is_empty(), "nothing of an open channel is published");
+        return false;
+    };
+    assert_eq!(*reason, ClosureReason::OutdatedChannelManager);
     let published = hidden_number(&sent[0]) ^ number_0;
     assert!(published >= revoked, "{published} is published, {revoked} are revoked");
     true

@@ -55,4 +55,6 @@ fn a_power_cut_at_any_moment_leaves_what_ldk_loads() {
     }
     println!("{} disks at {} moments, the channel closed on {closed}", seen.len(), points.len());
     assert!(seen.len() > 50, "{}", seen.len());
+    // LDK 0.2 does this by design, where the manager is not on the disk yet; and only there.
+    assert!(closed > 0 && closed < seen.len() as u64, "{closed}");
 }

@@ -91,15 +91,14 @@ impl Device {
     pub(crate) async fn start(session: Session, keeps: Keeps) -> Self {
         let local = StrongroomStore::new(session.kv().unwrap());
         let replicated = session.kv_replicated().unwrap();
-        let left = session.not_yet_replicated().unwrap();
-        let waited = left.is_some();
-        let persister = match ReplicatedPersister::open(replicated.clone(), left) {
+        let mut waited = false;
+        let persister = match ReplicatedPersister::open(replicated.clone()) {
             Ok(persister) => persister,
             Err(OpenError::NotYetReplicated { lag }) => {
                 assert!(lag.records > 0);
+                waited = true;
                 session.post_backup().await.unwrap();
-                let left = session.not_yet_replicated().unwrap();
-                ReplicatedPersister::open_when_replicated(replicated, left).await.unwrap()
+                ReplicatedPersister::open_when_replicated(replicated).await.unwrap()
             }
             Err(error) => panic!("{error}"),
         };

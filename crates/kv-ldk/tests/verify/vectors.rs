@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -18,7 +18,10 @@ use super::{
             channelmonitor::{ChannelMonitor, ChannelMonitorUpdate},
         },
         events::Event,
-        ln::{msgs::DecodeError, types::ChannelId},
+        ln::{
+            msgs::{DecodeError, MessageSendEvent},
+            types::ChannelId,
+        },
         sign::InMemorySigner,
         util::{
             persist::{KVStoreSync, MonitorName},
@@ -36,10 +39,19 @@ type Found = (ManagerVerdict, Vec<(ChannelId, Verdict)>);
 const BEHIND: Verdict = Verdict::WouldBeForceClosed { cause: ForceClose::ManagerIsBehind };
 const UNKNOWN: Verdict = Verdict::WouldBeForceClosed { cause: ForceClose::UnknownToManager };
 
-/// Keeps nothing, at once or never.
+/// Keeps updates alone, at once or never.
 #[derive(Default)]
 struct Keeper {
     never: AtomicBool,
+    updates: Mutex<Vec<Update>>,
+}
+
+/// An update as `MonitorUpdatingPersister` stores it.
+#[derive(Debug, Clone)]
+struct Update {
+    monitor: String,
+    id: u64,
+    bytes: Vec<u8>,
 }
 
 impl Keeper {
@@ -63,10 +75,14 @@ impl Persist<InMemorySigner> for Keeper {
 
     fn update_persisted_channel(
         &self,
-        _: MonitorName,
-        _: Option<&ChannelMonitorUpdate>,
+        name: MonitorName,
+        update: Option<&ChannelMonitorUpdate>,
         _: &ChannelMonitor<InMemorySigner>,
     ) -> ChannelMonitorUpdateStatus {
+        if let Some(update) = update {
+            let (monitor, id, bytes) = (name.to_string(), update.update_id, update.encode());
+            self.updates.lock().unwrap().push(Update { monitor, id, bytes });
+        }
         self.answer()
     }
 
@@ -134,9 +150,44 @@ impl Two {
         [paid, other]
     }
 
+    /// Two payments there and back over the channels: what the monitors were before, their updates
+    /// since, and the secrets that the peer has given away.
+    fn pay_for_good(&self) -> ([Monitor; 2], Vec<Update>, Vec<[u8; 32]>) {
+        let before = self.monitors();
+        self.keeper.updates.lock().unwrap().clear();
+        let mut secrets = Vec::new();
+        for _ in 0..2 {
+            self.node.pay(&self.peer, 1_000_000);
+            let mut idle = 0;
+            while idle < 2 {
+                self.node.handle_events();
+                self.peer.handle_events();
+                let mut any = self.node.deliver(&self.peer, |_| ());
+                any |= self.peer.deliver(&self.node, |message| {
+                    if let MessageSendEvent::SendRevokeAndACK { msg, .. } = message {
+                        secrets.push(msg.per_commitment_secret);
+                    }
+                });
+                idle = if any { 0 } else { idle + 1 };
+            }
+        }
+        let updates = self.keeper.updates.lock().unwrap().clone();
+        assert!(updates.len() >= 8, "{} updates", updates.len());
+        (before, updates, secrets)
+    }
+
     /// What is found in a store with these; that it writes nothing and sends nothing is seen each
     /// time.
     fn verify(&self, manager: Option<&[u8]>, monitors: &[&Monitor]) -> ChannelsReport {
+        self.verify_with(manager, monitors, &[])
+    }
+
+    fn verify_with(
+        &self,
+        manager: Option<&[u8]>,
+        monitors: &[&Monitor],
+        updates: &[Update],
+    ) -> ChannelsReport {
         let counting = Arc::new(Counting::new(Arc::new(MemStore::new())));
         let store = StrongroomStore::new(counting.clone());
         if let Some(manager) = manager {
@@ -144,6 +195,10 @@ impl Two {
         }
         for (name, bytes) in monitors {
             KVStoreSync::write(&store, "monitors", "", name, bytes.clone()).unwrap();
+        }
+        for Update { monitor, id, bytes } in updates {
+            let id = id.to_string();
+            KVStoreSync::write(&store, "monitor_updates", monitor, &id, bytes.clone()).unwrap();
         }
         let before = counting.batches();
         let parts = self.node.parts.clone();
@@ -249,6 +304,107 @@ fn a_missing_monitor_stops_the_whole_node() {
     assert_eq!(missing.monitor, None);
     let verdicts = both(two.channels, [Verdict::Unreadable, Verdict::NotReached]);
     assert_eq!(found(report), (refused(DecodeError::InvalidValue), verdicts));
+}
+
+/// The channel of this monitor cannot be read, and so nothing is.
+fn stops(two: &Two, report: ChannelsReport, monitor: &str) -> Vec<String> {
+    assert!(!report.is_fine());
+    let mut said = Vec::new();
+    for found in &report.channels {
+        if found.monitor.as_deref() == Some(monitor) {
+            assert_eq!(found.verdict, Verdict::Unreadable, "{report:?}");
+            said.clone_from(&found.said);
+        } else {
+            assert_eq!(found.verdict, Verdict::NotReached, "{report:?}");
+        }
+    }
+    assert_eq!(report.channels.len(), two.channels.len());
+    assert_eq!(report.manager, refused(DecodeError::InvalidValue));
+    said
+}
+
+#[test]
+fn updates_are_read_with_their_monitor_unless_one_is_missing() {
+    let two = Two::open();
+    let ([x, y], updates, _) = two.pay_for_good();
+    let manager = two.manager();
+    let whole = two.verify_with(Some(&manager), &[&x, &y], &updates);
+    assert!(whole.is_fine(), "{whole:?}");
+    assert_eq!(found(whole).1, both(two.channels, [Verdict::Fine; 2]));
+    // The first one, one in the middle: there is one behind it.
+    for missing in 0..updates.len() {
+        let mut some = updates.clone();
+        let gone = some.remove(missing);
+        let is_last = !some.iter().any(|other| other.monitor == gone.monitor && other.id > gone.id);
+        let report = two.verify_with(Some(&manager), &[&x, &y], &some);
+        if is_last {
+            // That is a monitor one behind.
+            assert_eq!(report.manager, refused(DecodeError::DangerousValue));
+            continue;
+        }
+        let said = stops(&two, report, &gone.monitor);
+        assert!(said.iter().any(|said| said.contains("is missing")), "{said:?}");
+    }
+}
+
+#[test]
+fn an_update_that_does_not_fit_stops_the_whole_node() {
+    let two = Two::open();
+    let ([x, y], updates, secrets) = two.pay_for_good();
+    let manager = two.manager();
+    // Another one under its name, as it is or with the number that is expected.
+    for renumbered in [false, true] {
+        let mut swapped = updates.clone();
+        let other =
+            updates.iter().position(|u| u.monitor == updates[0].monitor && u.id > updates[0].id);
+        swapped[0].bytes.clone_from(&updates[other.unwrap()].bytes);
+        if renumbered {
+            swapped[0].bytes[..8].copy_from_slice(&updates[0].id.to_be_bytes());
+            // LDK may take it. Whatever it does, it is told.
+            let report = two.verify_with(Some(&manager), &[&x, &y], &swapped);
+            assert_eq!(report.channels.len(), 2);
+        } else {
+            let report = two.verify_with(Some(&manager), &[&x, &y], &swapped);
+            let said = stops(&two, report, &updates[0].monitor);
+            assert!(said[0].contains("another one"), "{said:?}");
+        }
+    }
+    // The peer's secret is another one: LDK sees that at each second one.
+    let mut refused = 0;
+    for (n, update) in updates.iter().enumerate() {
+        let secret = secrets
+            .iter()
+            .find_map(|secret| update.bytes.windows(32).position(|window| window == secret));
+        let Some(at) = secret else { continue };
+        let mut wrong = updates.clone();
+        wrong[n].bytes[at] ^= 1;
+        let report = two.verify_with(Some(&manager), &[&x, &y], &wrong);
+        if !report.is_fine() {
+            let said = stops(&two, report, &update.monitor);
+            assert!(said.iter().any(|said| said.contains("does not fit")), "{said:?}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+    // And what is no update at all.
+    let mut damaged = updates.clone();
+    damaged[0].bytes.truncate(9);
+    stops(&two, two.verify_with(Some(&manager), &[&x, &y], &damaged), &updates[0].monitor);
+}
+
+#[test]
+fn a_manager_that_is_behind_and_damaged_is_blamed_on_no_channel() {
+    let two = Two::open();
+    let manager = two.manager();
+    two.pay();
+    let [x, y] = two.monitors();
+    for cut in [1, 8, 64] {
+        let report = two.verify(Some(&manager[..manager.len() - cut]), &[&x, &y]);
+        assert!(!report.is_fine());
+        let (why, verdicts) = found(report);
+        assert!(matches!(why, ManagerVerdict::Refused { .. }), "{why:?}");
+        assert_eq!(verdicts, both(two.channels, [Verdict::NotReached; 2]), "{cut}");
+    }
 }
 
 #[test]

@@ -110,11 +110,12 @@ impl Pair {
             KVStore::write(&local, &primary, "", &key, value).await.map_err(failed)?;
         }
         session.post_backup().await?;
-        let (replicated, left) = (session.kv_replicated()?, session.not_yet_replicated()?);
-        let persister =
-            Arc::new(ReplicatedPersister::open_when_replicated(replicated, left).await?);
+        let replicated = session.kv_replicated()?;
+        let persister = Arc::new(ReplicatedPersister::open_when_replicated(replicated).await?);
         let parts = Parts::new(&seed_a);
-        let read = persister.read_channel_monitors(&*parts.keys, &*parts.keys).map_err(failed)?;
+        let keys = &*parts.keys;
+        let read = persister.read_channel_monitors(keys, keys, &*parts.sent, &*parts.fees);
+        let read = read.map_err(failed)?;
         let manager = KVStoreSync::read(&local, "", "", "manager").map_err(failed)?;
         let node = Small::load(parts, persister.clone(), &manager, read).map_err(failed)?;
 

@@ -2,8 +2,8 @@
 //! and reading many values.
 
 use kv_core::{
-    Batch, CreationOrder, CreationPage, Cursor, Error, Footprint, Key, Namespace, Prepare,
-    ReadMany, Result, Show, Size,
+    Batch, Commit, CreationOrder, CreationPage, Cursor, Error, Footprint, Key, Lag, Namespace,
+    Prepare, ReadMany, Replication, Result, Show, Size,
 };
 
 use super::{STORE, SealedStore};
@@ -38,6 +38,33 @@ impl Footprint for SealedStore {
             let below = self.inner.capabilities().footprint;
             below.ok_or(Error::NotFound { store: STORE })?.footprint()
         })
+    }
+}
+
+impl Replication for SealedStore {
+    fn waits(&self, ns: &Namespace) -> bool {
+        let below = self.inner.capabilities().replication;
+        // Locked or closed: nothing can be written, and nothing should rely on the answer.
+        let hidden = self.with(|unlocked| Ok(hidden::namespace(unlocked.keys(), ns)));
+        below.is_some_and(|below| hidden.map_or(true, |hidden| below.waits(&hidden)))
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        self.inner.capabilities().replication.and_then(|below| below.lag())
+    }
+
+    fn caught_up(&self) -> Commit {
+        match self.inner.capabilities().replication {
+            Some(below) => below.caught_up(),
+            None => self.inner.submit(Batch::new()),
+        }
+    }
+
+    fn durable_here(&self) -> Commit {
+        match self.inner.capabilities().replication {
+            Some(below) => below.durable_here(),
+            None => self.inner.submit(Batch::new()),
+        }
     }
 }
 

@@ -163,7 +163,7 @@ impl KvStore for SealedStore {
         capabilities.verify = Some(self);
         capabilities.prepare = Some(self);
         capabilities.read_many = Some(self);
-        capabilities.replicated = below.replicated;
+        capabilities.replication = below.replication.and(Some(self));
         capabilities
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use data_encoding::BASE32_NOPAD;
 use kv_core::{
-    Batch, Capabilities, Commit, Error, InvalidName, Key, KvStore, Namespace, Result, Value,
+    Batch, Capabilities, Commit, Error, InvalidName, Key, KvStore, Lag, Namespace, Replication,
+    Result, Value,
 };
 use records::{ObjectStore, Query, Transaction};
 use sha2::{Digest, Sha256};
@@ -124,13 +125,38 @@ impl KvStore for Mergeable {
 
     fn capabilities(&self) -> Capabilities<'_> {
         let mut capabilities = Capabilities::default();
-        capabilities.replicated = self.kv.capabilities().replicated;
+        capabilities.replication = self.kv.capabilities().replication.and(Some(self));
         capabilities.merges = true;
         capabilities
     }
 
     fn close(&self) -> Result<()> {
         self.kv.close()
+    }
+}
+
+impl Replication for Mergeable {
+    fn waits(&self, ns: &Namespace) -> bool {
+        let below = self.kv.capabilities().replication;
+        below.is_some_and(|below| place(ns).map_or(true, |ns| below.waits(&ns)))
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        self.kv.capabilities().replication.and_then(|below| below.lag())
+    }
+
+    fn caught_up(&self) -> Commit {
+        match self.kv.capabilities().replication {
+            Some(below) => below.caught_up(),
+            None => self.kv.submit(Batch::new()),
+        }
+    }
+
+    fn durable_here(&self) -> Commit {
+        match self.kv.capabilities().replication {
+            Some(below) => below.durable_here(),
+            None => self.kv.submit(Batch::new()),
+        }
     }
 }
 

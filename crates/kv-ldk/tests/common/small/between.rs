@@ -8,9 +8,12 @@ use super::{
             BlockHash, CompactTarget, Transaction, TxMerkleNode,
             block::{self, Header},
             hashes::Hash,
+            secp256k1::PublicKey,
         },
         chain::{Confirm, Watch},
-        ln::msgs::{BaseMessageHandler, Init},
+        ln::msgs::{
+            BaseMessageHandler, ChannelMessageHandler, ErrorAction, Init, MessageSendEvent,
+        },
         sign::InMemorySigner,
     },
     Small,
@@ -42,6 +45,62 @@ pub fn mine(height: u32, txs: &[Transaction], listeners: &[&dyn Confirm]) {
     for listener in listeners {
         listener.transactions_confirmed(&header, &txs, height);
         listener.best_block_updated(&header, height);
+    }
+}
+
+/// Gives the messages of one node to another one.
+pub fn carry(from: PublicKey, messages: Vec<MessageSendEvent>, to: &impl ChannelMessageHandler) {
+    for message in messages {
+        match message {
+            MessageSendEvent::SendOpenChannel { msg, .. } => to.handle_open_channel(from, &msg),
+            MessageSendEvent::SendAcceptChannel { msg, .. } => {
+                to.handle_accept_channel(from, &msg);
+            }
+            MessageSendEvent::SendFundingCreated { msg, .. } => {
+                to.handle_funding_created(from, &msg);
+            }
+            MessageSendEvent::SendFundingSigned { msg, .. } => {
+                to.handle_funding_signed(from, &msg);
+            }
+            MessageSendEvent::SendChannelReady { msg, .. } => to.handle_channel_ready(from, &msg),
+            MessageSendEvent::SendChannelUpdate { msg, .. } => {
+                to.handle_channel_update(from, &msg);
+            }
+            MessageSendEvent::SendChannelReestablish { msg, .. } => {
+                to.handle_channel_reestablish(from, &msg);
+            }
+            MessageSendEvent::SendRevokeAndACK { msg, .. } => {
+                to.handle_revoke_and_ack(from, &msg);
+            }
+            MessageSendEvent::UpdateHTLCs { updates, .. } => {
+                for msg in &updates.update_add_htlcs {
+                    to.handle_update_add_htlc(from, msg);
+                }
+                for msg in updates.update_fulfill_htlcs {
+                    to.handle_update_fulfill_htlc(from, msg);
+                }
+                for msg in &updates.update_fail_htlcs {
+                    to.handle_update_fail_htlc(from, msg);
+                }
+                for msg in &updates.update_fail_malformed_htlcs {
+                    to.handle_update_fail_malformed_htlc(from, msg);
+                }
+                if let Some(msg) = &updates.update_fee {
+                    to.handle_update_fee(from, msg);
+                }
+                for msg in &updates.commitment_signed {
+                    to.handle_commitment_signed(from, msg);
+                }
+            }
+            MessageSendEvent::HandleError {
+                action:
+                    ErrorAction::SendErrorMessage { msg }
+                    | ErrorAction::DisconnectPeer { msg: Some(msg) },
+                ..
+            } => to.handle_error(from, &msg),
+            // Gossip, and what only announced channels need.
+            _ => {}
+        }
     }
 }
 

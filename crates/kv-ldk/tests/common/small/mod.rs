@@ -8,12 +8,9 @@
 mod between;
 mod parts;
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
 };
 
 use super::{
@@ -27,10 +24,7 @@ use super::{
         events::{Event, EventsProvider, ReplayEvent},
         ln::{
             channelmanager::{MIN_FINAL_CLTV_EXPIRY_DELTA, PaymentId},
-            msgs::{
-                BaseMessageHandler, ChannelMessageHandler, DecodeError, ErrorAction,
-                MessageSendEvent,
-            },
+            msgs::{BaseMessageHandler, DecodeError, MessageSendEvent},
         },
         routing::router::{PaymentParameters, RouteParameters},
         sign::InMemorySigner,
@@ -39,7 +33,9 @@ use super::{
 };
 
 pub use self::{
-    between::{ask_for_channel, connect, hidden_number, mine, mine_funding, open_channel, run},
+    between::{
+        ask_for_channel, carry, connect, hidden_number, mine, mine_funding, open_channel, run,
+    },
     parts::{Fees, Graph, Manager, Monitors, Parts, Persister, Quiet, Scorer, Sent},
 };
 
@@ -156,62 +152,10 @@ impl<M: Watch<InMemorySigner>> Small<M> {
         to: &Small<N>,
         mut see: impl FnMut(&MessageSendEvent),
     ) -> bool {
-        let (me, to) = (self.manager.get_our_node_id(), &to.manager);
-        let messages = VecDeque::from(self.manager.get_and_clear_pending_msg_events());
+        let messages = self.manager.get_and_clear_pending_msg_events();
         let any = !messages.is_empty();
-        for message in messages {
-            see(&message);
-            match message {
-                MessageSendEvent::SendOpenChannel { msg, .. } => to.handle_open_channel(me, &msg),
-                MessageSendEvent::SendAcceptChannel { msg, .. } => {
-                    to.handle_accept_channel(me, &msg);
-                }
-                MessageSendEvent::SendFundingCreated { msg, .. } => {
-                    to.handle_funding_created(me, &msg);
-                }
-                MessageSendEvent::SendFundingSigned { msg, .. } => {
-                    to.handle_funding_signed(me, &msg);
-                }
-                MessageSendEvent::SendChannelReady { msg, .. } => to.handle_channel_ready(me, &msg),
-                MessageSendEvent::SendChannelUpdate { msg, .. } => {
-                    to.handle_channel_update(me, &msg);
-                }
-                MessageSendEvent::SendChannelReestablish { msg, .. } => {
-                    to.handle_channel_reestablish(me, &msg);
-                }
-                MessageSendEvent::SendRevokeAndACK { msg, .. } => {
-                    to.handle_revoke_and_ack(me, &msg);
-                }
-                MessageSendEvent::UpdateHTLCs { updates, .. } => {
-                    for msg in &updates.update_add_htlcs {
-                        to.handle_update_add_htlc(me, msg);
-                    }
-                    for msg in updates.update_fulfill_htlcs {
-                        to.handle_update_fulfill_htlc(me, msg);
-                    }
-                    for msg in &updates.update_fail_htlcs {
-                        to.handle_update_fail_htlc(me, msg);
-                    }
-                    for msg in &updates.update_fail_malformed_htlcs {
-                        to.handle_update_fail_malformed_htlc(me, msg);
-                    }
-                    if let Some(msg) = &updates.update_fee {
-                        to.handle_update_fee(me, msg);
-                    }
-                    for msg in &updates.commitment_signed {
-                        to.handle_commitment_signed(me, msg);
-                    }
-                }
-                MessageSendEvent::HandleError {
-                    action:
-                        ErrorAction::SendErrorMessage { msg }
-                        | ErrorAction::DisconnectPeer { msg: Some(msg) },
-                    ..
-                } => to.handle_error(me, &msg),
-                // Gossip, and what only announced channels need.
-                _ => {}
-            }
-        }
+        messages.iter().for_each(&mut see);
+        carry(self.manager.get_our_node_id(), messages, &to.manager);
         any
     }
 
