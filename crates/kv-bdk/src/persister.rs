@@ -26,13 +26,18 @@ const PAGE: usize = 1000;
 ///
 /// `persist` returns, or its future resolves, when the store's commit does: the change set then
 /// survives power loss, and over a replicated store it is in the cloud. After an error the changes
-/// stay staged in the wallet; after one of unknown outcome reopen the store and load again.
-/// Loading reads the store on the calling thread, also in the asynchronous version.
+/// stay staged in the wallet; after one of unknown outcome nothing is written and the same error comes
+/// again, until the wallet is loaded: reopen the store if it says so, and load.
+/// Loading reads the store on the calling thread, also in the asynchronous version; it waits for no
+/// cloud.
 pub struct BdkPersister {
     store: Arc<dyn KvStore>,
     entries: Namespace,
-    /// `None` until loaded, and after an error that leaves open what is stored.
+    /// `None` until loaded.
     known: Option<Known>,
+    /// The error that has left open what is stored. Until the wallet is loaded again, what is in its
+    /// memory may be behind that.
+    lost: Option<kv_core::Error>,
 }
 
 /// What is stored, as far as the next change set must know it.
@@ -57,12 +62,16 @@ impl BdkPersister {
     /// # Errors
     /// The name breaks the rules.
     pub fn new(store: Arc<dyn KvStore>, wallet: &str) -> Result<Self, InvalidName> {
-        Ok(Self { store, entries: Namespace::new(PRIMARY, wallet)?, known: None })
+        Ok(Self { store, entries: Namespace::new(PRIMARY, wallet)?, known: None, lost: None })
     }
 
-    /// Makes what was submitted and not waited for readable: a future may have been dropped.
+    /// Makes what was submitted and not waited for readable: a future may have been dropped. A cloud may be
+    /// away for days, and a wallet is loaded meanwhile.
     fn flush(&self) -> Commit {
-        self.store.submit(Batch::new())
+        match self.store.capabilities().replication {
+            Some(replication) => replication.durable_here(),
+            None => self.store.submit(Batch::new()),
+        }
     }
 
     fn load(&mut self) -> Result<ChangeSet, Error> {
@@ -71,7 +80,13 @@ impl BdkPersister {
         let whole = fold.finish();
         let identity = Identity::of(&whole);
         self.known = Some(Known { identity, count: keys.len() as u64, newest });
+        self.lost = None;
         Ok(whole)
+    }
+
+    /// Whether a change set may be written now, loaded or not.
+    fn check(&self) -> Result<(), Error> {
+        self.lost.clone().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Reads what is durable now.
@@ -161,6 +176,7 @@ impl BdkPersister {
         }
         if !error.is_refusal() {
             self.known = None;
+            self.lost = Some(error.clone());
         }
         error.into()
     }
@@ -178,6 +194,7 @@ impl WalletPersister for BdkPersister {
         if change_set.is_empty() {
             return Ok(());
         }
+        persister.check()?;
         if persister.known.is_none() {
             persister.flush().wait()?;
             persister.load()?;
@@ -211,6 +228,7 @@ impl AsyncWalletPersister for BdkPersister {
             if change_set.is_empty() {
                 return Ok(());
             }
+            persister.check()?;
             if persister.known.is_none() {
                 persister.flush().await?;
                 persister.load()?;

@@ -4,8 +4,14 @@
 
 mod common;
 
-use std::{error::Error as _, sync::Arc};
+use std::{
+    error::Error as _,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
+use backup::{Policies, Policy, Recorder, RecorderSettings, Replicated, Rules};
 use bdk_wallet::{
     AsyncWalletPersister, ChangeSet, CreateWithPersistError, KeychainKind, Wallet, WalletPersister,
     bitcoin::Network,
@@ -14,7 +20,7 @@ use common::{Changes, states};
 use kv_bdk::{BdkPersister, Error};
 use kv_core::{
     Key, KvStore, KvStoreExt, Namespace,
-    testing::{Fault, FaultyStore, Landing, block_on},
+    testing::{Fault, FaultyStore, Landing, ManualClock, block_on},
 };
 use kv_mem::MemStore;
 
@@ -328,13 +334,74 @@ fn a_failure_of_unknown_outcome_is_settled_by_reopening() {
         fault.fail_nth(2, landing);
         let outcome = wallet.persist(&mut persister);
         assert!(matches!(outcome, Err(Error::Store(kv_core::Error::Io { .. }))), "{outcome:?}");
+        // It does not try again by itself.
         let outcome = wallet.persist(&mut persister);
-        let poisoned = matches!(outcome, Err(Error::Store(kv_core::Error::Poisoned { .. })));
-        assert!(poisoned, "{outcome:?}");
+        assert!(matches!(outcome, Err(Error::Store(kv_core::Error::Io { .. }))), "{outcome:?}");
+        let loaded = Wallet::load().load_wallet(&mut persister);
+        assert!(loaded.is_err(), "the store is to be opened again");
         // The same changes once more do no harm.
         let mut persister = self::persister(&inner);
         assert!(wallet.persist(&mut persister).unwrap());
         let again = Wallet::load().load_wallet(&mut persister).unwrap().unwrap();
         assert_eq!(again.derivation_index(KeychainKind::External), Some(0));
     }
+}
+
+/// Over a recorder whose cloud is away until told otherwise.
+fn replicated() -> (Arc<Recorder>, Arc<Replicated>) {
+    let (rules, clock) = (Rules::new([]), Arc::new(ManualClock::default()));
+    let settings = RecorderSettings::default();
+    let recorder = Recorder::open(Arc::new(MemStore::new()), rules, clock, settings).unwrap();
+    let policies = Policies::all(Policy::Replicated);
+    (recorder.clone(), Replicated::new(recorder, policies, 10))
+}
+
+/// What becomes ready without anything else happening.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn a_wallet_is_loaded_while_the_cloud_is_away() {
+    let (recorder, store) = replicated();
+    let changes: Vec<_> = Changes::seeded(1).take(2).collect();
+    let mut persister = BdkPersister::new(store.clone(), "w").unwrap();
+    // Not in the cloud yet, and nobody waits for it any more.
+    assert!(at_once(AsyncWalletPersister::persist(&mut persister, &changes[0])).is_none());
+    assert!(recorder.lag().records > 0);
+    for _ in 0..2 {
+        let loaded = at_once(AsyncWalletPersister::initialize(&mut persister));
+        assert_eq!(loaded.unwrap().unwrap(), states(&changes)[1]);
+        // Another one, after a restart for instance.
+        persister = BdkPersister::new(store.clone(), "w").unwrap();
+    }
+    // This waits for no cloud either, or it would not return.
+    assert_eq!(load(&mut persister).unwrap(), states(&changes)[1]);
+}
+
+#[test]
+fn after_an_unknown_outcome_nothing_is_written_before_the_wallet_is_loaded() {
+    let (recorder, store) = replicated();
+    let changes: Vec<_> = Changes::seeded(1).take(2).collect();
+    let mut persister = BdkPersister::new(store.clone(), "w").unwrap();
+    let first = async {
+        let mut persisting = pin!(AsyncWalletPersister::persist(&mut persister, &changes[0]));
+        assert!(at_once(persisting.as_mut()).is_none());
+        // Another device has taken over: it is here, and never in the cloud.
+        recorder.fence_stopped(0, Arc::new(std::io::Error::other("another device")));
+        persisting.await
+    };
+    let outcome = block_on(first);
+    let unknown = |outcome: &Result<(), Error>| {
+        matches!(outcome, Err(Error::Store(kv_core::Error::NotReplicated { .. })))
+    };
+    assert!(unknown(&outcome), "{outcome:?}");
+    let written = recorder.sequence();
+    let outcome = persist(&mut persister, &changes[1]);
+    assert!(unknown(&outcome), "{outcome:?}");
+    assert_eq!(recorder.sequence(), written, "it writes nothing");
+    assert_eq!(load(&mut persister).unwrap(), states(&changes)[1]);
 }
