@@ -52,6 +52,9 @@ pub struct Merged {
     pub kept: u64,
     /// Where both sides had changed something.
     pub conflicts: Vec<Conflict>,
+    /// Values of this device that nobody could read, and so nobody could compare: what the other
+    /// writer has is there now. In a rejoin also those that were left as they are.
+    pub damaged: Vec<(Namespace, Key)>,
     /// How far the latest stamp lies in the future of this device's clock, in milliseconds. It
     /// counts nevertheless; much of it means that somebody's clock is wrong.
     pub ahead: u64,
@@ -132,6 +135,7 @@ impl Merged {
         self.changes.extend(other.changes);
         self.kept += other.kept;
         self.conflicts.extend(other.conflicts);
+        self.damaged.extend(other.damaged);
         self.ahead = self.ahead.max(other.ahead);
     }
 }

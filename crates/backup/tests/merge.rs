@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use backup::{Class, Merged};
 use common::{
-    cloud::{Cloud, back_up, poll_until},
+    cloud::{Cloud, back_up, newest_heads, poll_until},
     device::Device,
     key, ns, numbered, recorder_with, sealer,
     stores::{Hook, Hooked},
@@ -311,4 +311,73 @@ fn a_large_value_and_a_large_segment_merge() {
     assert_eq!(b.poll(&cloud).changes.len(), 25_001);
     assert_eq!(*b.recorder.read_required(&ns("m"), &key("large")).unwrap(), large[..]);
     assert_eq!(a.framed(), b.framed());
+}
+
+/// One value that nobody can read holds up no other, and what merges heals it.
+#[test]
+fn a_damaged_value_is_replaced_and_named_and_holds_up_no_other() {
+    let (a, b, mut cloud) = two();
+    for name in ["x", "y", "z"] {
+        a.set(name, "old");
+    }
+    settle(&[&a, &b], &mut cloud);
+    for name in ["w", "x", "y"] {
+        a.set(name, "new");
+    }
+    a.remove("z");
+    a.back_up(&mut cloud);
+    for name in ["x", "z"] {
+        b.store.write(&ns("m"), &key(name), "\0").unwrap();
+        assert!(matches!(
+            b.recorder.read(&ns("m"), &key(name)),
+            Err(kv_core::Error::Corrupt { .. })
+        ));
+    }
+    let merged = b.poll(&cloud);
+    assert_eq!(merged.damaged, [(ns("m"), key("x")), (ns("m"), key("z"))]);
+    assert_eq!(places(&merged), ["w", "x", "y", "z"]);
+    assert_eq!(
+        ["w", "x", "y", "z"].map(|name| b.get(name)),
+        ["w", "x", "y", "z"].map(|n| a.get(n))
+    );
+    assert_eq!(a.framed(), b.framed());
+    assert_eq!(b.poll(&cloud).damaged, [], "and that was it");
+}
+
+/// A value of a version that this program does not know is no damage: it is left, and that is told.
+#[test]
+fn a_value_of_a_newer_version_is_not_replaced() {
+    let (a, b, mut cloud) = two();
+    a.set("x", "old");
+    settle(&[&a, &b], &mut cloud);
+    a.set("x", "new");
+    a.back_up(&mut cloud);
+    b.store.write(&ns("m"), &key("x"), vec![2; 40]).unwrap();
+    assert!(b.try_poll(&cloud).is_err());
+    assert_eq!(b.store.read(&ns("m"), &key("x")).unwrap().as_deref(), Some(&[2; 40][..]));
+}
+
+/// Who follows the changes must hear of those that are durable, whatever comes behind them.
+#[test]
+fn what_was_merged_before_an_error_is_told() {
+    let (a, b, mut cloud) = two();
+    a.set("good", "1");
+    a.back_up(&mut cloud);
+    let (object, head) = newest_heads(&cloud, &sealer())
+        .unwrap()
+        .into_iter()
+        .find(|(object, _)| object.id.writer == a.writer())
+        .unwrap();
+    let mut merger = b.recorder.merger(object, head).unwrap();
+    let of = |name: &str, bytes: Vec<u8>| {
+        let name = backup::EntryName::new(&ns("m"), &key(name));
+        backup::Entry { name, content: backup::Content::Value(bytes) }
+    };
+    let framed = a.store.read(&ns("m"), &key("good")).unwrap().unwrap().to_vec();
+    let mut merged = Merged::default();
+    merger.apply(vec![of("good", framed)], &mut merged).unwrap();
+    assert_eq!(places(&merged), [] as [&str; 0], "it waits for what comes with it");
+    let failed = merger.apply(vec![of("bad", b"no frame".to_vec())], &mut merged);
+    assert!(failed.is_err());
+    assert_eq!((places(&merged), b.get("good").as_deref()), (vec!["good"], Some("1")));
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kv_core::{Batch, Change, Value};
+use kv_core::{Batch, Change, Error as StoreError, Key, Namespace, Value};
 
 use super::{Recorder, record::Recorded};
 use crate::{
@@ -79,11 +79,11 @@ impl Merger {
         order.others.newest(self.object.id.writer).map_or(0, |applied| applied.head.id.to)
     }
 
-    /// Merges entries. Those of namespaces that do not merge are passed over.
-    pub fn apply(&mut self, entries: Vec<Entry>) -> Result<Merged> {
-        let mut merged = Merged::default();
+    /// Merges entries. Those of namespaces that do not merge are passed over. What is added to
+    /// `merged` is durable, also on an error.
+    pub fn apply(&mut self, entries: Vec<Entry>, merged: &mut Merged) -> Result<()> {
         // The end of the call before waits for what comes with it; it is a segment of its own.
-        self.flush(false, &mut merged)?;
+        self.flush(false, merged)?;
         for entry in entries {
             let Some((name, whole)) = self.pieces.push(entry)? else { continue };
             let Some(incoming) = Incoming::new(&name, whole, &self.recorder.rules)? else {
@@ -92,21 +92,19 @@ impl Merger {
             if self.waiting.len() >= BATCH_ENTRIES
                 || self.waiting_bytes + incoming.bytes() > BATCH_BYTES
             {
-                self.flush(false, &mut merged)?;
+                self.flush(false, merged)?;
             }
             self.learned.add(&incoming.stamp);
             self.waiting_bytes += incoming.bytes();
             self.waiting.push(incoming);
         }
-        Ok(merged)
+        Ok(())
     }
 
     /// Merges the rest and remembers, in the same batch, that everything of the head is here.
-    pub fn finish(mut self) -> Result<Merged> {
+    pub fn finish(mut self, merged: &mut Merged) -> Result<()> {
         self.pieces.finish()?;
-        let mut merged = Merged::default();
-        self.flush(true, &mut merged)?;
-        Ok(merged)
+        self.flush(true, merged)
     }
 
     fn flush(&mut self, done: bool, merged: &mut Merged) -> Result<()> {
@@ -162,6 +160,9 @@ impl Merger {
                 let (ns, key) = (incoming.ns.clone(), incoming.key.clone());
                 merged.conflicts.push(Conflict { ns, key, winner, loser });
             }
+            if here.is_damaged {
+                merged.damaged.push((incoming.ns.clone(), incoming.key.clone()));
+            }
             if wins {
                 plan.push((name, incoming, here.value));
             } else {
@@ -182,6 +183,11 @@ impl Merger {
     }
 }
 
+/// Whether an error says that one value cannot be used, so that the others can go on.
+pub(super) fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupt { .. } | StoreError::ChangedOutside { .. })
+}
+
 /// What this device has of a key.
 struct Here {
     /// Of its value or of its removal; `None`: never heard of.
@@ -190,16 +196,35 @@ struct Here {
     framed: Option<Value>,
     /// Without frame.
     value: Option<Value>,
+    /// There is a value, and nobody can read it: whatever another writer has takes its place.
+    is_damaged: bool,
 }
 
 impl Recorder {
     fn here(&self, name: &EntryName, incoming: &Incoming) -> kv_core::Result<Here> {
         let removed = self.order().tombstones.stamp(name);
-        let Some(framed) = self.inner.read(&incoming.ns, &incoming.key)? else {
-            return Ok(Here { stamp: removed, framed: None, value: None });
-        };
+        let absent = Here { stamp: removed, framed: None, value: None, is_damaged: false };
+        match self.read_framed(&incoming.ns, &incoming.key) {
+            Ok(None) => Ok(absent),
+            Ok(Some((framed, stamp, value))) => {
+                let (stamp, framed, value) = (Some(stamp), Some(framed), Some(value));
+                Ok(Here { stamp, framed, value, is_damaged: false })
+            }
+            // One value must not hold up all others for good.
+            Err(error) if is_damage(&error) => Ok(Here { stamp: None, is_damaged: true, ..absent }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A mergeable value: in its frame, its stamp, and without frame.
+    pub(super) fn read_framed(
+        &self,
+        ns: &Namespace,
+        key: &Key,
+    ) -> kv_core::Result<Option<(Value, Stamp, Value)>> {
+        let Some(framed) = self.inner.read(ns, key)? else { return Ok(None) };
         let (stamp, value) = frame::unwrap(framed.clone())?;
-        Ok(Here { stamp: Some(stamp), framed: Some(framed), value: Some(value) })
+        Ok(Some((framed, stamp, value)))
     }
 
     /// One batch: the winners, their log entry, and at the end how far the other writer is merged.
@@ -221,7 +246,9 @@ impl Recorder {
                 .clone()
                 .and_then(|framed| frame::unwrap(framed).ok())
                 .map(|(_, value)| value);
-            if before.is_some() || after.is_some() {
+            // What was damaged may still be in somebody's memory.
+            let was_damaged = || merged.damaged.iter().any(|at| at.0 == ns && at.1 == key);
+            if before.is_some() || after.is_some() || was_damaged() {
                 let (ns, key) = (ns.clone(), key.clone());
                 merged.changes.push(Replaced { ns, key, before, after });
             }

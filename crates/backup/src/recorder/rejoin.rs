@@ -5,12 +5,12 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use kv_core::{Batch, Error as StoreError, Key, KvStore, Namespace, Value};
+use kv_core::{Batch, Key, KvStore, Namespace, Value};
 
-use super::{Merger, Recorder, record::Recorded};
+use super::{Merger, Recorder, apply::is_damage, record::Recorded};
 use crate::{
     Content, Entry, EntryName, Head, Merged, NameSet, ObjectRef, Replaced, Result, Retired, Rule,
-    Stamp, WriterId, frame, others::Others,
+    Stamp, WriterId, others::Others,
 };
 
 /// How many keys to look at, or to remove, at once.
@@ -50,8 +50,8 @@ impl Recorder {
 }
 
 impl Rejoin {
-    /// Merges entries of the present layer.
-    pub fn apply(&mut self, mut entries: Vec<Entry>) -> Result<Merged> {
+    /// Merges entries of the present layer. What is added to `merged` is durable, also on an error.
+    pub fn apply(&mut self, mut entries: Vec<Entry>, merged: &mut Merged) -> Result<()> {
         entries.retain(|entry| !self.newer.contains(&entry.name));
         for entry in &entries {
             // In a dump removals come first, so a value of the same layer is the later one.
@@ -60,7 +60,7 @@ impl Rejoin {
             }
             self.layer.push(entry.name.clone());
         }
-        self.merger.apply(entries)
+        self.merger.apply(entries, merged)
     }
 
     /// Ends a layer: what follows is older.
@@ -71,19 +71,20 @@ impl Rejoin {
     /// Removes what the others have removed, and goes on under a new writer id. What this device, or
     /// another one that is passed over like it, wrote behind what the head's writer has seen of it
     /// stays: nobody who counts has merged it.
-    pub fn finish(self) -> Result<(WriterId, Merged)> {
+    /// What is added to `merged` is durable, also on an error.
+    pub fn finish(self, merged: &mut Merged) -> Result<WriterId> {
         let Self { merger, object, head, recorder, live, .. } = self;
-        let mut merged = merger.finish()?;
+        merger.finish(merged)?;
         let (passed_over, seen) = (recorder.passed_over(&head), head.known());
         let is_unsent =
             |stamp: &Stamp| passed_over.contains(&stamp.writer) && !seen.includes(stamp);
         for ns in recorder.inner.namespaces()? {
             if recorder.rules.of(&ns) == Rule::Mergeable {
-                recorder.drop_unless(&ns, &live, is_unsent, &mut merged)?;
+                recorder.drop_unless(&ns, &live, is_unsent, merged)?;
             }
         }
         let others = Others::restored(object, &head);
-        Ok((recorder.continue_with(others)?, merged))
+        recorder.continue_with(others)
     }
 }
 
@@ -116,21 +117,22 @@ impl Recorder {
             let page = self.inner.list(ns, after.as_ref(), PAGE)?;
             // What is written from here on is no longer what was read.
             self.order().touched = Some(BTreeSet::new());
-            let dropped = self.neither_live_nor(&is_unsent, ns, &page, live);
+            let dropped = self.neither_live_nor(&is_unsent, ns, &page, live, &mut merged.damaged);
             let mut order = self.order();
             let touched = order.touched.take().unwrap_or_default();
-            let mut recorded = Recorded::default();
+            let (mut recorded, mut gone) = (Recorded::default(), Vec::new());
             for (name, key, stamp, before) in dropped? {
                 if !touched.contains(&name) {
                     recorded.merge((ns.clone(), key.clone()), None, &stamp);
                     let (ns, key, before) = (ns.clone(), key.clone(), Some(before));
-                    merged.changes.push(Replaced { ns, key, before, after: None });
+                    gone.push(Replaced { ns, key, before, after: None });
                 }
             }
             if !recorded.is_empty() {
                 let commit = order.append(self, recorded).0;
                 drop(order);
                 commit.wait()?;
+                merged.changes.append(&mut gone);
             }
             after = page.last().cloned();
             if page.len() < PAGE {
@@ -139,13 +141,14 @@ impl Recorder {
         }
     }
 
-    /// Of a page of keys those to be dropped, with what they hold.
+    /// Of a page of keys those to be dropped, with what they hold; and those that nobody can read.
     fn neither_live_nor<'a>(
         &self,
         is_unsent: impl Fn(&Stamp) -> bool,
         ns: &Namespace,
         page: &'a [Key],
         live: &NameSet,
+        damaged: &mut Vec<(Namespace, Key)>,
     ) -> Result<Vec<(EntryName, &'a Key, Stamp, Value)>> {
         self.inner.submit(Batch::new()).wait()?;
         let mut dropped = Vec::new();
@@ -154,8 +157,16 @@ impl Recorder {
             if live.contains(&name) {
                 continue;
             }
-            let Some(value) = self.inner.read(ns, key)? else { continue };
-            let (stamp, before) = frame::unwrap(value).map_err(StoreError::from)?;
+            let (stamp, before) = match self.read_framed(ns, key) {
+                Ok(Some((_, stamp, value))) => (stamp, value),
+                Ok(None) => continue,
+                // Without its stamp it cannot be removed; whoever writes it again heals it.
+                Err(error) if is_damage(&error) => {
+                    damaged.push((ns.clone(), key.clone()));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             if !is_unsent(&stamp) {
                 dropped.push((name, key, stamp, before));
             }

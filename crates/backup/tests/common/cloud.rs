@@ -170,12 +170,12 @@ pub fn poll_until(recorder: &Arc<Recorder>, cloud: &Cloud, mut steps: usize) -> 
                 return Ok(merged);
             }
             steps -= 1;
-            merged.extend(merger.apply(entries)?);
+            merger.apply(entries, &mut merged)?;
         }
         if steps == 0 {
             return Ok(merged);
         }
-        merged.extend(merger.finish()?);
+        merger.finish(&mut merged)?;
     }
     Ok(merged)
 }
@@ -222,8 +222,8 @@ pub fn rejoin(recorder: &Arc<Recorder>, cloud: &Cloud) -> Result<WriterId> {
     let (object, head) = newest_head(&heads).filter(|(o, _)| o.id.writer != us).unwrap().clone();
     let mut rejoin = recorder.rejoin(object, head.clone());
     for entries in missing(cloud, &sealer, &head, 0)?.into_iter().rev() {
-        rejoin.apply(entries)?;
+        rejoin.apply(entries, &mut Merged::default())?;
         rejoin.end_layer();
     }
-    Ok(rejoin.finish()?.0)
+    rejoin.finish(&mut Merged::default())
 }

@@ -7,6 +7,8 @@ use backup::{
     ObjectRef, Recorder, SegmentBody,
 };
 
+use kv_core::{Key, Namespace};
+
 use crate::{Error, Result, follow::Follower, restore::Source, wallet::blocking};
 
 /// How many bytes of entries to keep on the way back. What does not fit is fetched again on the
@@ -22,13 +24,15 @@ pub(crate) struct CatchUp<'a> {
 }
 
 /// How much was merged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) changes: u64,
     pub(crate) kept: u64,
     pub(crate) conflicts: u64,
     pub(crate) ahead: u64,
     pub(crate) unique_conflicts: u64,
+    /// `PRIMARY/SECONDARY/KEY`.
+    pub(crate) damaged: Vec<String>,
 }
 
 impl Counts {
@@ -37,6 +41,10 @@ impl Counts {
         self.kept += merged.kept;
         self.conflicts += merged.conflicts.len() as u64;
         self.ahead = self.ahead.max(merged.ahead);
+        let name = |(ns, key): &(Namespace, Key)| {
+            format!("{}/{}/{}", ns.primary(), ns.secondary(), key.as_str())
+        };
+        self.damaged.extend(merged.damaged.iter().map(name));
     }
 }
 
@@ -73,9 +81,10 @@ impl CatchUp<'_> {
                         // Of what a delta dump names the full dump below has an older state.
                         entries.retain(|entry| !newer.contains(&entry.name));
                     }
-                    let (next, merged) = self.step(merger, entries).await?;
+                    let (next, merged, outcome) = self.step(merger, entries).await?;
                     merger = next;
                     note(merged);
+                    outcome?;
                 }
             }
         }
@@ -87,24 +96,33 @@ impl CatchUp<'_> {
                     bodies.into_iter().flat_map(|body| body.mergeable).collect()
                 }
             };
-            let (next, merged) = self.step(merger, entries).await?;
+            let (next, merged, outcome) = self.step(merger, entries).await?;
             merger = next;
             note(merged);
+            outcome?;
         }
         let follower = self.follower.clone();
-        note(blocking(move || Ok::<_, Error>(followed(follower, merger.finish()?))).await?);
-        Ok(())
+        let finish = move || {
+            let mut merged = Merged::default();
+            let outcome = merger.finish(&mut merged);
+            Ok::<_, Error>((followed(follower, merged), outcome))
+        };
+        let (merged, outcome) = blocking(finish).await?;
+        note(merged);
+        Ok(outcome?)
     }
 
+    /// What is merged is told also if the rest cannot be: it is durable, and will not be told again.
     async fn step(
         &self,
         mut merger: Merger,
         entries: Vec<Entry>,
-    ) -> Result<(Merger, (Merged, u64))> {
+    ) -> Result<(Merger, (Merged, u64), backup::Result<()>)> {
         let follower = self.follower.clone();
         blocking(move || {
-            let merged = merger.apply(entries)?;
-            Ok((merger, followed(follower, merged)))
+            let mut merged = Merged::default();
+            let outcome = merger.apply(entries, &mut merged);
+            Ok((merger, followed(follower, merged), outcome))
         })
         .await
     }

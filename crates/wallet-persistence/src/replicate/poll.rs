@@ -53,6 +53,10 @@ pub struct WriterReport {
     pub conflicts: u64,
     /// Unique indexes in which two records now have the same key, of which one was merged.
     pub unique_conflicts: u64,
+    /// Entries of this device, as `PRIMARY/SECONDARY/KEY`, that nobody could read: damaged, and replaced by what
+    /// this writer has, which may be older.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
     /// How far its latest stamp lies in the future of this device's clock, in milliseconds.
     pub clock_ahead_ms: u64,
     /// It was unseen for so long that it no longer counts; nothing is merged until it rejoins.
@@ -174,6 +178,7 @@ pub(crate) async fn merge_writer(
         conflicts: counts.conflicts,
         unique_conflicts: counts.unique_conflicts,
         clock_ahead_ms: counts.ahead,
+        damaged: counts.damaged.clone(),
         ..WriterReport::default()
     };
     match outcome {

@@ -1,6 +1,8 @@
 //! Rejoining: a device that no longer counts takes the state of the others.
 
-use backup::{ChainWalk, DumpIndex, DumpPart, Entry, Link, ObjectHash, Rejoin, SegmentBody};
+use backup::{
+    ChainWalk, DumpIndex, DumpPart, Entry, Link, Merged, ObjectHash, Rejoin, SegmentBody,
+};
 use serde::Serialize;
 
 use super::{
@@ -62,9 +64,10 @@ pub(crate) async fn rejoin(inner: &Inner) -> Result<Option<RejoinReport>> {
     }
     let Taking { rejoin, follower, mut changes } = taking;
     let (writer, last) = blocking(move || {
-        let (writer, merged) = rejoin.finish()?;
+        let mut merged = Merged::default();
+        let outcome = rejoin.finish(&mut merged);
         follower.follow(&merged);
-        Ok::<_, Error>((writer, merged.changes.len() as u64))
+        Ok::<_, Error>((outcome?, merged.changes.len() as u64))
     })
     .await?;
     changes += last;
@@ -83,8 +86,10 @@ struct Taking {
 impl Taking {
     async fn apply(mut self, entries: Vec<Entry>) -> Result<Self> {
         blocking(move || {
-            let merged = self.rejoin.apply(entries)?;
+            let mut merged = Merged::default();
+            let outcome = self.rejoin.apply(entries, &mut merged);
             self.follower.follow(&merged);
+            outcome?;
             self.changes += merged.changes.len() as u64;
             Ok(self)
         })
