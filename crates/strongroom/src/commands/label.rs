@@ -51,10 +51,18 @@ pub(super) async fn run(context: &Context, command: Label) -> Result<()> {
             Label::Import { .. } => {
                 let imported = session.import_labels(file.as_deref().unwrap_or_default()).await?;
                 context.out.result(&imported, || {
-                    format!(
+                    let mut text = format!(
                         "{} labels written, {} known before, {} lines were no labels",
                         imported.written, imported.same, imported.passed_over
-                    )
+                    );
+                    if imported.other_origin > 0 {
+                        text += &format!(
+                            "\n{} lines were NOT taken: the transaction has a label of another \
+                             origin",
+                            imported.other_origin
+                        );
+                    }
+                    text
                 })
             }
             Label::Export => context.out.bytes(session.export_labels()?.as_bytes()),

@@ -1,7 +1,11 @@
 //! Labels: what a person calls transactions, addresses, keys and outputs, as wallets exchange them
 //! (BIP-329).
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use records::{Found, KeyRange, Query, Record, RecordKey};
 use serde::{Deserialize, Serialize};
@@ -60,10 +64,13 @@ pub struct BadLabelKind;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImportedLabels {
-    /// Labels that are new, or say something else than before.
+    /// Lines that are new, or say something else than what was known.
     pub written: u64,
-    /// Labels that were there already as they are.
+    /// Lines that say nothing new.
     pub same: u64,
+    /// Lines about transactions that have a label of another origin: that stays, and of these lines
+    /// nothing is kept. The wallet has one label for each transaction.
+    pub other_origin: u64,
     /// Lines that are no labels; the BIP asks to pass over them.
     pub passed_over: u64,
 }
@@ -113,11 +120,39 @@ impl Label {
         }
     }
 
-    fn checked(mut self) -> Result<Self, BadData> {
+    /// The label in its one spelling, if it can be kept.
+    pub fn checked(mut self) -> Result<Self, BadData> {
         self.reference = text::checked("what a label is for", &self.reference, 1000)?;
         self.label = text::optional("a label", self.label.as_deref(), 10_000)?;
         self.origin = text::optional("the origin of a label", self.origin.as_deref(), 1000)?;
         Ok(self)
+    }
+
+    /// A line of a file; an empty label says nothing, as one that is left out.
+    fn of_line(line: &str) -> Option<Self> {
+        let mut label: Self = serde_json::from_str(line).ok()?;
+        label.label = label.label.filter(|text| !text.trim().is_empty());
+        label.checked().ok()
+    }
+
+    /// This one over what is known: what it leaves out is as it was.
+    fn over(mut self, known: Option<&Self>) -> Self {
+        let Some(known) = known else { return self };
+        self.label = self.label.or_else(|| known.label.clone());
+        self.origin = self.origin.or_else(|| known.origin.clone());
+        self.spendable = self.spendable.or(known.spendable);
+        for (name, value) in &known.others {
+            if !self.others.contains_key(name) {
+                self.others.insert(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
+    /// Whether another wallet of the same file, or of an earlier one, labelled this transaction.
+    fn is_of_another_origin(&self, known: Option<&Self>) -> bool {
+        let origins = (self.origin.as_ref(), known.and_then(|known| known.origin.as_ref()));
+        self.kind == LabelKind::Tx && matches!(origins, (Some(new), Some(old)) if new != old)
     }
 }
 
@@ -131,13 +166,15 @@ impl Record for Label {
 }
 
 impl Session {
-    /// Notes labels, each in place of the one before. All of them or none; resolves when they are
-    /// durable.
+    /// Notes labels. What one of them leaves out (`None`) stays as it was, so that a new name does not
+    /// make an output spendable again; [`Session::remove_label`] forgets all of it. All of them or
+    /// none; resolves when they are durable.
     pub async fn put_labels(&self, labels: impl IntoIterator<Item = Label>) -> Result<()> {
         let store = &self.tower()?.data.labels;
         let mut transaction = store.transaction();
         for label in labels {
-            transaction.put(store, &label.checked()?)?;
+            let label = label.checked()?;
+            transaction.update(store, label.key(), move |known| Some(label.over(known)))?;
         }
         Ok(transaction.submit()?.await?)
     }
@@ -156,31 +193,35 @@ impl Session {
         self.remove(&self.tower()?.data.labels, (kind.name(), reference)).await
     }
 
-    /// Adds the labels of a BIP-329 file, in one durable step. A label that is there already is
-    /// replaced if the file says something else; a line that is no label is passed over and counted,
-    /// as the BIP asks.
+    /// Adds the labels of a BIP-329 file, in one durable step. What a line leaves out stays as it was
+    /// known, as the BIP asks; an empty label counts as left out. A line that is no label is passed
+    /// over and counted, and so is one about a transaction that has a label of another origin.
     pub async fn import_labels(&self, bip329: &str) -> Result<ImportedLabels> {
         let store = &self.tower()?.data.labels;
-        let mut imported = ImportedLabels::default();
-        let mut labels = std::collections::BTreeMap::new();
-        for line in bip329.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let label = serde_json::from_str::<Label>(line).ok().map(Label::checked);
-            match label {
-                Some(Ok(label)) => _ = labels.insert(label.key(), label),
-                _ => imported.passed_over += 1,
-            }
-        }
+        let imported = Arc::new(Mutex::new(ImportedLabels::default()));
+        let mut passed_over = 0;
         let mut transaction = store.transaction();
-        for (key, label) in labels {
-            if store.get(key)?.is_some_and(|known| known == label) {
-                imported.same += 1;
-            } else {
-                imported.written += 1;
-                transaction.put(store, &label)?;
-            }
+        for line in bip329.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let Some(label) = Label::of_line(line) else {
+                passed_over += 1;
+                continue;
+            };
+            let imported = imported.clone();
+            transaction.update(store, label.key(), move |known| {
+                let mut imported = imported.lock().unwrap_or_else(PoisonError::into_inner);
+                if label.is_of_another_origin(known) {
+                    imported.other_origin += 1;
+                    return None;
+                }
+                let label = label.over(known);
+                let is_new = known != Some(&label);
+                *(if is_new { &mut imported.written } else { &mut imported.same }) += 1;
+                is_new.then_some(label)
+            })?;
         }
         transaction.submit()?.await?;
-        Ok(imported)
+        let imported = *imported.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(ImportedLabels { passed_over, ..imported })
     }
 
     /// All labels as a BIP-329 file: one JSON object a line. It is not encrypted.

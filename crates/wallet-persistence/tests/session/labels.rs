@@ -69,3 +69,78 @@ async fn labels_of_two_devices_merge() {
     let bad = a.session.put_labels([Label::new(LabelKind::Tx, "", "x")]).await;
     assert!(matches!(bad, Err(Error::BadData(BadData::Text { .. }))), "{bad:?}");
 }
+
+/// BIP-329: "If the `label` or `spendable` properties are omitted, the importing wallet should not alter
+/// these values."
+#[tokio::test]
+async fn what_a_label_file_leaves_out_is_not_altered() {
+    let device = alone().await;
+    let known = || device.session.labels(None).unwrap().remove(0);
+    let import = async |file: &str| device.session.import_labels(file).await.unwrap();
+    import(r#"{"type":"output","ref":"ab:1","label":"rent","origin":"wpkh([d34db33f])","spendable":false,"rate":{"USD":1}}"#).await;
+    let imported = import(r#"{"type":"output","ref":"ab:1","label":"the rent"}"#).await;
+    assert_eq!((imported.written, imported.same), (1, 0));
+    let expected = || Label {
+        origin: Some("wpkh([d34db33f])".to_owned()),
+        spendable: Some(false),
+        others: serde_json::from_str(r#"{"rate":{"USD":1}}"#).unwrap(),
+        ..Label::new(LabelKind::Output, "ab:1", "the rent")
+    };
+    assert_eq!(known(), expected());
+    for again in [
+        r#"{"type":"output","ref":"ab:1","spendable":false}"#,
+        r#"{"type":"output","ref":"ab:1","label":""}"#,
+        r#"{"type":"output","ref":"ab:1","rate":{"USD":1}}"#,
+    ] {
+        let imported = import(again).await;
+        assert_eq!((imported.written, imported.same, imported.passed_over), (0, 1, 0), "{again}");
+    }
+    // Nor is it by a name that the person gives.
+    device.session.put_labels([Label::new(LabelKind::Output, "ab:1", "home")]).await.unwrap();
+    assert_eq!(known(), Label { label: Some("home".to_owned()), ..expected() });
+    // Two lines about one thing in one file.
+    import(concat!(
+        r#"{"type":"output","ref":"ab:1","spendable":true}"#,
+        "\n",
+        r#"{"type":"output","ref":"ab:1","label":"free"}"#
+    ))
+    .await;
+    assert_eq!((known().label.as_deref(), known().spendable), (Some("free"), Some(true)));
+}
+
+#[tokio::test]
+async fn an_empty_label_does_not_hide_that_an_output_is_frozen() {
+    let device = alone().await;
+    let file = r#"{"type":"output","ref":"ab:1","label":" ","spendable":false}"#;
+    let imported = device.session.import_labels(file).await.unwrap();
+    assert_eq!((imported.written, imported.passed_over), (1, 0));
+    let label = device.session.labels(None).unwrap().remove(0);
+    assert_eq!((label.label, label.spendable), (None, Some(false)));
+    let unnamed = device.session.put_labels([Label::new(LabelKind::Tx, "ab", "")]).await;
+    assert!(matches!(unnamed, Err(Error::BadData(BadData::Text { .. }))), "{unnamed:?}");
+}
+
+/// One export may have the labels of several wallets; a transaction has one label here.
+#[tokio::test]
+async fn of_two_origins_of_one_transaction_the_first_stays_and_that_is_told() {
+    let device = alone().await;
+    let line = |label: &str, origin: &str| {
+        format!("{{\"type\":\"tx\",\"ref\":\"ab\",\"label\":\"{label}\"{origin}}}\n")
+    };
+    let (one, two) =
+        (r#","origin":"wpkh([d34db33f/84'/0'/0'])""#, r#","origin":"wpkh([d34db33f/84'/0'/1'])""#);
+    let file = [line("in", one), line("out", two)].concat();
+    for (written, same) in [(1, 0), (0, 1)] {
+        let imported = device.session.import_labels(&file).await.unwrap();
+        assert_eq!((imported.written, imported.same, imported.other_origin), (written, same, 1));
+        let label = device.session.labels(None).unwrap().remove(0);
+        assert_eq!(label.label.as_deref(), Some("in"));
+    }
+    // The same origin, or none, is about the same label.
+    for (label, origin) in [("paid in", one), ("paid", "")] {
+        let imported = device.session.import_labels(&line(label, origin)).await.unwrap();
+        assert_eq!((imported.written, imported.other_origin), (1, 0));
+        let known = device.session.labels(None).unwrap().remove(0);
+        assert_eq!((known.label.as_deref(), known.origin.is_some()), (Some(label), true));
+    }
+}

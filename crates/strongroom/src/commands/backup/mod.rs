@@ -125,6 +125,9 @@ fn polled(report: &PollReport) -> String {
                 None if writer.clock_ahead_ms > MINUTE => {
                     format!("its clock is ahead by {}", time::span(writer.clock_ahead_ms))
                 }
+                None if !writer.damaged.is_empty() => {
+                    format!("took the place of damaged entries: {}", writer.damaged.join(", "))
+                }
                 None => String::new(),
             };
             let (changes, conflicts) = (&writer.changes, &writer.conflicts);
