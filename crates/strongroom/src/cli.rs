@@ -97,7 +97,8 @@ pub(crate) enum Command {
     /// Add transactions, or what was exported; each line of output says how much is durable
     #[command(subcommand)]
     Import(Import),
-    /// Print what the wallet holds, unencrypted
+    /// Print the profile and all records of the wallet itself, unencrypted; not entries of your own
+    /// (`kv`), nor records and fields of other applications
     Export(Export),
     /// Entries of your own
     #[command(subcommand)]

@@ -8,8 +8,9 @@ use records::{Found, Index, Query, Record, RecordKey};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Event, Result, Session,
+    BadData, Event, Result, Session,
     caip::{self, Wrong},
+    data::text,
 };
 
 /// An account on a chain: `namespace:reference:address`, as in `eip155:1:0xab16...`.
@@ -112,6 +113,18 @@ pub struct Account {
     pub label: Option<String>,
     /// When it was added, in milliseconds since the Unix epoch.
     pub added: u64,
+}
+
+impl Account {
+    /// The account, its label in one spelling, if that can be kept.
+    pub fn checked(mut self) -> Result<Self, BadData> {
+        // An empty one takes the place of one that was given before.
+        self.label = match self.label.as_deref().map(str::trim) {
+            Some("") => Some(String::new()),
+            label => text::optional("the label of an account", label, 1000)?,
+        };
+        Ok(self)
+    }
 }
 
 impl Record for Account {

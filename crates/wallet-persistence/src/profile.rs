@@ -126,16 +126,21 @@ fn is_age(text: &str) -> bool {
 impl Session {
     /// Sets a profile field. Resolves when it is durable.
     pub async fn set_profile(&self, field: ProfileField, value: &str) -> Result<()> {
+        let value = self.checked_profile(field, value)?;
+        Ok(self.tower()?.fields.set(field.name(), value)?.await?)
+    }
+
+    /// The value without surrounding white space, if it fits this field today.
+    pub fn checked_profile<'a>(&self, field: ProfileField, value: &'a str) -> Result<&'a str> {
         let value = field.check(value)?;
-        let tower = self.tower()?;
-        let Timestamp(now) = tower.clock.now();
+        let Timestamp(now) = self.tower()?.clock.now();
         // Somewhere it is tomorrow already.
         let tomorrow = date::of(now.saturating_add(DAY));
         let is_date = field == ProfileField::Birthday;
         if is_date && date::parse(value).is_some_and(|date| date > tomorrow) {
             return Err(BadProfileValue::Future.into());
         }
-        Ok(tower.fields.set(field.name(), value)?.await?)
+        Ok(value)
     }
 
     /// The value of a profile field. An age that is not set is that of who was born on the birthday,

@@ -318,7 +318,7 @@ pub(crate) struct Export {
 pub(crate) enum Format {
     /// One JSON object a line; `import data` takes it back
     Json,
-    /// Comma-separated values, for spreadsheets
+    /// Comma-separated values, for spreadsheets; what would be a formula there has a ' before it
     Csv,
 }
 

@@ -164,13 +164,18 @@ impl<W: Write> Sink<W> {
         self.row(columns(kind).iter().map(cell))
     }
 
-    /// A row after RFC 4180.
+    /// A row after RFC 4180. A cell that a spreadsheet would take for a formula (names come from
+    /// strangers) has a `'` before it.
     fn row(&mut self, cells: impl Iterator<Item = String>) -> Result<()> {
+        let inert = |cell: String| match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            true => format!("'{cell}"),
+            false => cell,
+        };
         let quoted = |cell: String| match cell.contains(['"', ',', '\n', '\r']) {
             true => format!("\"{}\"", cell.replace('"', "\"\"")),
             false => cell,
         };
-        let row: Vec<String> = cells.map(quoted).collect();
+        let row: Vec<String> = cells.map(inert).map(quoted).collect();
         write!(self.out, "{}\r\n", row.join(",")).map_err(|e| Failure::output(&e))
     }
 }
@@ -206,6 +211,16 @@ fn columns(kind: Kind) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        let mut sink = Sink { out: Vec::new(), format: Format::Csv };
+        let cells = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "a=1", "=HYPERLINK(\"x\",1)"];
+        sink.row(cells.iter().map(ToString::to_string)).unwrap();
+        let text = String::from_utf8(sink.out).unwrap();
+        let expected = "'=1+1,'+1,'-1,'@SUM(A1),'\tx,\"'\rx\",a=1,\"'=HYPERLINK(\"\"x\"\",1)\"\r\n";
+        assert_eq!(text, expected);
+    }
 
     #[test]
     fn cells_are_quoted_where_they_must_be() {

@@ -11,9 +11,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wallet_persistence::{
-    Account, Balance, Click, ContractProgress, EarnedReward, Error, EvmTransaction, Fields, Label,
-    Nft, ObjectStore, ProfileField, Record, RecordKey, RejectedCohort, Session, SiteVisit,
-    Transaction,
+    Account, BadData, BadProfileValue, Balance, Click, ContractProgress, EarnedReward, Error,
+    EvmTransaction, Fields, Label, Nft, ObjectStore, ProfileField, Record, RecordKey,
+    RejectedCohort, Session, SiteVisit, Transaction,
 };
 
 use super::{
@@ -110,7 +110,7 @@ impl Import<'_> {
                 if line.trim().is_empty() {
                     continue;
                 }
-                match self.stores.stage(&mut batch, line.trim()) {
+                match self.stores.stage(self.session, &mut batch, line.trim()) {
                     Ok(is_new) => {
                         staged += 1;
                         self.same += u64::from(!is_new);
@@ -154,7 +154,7 @@ impl Stores {
     }
 
     /// Adds the record of a line to the batch; `false` if the same is here already.
-    fn stage(&self, batch: &mut Batch, line: &str) -> Result<bool> {
+    fn stage(&self, session: &Session, batch: &mut Batch, line: &str) -> Result<bool> {
         let Line { kind, record } = parse(line)?;
         let kinds = Kind::value_variants();
         let kind = kinds
@@ -163,24 +163,27 @@ impl Stores {
             .ok_or_else(|| bad(format!("there is no kind {kind:?}")))?;
         let json = record.get();
         match kind {
-            Kind::Profile => self.stage_field(batch, &parse(json)?),
-            Kind::Accounts => put(batch, &self.accounts, json),
-            Kind::Transactions => put(batch, &self.transactions, json),
-            Kind::Balances => put(batch, &self.balances, json),
-            Kind::Nfts => put(batch, &self.nfts, json),
-            Kind::Rewards => put(batch, &self.rewards, json),
-            Kind::Clicks => put(batch, &self.clicks, json),
-            Kind::Visits => put(batch, &self.visits, json),
-            Kind::Cohorts => put(batch, &self.cohorts, json),
-            Kind::Contracts => put(batch, &self.contracts, json),
-            Kind::Labels => put(batch, &self.labels, json),
+            Kind::Profile => self.stage_field(session, batch, &parse(json)?),
+            Kind::Accounts => put(batch, &self.accounts, json, Account::checked),
+            Kind::Transactions => put(batch, &self.transactions, json, Ok),
+            Kind::Balances => put(batch, &self.balances, json, Balance::checked),
+            Kind::Nfts => put(batch, &self.nfts, json, Nft::checked),
+            Kind::Rewards => put(batch, &self.rewards, json, EarnedReward::checked),
+            Kind::Clicks => put(batch, &self.clicks, json, Click::checked),
+            Kind::Visits => put(batch, &self.visits, json, SiteVisit::checked),
+            Kind::Cohorts => put(batch, &self.cohorts, json, RejectedCohort::checked),
+            Kind::Contracts => put(batch, &self.contracts, json, Ok),
+            Kind::Labels => put(batch, &self.labels, json, Label::checked),
         }
     }
 
-    fn stage_field(&self, batch: &mut Batch, given: &Field) -> Result<bool> {
-        let refused = |error: wallet_persistence::BadProfileValue| bad(error.to_string());
+    fn stage_field(&self, session: &Session, batch: &mut Batch, given: &Field) -> Result<bool> {
+        let refused = |error: BadProfileValue| bad(error.to_string());
         let field: ProfileField = given.field.parse().map_err(refused)?;
-        let value = field.check(&given.value).map_err(refused)?;
+        let value = session.checked_profile(field, &given.value).map_err(|error| match error {
+            Error::BadProfileValue(error) => refused(error),
+            other => other.into(),
+        })?;
         let known: Option<String> = self.fields.get(field.name()).map_err(Error::from)?;
         let is_again = !batch.keys.insert(("", field.name().into()));
         let is_new = is_again || known.as_deref() != Some(value);
@@ -195,8 +198,10 @@ fn put<R: Record + PartialEq>(
     batch: &mut Batch,
     store: &ObjectStore<R>,
     json: &str,
+    checked: impl Fn(R) -> Result<R, BadData>,
 ) -> Result<bool> {
-    let record: R = parse(json)?;
+    // What nobody could have noted by hand is not taken from a file either.
+    let record = checked(parse(json)?).map_err(|error| bad(error.to_string()))?;
     let known = store.get(record.key()).map_err(Error::from)?;
     let is_again = !batch.keys.insert((R::STORE, record.key()));
     let is_new = is_again || known.is_none_or(|known| known != record);

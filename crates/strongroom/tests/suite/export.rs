@@ -77,6 +77,17 @@ fn a_bad_line_of_an_export_is_named_and_what_came_before_stays() {
         r#"{"kind":"shoes","record":{}}"#,
         r#"{"kind":"profile","record":{"field":"email","value":"nobody"}}"#,
         r#"{"kind":"accounts","record":{"id":"0x12","added":1}}"#,
+        // What the commands refuse, too.
+        r#"{"kind":"profile","record":{"field":"birthday","value":"9999-01-01"}}"#,
+        r#"{"kind":"accounts","record":{"id":"eip155:1:0x1111111111111111111111111111111111111111","label":"a\u001b[2J","added":1}}"#,
+        r#"{"kind":"balances","record":{"account":"eip155:1:0x1111111111111111111111111111111111111111","asset":"eip155:5/slip44:60","amount":"1","updated":1}}"#,
+        r#"{"kind":"nfts","record":{"account":"eip155:1:0x1111111111111111111111111111111111111111","asset":"eip155:1/slip44:60","amount":"1","updated":1}}"#,
+        r#"{"kind":"nfts","record":{"account":"eip155:1:0x1111111111111111111111111111111111111111","asset":"eip155:1/slip44:60/1","amount":"1","name":"\u001b[2J","updated":1}}"#,
+        r#"{"kind":"rewards","record":{"id":"","name":"x","earned":1}}"#,
+        r#"{"kind":"clicks","record":{"id":"1","url":"a.org","origin":"x","time":1}}"#,
+        r#"{"kind":"visits","record":{"id":"1","url":"https://a.org","origin":"x","start":2,"end":1}}"#,
+        r#"{"kind":"cohorts","record":{"id":" ","rejected":1}}"#,
+        r#"{"kind":"labels","record":{"type":"tx","ref":"a\nb","label":"x"}}"#,
     ] {
         home.file("lines", format!("{good}\n\n{bad}\n{good}\n"));
         let output = home.run(&["import", "data", "lines"]);
@@ -124,4 +135,23 @@ fn an_export_replaces_no_file() {
     assert_eq!(written, home.ok(&["export", "--kind", "cohorts"]));
     home.fails(7, &["export", "--kind", "visits", "--output", "file"]);
     assert_eq!(fs::read_to_string(home.path("file")).unwrap(), written);
+}
+
+/// What is imported is found under the spelling in which it is asked for.
+#[test]
+fn what_is_imported_has_its_one_spelling() {
+    let home = Home::new();
+    let lines = [
+        r#"{"kind":"cohorts","record":{"id":" x ","rejected":1}}"#,
+        r#"{"kind":"visits","record":{"id":"1","url":"HTTPS://A.org","origin":"HTTPS://A.org","start":1,"end":2}}"#,
+        r#"{"kind":"clicks","record":{"id":"1","url":"HTTPS://A.org:443/","origin":"","time":1}}"#,
+    ];
+    home.file("lines", lines.join("\n"));
+    home.ok(&["import", "data", "lines"]);
+    home.ok(&["cohort", "accept", "x"]);
+    assert_eq!(home.json(&["cohort", "list"]).len(), 0);
+    for kind in ["visit", "click"] {
+        assert_eq!(home.json(&[kind, "list", "--url", "https://a.org/"]).len(), 1, "{kind}");
+        assert_eq!(home.json(&[kind, "list", "--origin", "https://a.org"]).len(), 1, "{kind}");
+    }
 }

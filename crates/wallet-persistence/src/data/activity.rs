@@ -109,6 +109,25 @@ impl ActivityFilter {
     }
 }
 
+impl Click {
+    /// The click with its page in one spelling, if it can be kept.
+    pub fn checked(mut self) -> Result<Self, BadData> {
+        self.id = text::checked("the id of a click", &self.id, 100)?;
+        (self.url, self.origin) = text::page(&self.url)?;
+        self.element = text::optional("an element", self.element.as_deref(), 1000)?;
+        Ok(self)
+    }
+}
+
+impl SiteVisit {
+    /// The visit with its page in one spelling, if it can be kept.
+    pub fn checked(mut self) -> Result<Self, BadData> {
+        self.id = text::checked("the id of a visit", &self.id, 100)?;
+        (self.url, self.origin) = text::page(&self.url)?;
+        if self.end < self.start { Err(BadData::Times) } else { Ok(self) }
+    }
+}
+
 impl Record for Click {
     const STORE: &'static str = "clicks";
     const VERSION: u32 = 1;
@@ -139,10 +158,10 @@ impl Session {
     /// Notes a click, as of now. Resolves when it is durable.
     pub async fn add_click(&self, url: &str, element: Option<&str>) -> Result<Click> {
         let tower = self.tower()?;
-        let (url, origin) = text::page(url)?;
-        let element = text::optional("an element", element, 1000)?;
         let Timestamp(time) = tower.clock.now();
-        let click = Click { id: random_id()?, url, origin, element, time };
+        let (url, element) = (url.to_owned(), element.map(str::to_owned));
+        let click = Click { id: random_id()?, url, origin: String::new(), element, time };
+        let click = click.checked()?;
         tower.data.clicks.put(&click)?.await?;
         Ok(click)
     }
@@ -155,11 +174,8 @@ impl Session {
     /// Notes a visit; times in milliseconds since the Unix epoch. Resolves when it is durable.
     pub async fn add_visit(&self, url: &str, start: u64, end: u64) -> Result<SiteVisit> {
         let tower = self.tower()?;
-        let (url, origin) = text::page(url)?;
-        if end < start {
-            return Err(BadData::Times.into());
-        }
-        let visit = SiteVisit { id: random_id()?, url, origin, start, end };
+        let (id, url, origin) = (random_id()?, url.to_owned(), String::new());
+        let visit = SiteVisit { id, url, origin, start, end }.checked()?;
         tower.data.visits.put(&visit)?.await?;
         Ok(visit)
     }

@@ -4,7 +4,7 @@ use kv_core::Timestamp;
 use records::{Found, Query, Record, RecordKey};
 use serde::{Deserialize, Serialize};
 
-use super::text;
+use super::{BadData, text};
 use crate::{Result, Session};
 
 /// A cohort that was rejected. Its key is its id.
@@ -14,6 +14,14 @@ pub struct RejectedCohort {
     pub id: String,
     /// When it was rejected, in milliseconds since the Unix epoch.
     pub rejected: u64,
+}
+
+impl RejectedCohort {
+    /// The rejection with its id in one spelling, if it can be kept.
+    pub fn checked(mut self) -> Result<Self, BadData> {
+        self.id = text::checked("the id of a cohort", &self.id, 1000)?;
+        Ok(self)
+    }
 }
 
 impl Record for RejectedCohort {

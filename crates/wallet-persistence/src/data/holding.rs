@@ -53,12 +53,28 @@ impl Balance {
     pub fn new(account: AccountId, asset: AssetId, amount: U256) -> Self {
         Self { account, asset, amount, decimals: None, symbol: None, updated: 0 }
     }
+
+    /// The balance with its texts in one spelling, if it can be kept.
+    pub fn checked(mut self) -> Result<Self, BadData> {
+        self.symbol = text::optional("a symbol", self.symbol.as_deref(), 100)?;
+        same_chain(&self.account, &self.asset)?;
+        Ok(self)
+    }
 }
 
 impl Nft {
     /// One of an item of which nothing more is known.
     pub fn new(account: AccountId, asset: AssetId) -> Self {
         Self { account, asset, amount: U256::ONE, name: None, uri: None, updated: 0 }
+    }
+
+    /// The NFT with its texts in one spelling, if it can be kept.
+    pub fn checked(mut self) -> Result<Self, BadData> {
+        self.name = text::optional("a name", self.name.as_deref(), 1000)?;
+        self.uri = text::optional("the address of a description", self.uri.as_deref(), 8192)?;
+        self.asset.token().ok_or(BadData::NoToken)?;
+        same_chain(&self.account, &self.asset)?;
+        Ok(self)
     }
 }
 
@@ -84,7 +100,7 @@ impl Record for Nft {
 pub(crate) trait Holding: Record + Clone {
     fn account(&self) -> &AccountId;
     /// Refuses what makes no sense, and notes when that was.
-    fn prepare(&mut self, now: u64) -> Result<(), BadData>;
+    fn prepared(self, now: u64) -> Result<Self, BadData>;
 }
 
 impl Holding for Balance {
@@ -92,10 +108,8 @@ impl Holding for Balance {
         &self.account
     }
 
-    fn prepare(&mut self, now: u64) -> Result<(), BadData> {
-        self.updated = now;
-        self.symbol = text::optional("a symbol", self.symbol.as_deref(), 100)?;
-        same_chain(&self.account, &self.asset)
+    fn prepared(self, now: u64) -> Result<Self, BadData> {
+        Self { updated: now, ..self }.checked()
     }
 }
 
@@ -104,12 +118,8 @@ impl Holding for Nft {
         &self.account
     }
 
-    fn prepare(&mut self, now: u64) -> Result<(), BadData> {
-        self.updated = now;
-        self.name = text::optional("a name", self.name.as_deref(), 1000)?;
-        self.uri = text::optional("the address of a description", self.uri.as_deref(), 8192)?;
-        self.asset.token().ok_or(BadData::NoToken)?;
-        same_chain(&self.account, &self.asset)
+    fn prepared(self, now: u64) -> Result<Self, BadData> {
+        Self { updated: now, ..self }.checked()
     }
 }
 
@@ -182,12 +192,11 @@ impl Session {
         if let Some(account) = all_of {
             transaction.delete_range(store, of(account))?;
         }
-        for mut holding in holdings {
+        for holding in holdings {
             if all_of.is_some_and(|account| account != holding.account()) {
                 return Err(BadData::OtherAccount.into());
             }
-            holding.prepare(now)?;
-            transaction.put(store, &holding)?;
+            transaction.put(store, &holding.prepared(now)?)?;
         }
         Ok(transaction.submit()?)
     }

@@ -8,7 +8,7 @@ mod contract;
 mod holding;
 mod label;
 mod reward;
-mod text;
+pub(crate) mod text;
 mod visits;
 
 use records::ObjectStore;

@@ -40,7 +40,8 @@ impl EarnedReward {
         }
     }
 
-    fn checked(mut self) -> Result<Self, BadData> {
+    /// The reward with its texts in one spelling, if it can be kept.
+    pub fn checked(mut self) -> Result<Self, BadData> {
         self.id = text::checked("the id of a reward", &self.id, 1000)?;
         self.name = text::checked("the name of a reward", &self.name, 1000)?;
         self.description = text::optional("a description", self.description.as_deref(), 10_000)?;

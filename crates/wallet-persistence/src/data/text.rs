@@ -33,7 +33,7 @@ pub enum BadData {
 }
 
 /// The text without surrounding white space, if it has an acceptable length and no control characters.
-pub(super) fn checked(what: &'static str, text: &str, max: usize) -> Result<String, BadData> {
+pub(crate) fn checked(what: &'static str, text: &str, max: usize) -> Result<String, BadData> {
     let text = text.trim();
     let is_bad = text.is_empty() || text.chars().any(char::is_control);
     if is_bad || text.chars().count() > max {
@@ -43,7 +43,7 @@ pub(super) fn checked(what: &'static str, text: &str, max: usize) -> Result<Stri
 }
 
 /// The same where there may be none.
-pub(super) fn optional(
+pub(crate) fn optional(
     what: &'static str,
     text: Option<&str>,
     max: usize,
@@ -52,7 +52,7 @@ pub(super) fn optional(
 }
 
 /// The address of a page in its one spelling, and its origin (RFC 6454): scheme, host and port.
-pub(super) fn page(address: &str) -> Result<(String, String), BadData> {
+pub(crate) fn page(address: &str) -> Result<(String, String), BadData> {
     let url = Url::parse(address.trim()).map_err(|_| BadData::Url)?;
     let origin = url.origin();
     if !origin.is_tuple() || url.as_str().len() > 8192 {
