@@ -152,17 +152,14 @@ impl Shared {
         let prepare = |recycled, capacity| {
             segment::prepare(&*self.disk, number, None, |_| Vec::new(), recycled, capacity)
         };
-        let make = || {
-            prepare(recycled, capacity).or_else(|error| {
-                if least == capacity {
-                    return Err(error);
-                }
-                // The disk may be full: less may fit, and more once what is spare is gone.
-                self.shrink_pool(0);
-                prepare(None, least)
-            })
-        };
-        let made = calmly(make).unwrap_or_else(|| Err(fault::panic()));
+        let made = prepare(recycled, capacity).or_else(|error| {
+            if least == capacity {
+                return Err(error);
+            }
+            // The disk may be full: less may fit, and more once what is spare is gone.
+            self.shrink_pool(0);
+            prepare(None, least)
+        });
         let mut state = self.lock();
         state.room.attempts += 1;
         match made {

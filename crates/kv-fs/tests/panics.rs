@@ -25,7 +25,7 @@ use kv_fs::{
 };
 
 /// Long enough for what takes milliseconds, and short for what never ends.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(30);
 
 const KEYS: u8 = 3;
 
@@ -79,21 +79,23 @@ fn a_panic_at_every_call_poisons_the_store_and_nobody_waits_for_ever() {
         thread::spawn(move || {
             // Whoever opens a store does it on its own thread, and may panic there.
             let store = catch_unwind(AssertUnwindSafe(|| FsStore::open_on(mount, settings())));
-            if let Ok(Ok(store)) = store {
-                let acknowledged = run(&store);
-                told.send((acknowledged, store.close())).ok();
-            }
+            let outcome = store.ok().and_then(Result::ok).map(|store| (run(&store), store.close()));
+            told.send(outcome).ok();
         });
         let outcome = match hears.recv_timeout(LONG) {
+            Ok(outcome) => outcome,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("call {nth}: somebody waits for ever"),
-            outcome => outcome.ok(),
+            Err(_) => panic!("call {nth}: the panic has come to a caller"),
         };
         let fired = disk.fired();
         disk.fail(None);
         disk.kill();
         if let Some((acknowledged, closed)) = outcome {
             assert!(fired || (acknowledged == 12 && closed.is_ok()), "call {nth}: {closed:?}");
-            poisoned += u32::from(acknowledged < 12);
+            if acknowledged < 12 {
+                poisoned += 1;
+                assert!(closed.is_err(), "call {nth}: the close of a poisoned store");
+            }
             let store = FsStore::open_on(disk.mount(), settings()).unwrap();
             for n in acknowledged.saturating_sub(KEYS)..acknowledged {
                 let found = store.read_required(&ns("a"), &name(n)).unwrap();

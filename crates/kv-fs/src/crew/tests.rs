@@ -212,27 +212,37 @@ fn a_thread_does_not_end_while_nobody_looks_at_the_timers() {
 
 #[test]
 fn who_leaves_is_not_served_any_more() {
-    for _ in 0..200 {
+    for round in 0..100 {
         let crew = crew();
-        // The flags: it has left, it is being served, it was served afterwards.
-        let flags: [Arc<AtomicBool>; 3] = Default::default();
-        let [left, inside, afterwards] = flags.clone();
-        let number = join(crew, move || {
-            inside.store(true, Ordering::SeqCst);
-            thread::yield_now();
-            afterwards.fetch_or(left.load(Ordering::SeqCst), Ordering::SeqCst);
-            inside.store(false, Ordering::SeqCst);
-            Some(Instant::now())
-        });
-        let [left, inside, afterwards] = flags;
+        // The threads go on after the other one has left.
+        let bystander = join(crew, || None);
+        let inside = Arc::new(AtomicBool::new(false));
+        let calls = Arc::new(AtomicU64::new(0));
+        let number = {
+            let (inside, calls) = (inside.clone(), calls.clone());
+            join(crew, move || {
+                inside.store(true, Ordering::SeqCst);
+                calls.fetch_add(1, Ordering::SeqCst);
+                (0..10).for_each(|_| thread::yield_now());
+                inside.store(false, Ordering::SeqCst);
+                // With a pause, in which the other one gets to leave.
+                Some(Instant::now() + Duration::from_micros(100))
+            })
+        };
         crew.wake(number);
+        // Some leave before they were served, some after.
+        while calls.load(Ordering::SeqCst) < round % 3 {
+            thread::yield_now();
+        }
         crew.leave(number);
-        left.store(true, Ordering::SeqCst);
         assert!(!inside.load(Ordering::SeqCst), "it left while it was served");
+        let before = calls.load(Ordering::SeqCst);
         crew.wake(number);
         crew.later(number);
+        (0..10).for_each(|_| thread::yield_now());
+        crew.leave(bystander);
         assert_eq!(crew.threads(), 0);
-        assert!(!afterwards.load(Ordering::SeqCst), "it was served after it had left");
+        assert_eq!(calls.load(Ordering::SeqCst), before, "it was served after it had left");
     }
 }
 
