@@ -16,7 +16,7 @@ use std::{
 use backup::{Policies, Policy, Recorder, Replicated};
 use common::{
     cloud_takes_everything, recorder,
-    small::{Parts, Small, connect, open_channel},
+    small::{Parts, Small, connect, mine, open_channel, run},
 };
 use kv_core::{
     Error, KvStore, KvStoreExt,
@@ -27,7 +27,7 @@ use kv_ldk::{OpenError, ReplicatedPersister, StrongroomStore};
 use kv_mem::{Medium, MemStore};
 use lightning::{
     chain::{
-        ChannelMonitorUpdateStatus,
+        ChannelMonitorUpdateStatus, Confirm,
         chainmonitor::Persist,
         channelmonitor::{ChannelMonitor, ChannelMonitorUpdate},
     },
@@ -387,4 +387,48 @@ fn no_secret_is_given_away_before_the_cloud_has_the_state_after_it() {
     // The one that was kept back, and that of the settled payment.
     assert_eq!(secrets, 2);
     assert_eq!(peer.paid(), 1);
+}
+
+#[test]
+fn each_of_several_updates_under_way_is_told_once() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    let (node, persister) = small_node(&recorder);
+    let peer = peer();
+    let settle = || {
+        cloud_takes_everything(&recorder);
+        !pass_on(&persister, &node).is_empty()
+    };
+    open_channel(&node, &peer, settle);
+    // A payment of ours, and meanwhile one of the peer's over the same channel.
+    node.pay(&peer, 10_000_000);
+    assert_eq!(persister.waiting(), 1);
+    peer.pay(&node, 20_000_000);
+    assert!(peer.deliver(&node, |_| ()));
+    assert_eq!(persister.waiting(), 2);
+    let pending: Vec<(ChannelId, u64)> = node
+        .monitors
+        .list_pending_monitor_updates()
+        .into_iter()
+        .flat_map(|(channel, updates)| updates.into_iter().map(move |update| (channel, update)))
+        .collect();
+    assert_eq!(pending.len(), 2);
+    assert!(pass_on(&persister, &node).is_empty(), "the cloud has nothing yet");
+    cloud_takes_everything(&recorder);
+    assert_eq!(pass_on(&persister, &node), pending, "each once, in their order");
+    assert!(next(&persister).is_pending());
+    run(&node, &peer, settle);
+    assert_eq!((node.paid(), peer.paid()), (1, 1));
+
+    // What a block changes goes to the cloud as well, and LDK wants to hear nothing of it.
+    let listeners: [&dyn Confirm; 4] =
+        [&*node.monitors, &node.manager, &*peer.monitors, &peer.manager];
+    let mut height = 2;
+    while persister.waiting() == 0 {
+        assert!(height < 300, "no block changes a monitor");
+        mine(height, &[], &listeners);
+        height += 1;
+    }
+    cloud_takes_everything(&recorder);
+    assert!(pass_on(&persister, &node).is_empty());
+    assert_eq!(persister.waiting(), 0);
 }
