@@ -182,8 +182,15 @@ fn rejoining_takes_the_state_of_the_others_and_keeps_what_was_unsent() {
         late.recorder.adopt_retired(&head).unwrap();
     }
     let old = late.writer();
+    // One value that nobody can read stops nothing: it is healed if the others have it, or left.
+    for name in ["k", "kept-too"] {
+        late.store.write(&ns("m"), &key(name), vec![0; 40]).unwrap();
+    }
     let new = rejoin(&late.recorder, &cloud).unwrap();
     assert!(new != old && late.writer() == new && late.recorder.is_retired().is_none());
+    let left = late.recorder.read(&ns("m"), &key("kept-too"));
+    assert!(matches!(left, Err(kv_core::Error::Corrupt { .. })), "as it was, and told: {left:?}");
+    late.remove("kept-too");
     assert_eq!(late.get("kept"), None, "removed and forgotten by the others");
     assert_eq!(late.get("k").as_deref(), Some("newer"), "the stamps it was written with count");
     assert_eq!(late.get("late-old").as_deref(), Some("changed, and never sent"));
