@@ -14,14 +14,16 @@ pub(crate) fn why_not() -> Option<String> {
     Some(format!("no {missing}: install Node.js 20 or newer, with npm"))
 }
 
+/// Whether it is: npm notes what it has installed when all of it is there.
+pub(crate) fn is_installed() -> bool {
+    folder().join("node_modules/.package-lock.json").is_file()
+}
+
 /// Installs it, unless this very version is there.
 pub(crate) fn install() -> Result<(), String> {
     let (from, to) = (root().join("xtask/servers/ceramic"), folder());
-    let lock = |name: &str| fs::read(to.join(name)).ok();
-    // npm notes what it has installed when all of it is there.
-    let noted = lock("node_modules/.package-lock.json").is_some();
     let wanted = fs::read(from.join("package-lock.json")).map_err(|e| e.to_string())?;
-    let done = noted && lock("package-lock.json") == Some(wanted);
+    let done = is_installed() && fs::read(to.join("package-lock.json")).ok() == Some(wanted);
     fs::create_dir_all(&to).map_err(|e| e.to_string())?;
     for file in FILES {
         fs::copy(from.join(file), to.join(file)).map_err(|e| format!("{file}: {e}"))?;

@@ -63,6 +63,8 @@ The checks of this repository, the same at home and in CI.
                                    goes through the same JSON
   cargo xtask servers [wait]       installs and starts servers of clouds on this machine and runs the
                                    conformance suite against them; with `wait` only starts them
+  cargo xtask servers seen FILE    writes into the book what tests saw of clouds that ran with
+                                   STRONGROOM_SEEN=FILE; test-all does it, too
   cargo xtask kill-loop [--rounds N]
                                    kills the released program N times (200) during an import
 

@@ -1,26 +1,31 @@
 //! `servers`: real servers of clouds on this machine, the conformance suite against them, and the
-//! table of the book that says what was seen.
+//! table of the book that says what the suite saw of every cloud.
 
 mod http;
 mod install;
 mod kinds;
 mod process;
+mod rows;
 mod system;
 mod table;
 
 use std::{
     fs,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
+    ceramic_node,
     run::{Step, root},
     test_all::OURS,
 };
 
 /// Everything of this command lies here.
 const FOLDER: &str = "target/servers";
+
+/// The variable that tells the suite in which file to note what it sees.
+pub(crate) const SEEN: &str = "STRONGROOM_SEEN";
 
 /// Why no server can run here, if so, and how to change that.
 pub(crate) fn why_not() -> Option<String> {
@@ -35,7 +40,8 @@ pub(crate) fn with(options: &[&str]) -> Result<(), String> {
     match options {
         [] => run().map(drop),
         ["wait"] => wait(),
-        _ => Err("the only option is `wait`".to_owned()),
+        ["seen", file] => table::write(Path::new(file), &[]),
+        _ => Err("the options are `wait` and `seen FILE`".to_owned()),
     }
 }
 
@@ -46,18 +52,29 @@ pub(crate) fn run() -> Result<Vec<String>, String> {
     let list = list(&running)?;
     // The features of the other sections, so that little is compiled anew.
     let args = [&["test"], OURS.as_slice(), &["--all-features", "--test", "servers"]].concat();
-    let seen = list.with_file_name("seen.json");
-    let _ = fs::remove_file(&seen);
+    let seen = table::begin()?;
     Step::cargo(&args)
         .env("STRONGROOM_SERVERS", &list.display().to_string())
-        .env("STRONGROOM_SEEN", &seen.display().to_string())
+        .env(SEEN, &seen.display().to_string())
         .run()?;
-    table::write(&seen)?;
+    table::write(&seen, &running.iter().map(|running| running.name).collect::<Vec<_>>())?;
     for left in &left_out {
         println!("{}", left.why);
     }
     let installable = left_out.into_iter().filter(|left| !left.is_of_the_system);
     Ok(installable.map(|left| left.why).collect())
+}
+
+/// An empty file in which the suite notes what it sees.
+pub(crate) fn begin_to_note() -> Result<PathBuf, String> {
+    table::begin()
+}
+
+/// Writes into the book what all tests have noted, but for the servers of this command.
+pub(crate) fn tell(seen: &Path) -> Result<(), String> {
+    let is_here = |name: &&str| *name != rows::CERAMIC_NODE || ceramic_node::is_installed();
+    let must: Vec<&str> = rows::WITHOUT.iter().map(|row| row.name).filter(is_here).collect();
+    table::write(seen, &must)
 }
 
 /// Starts them and keeps them until the standard input ends.

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Context, OURS, report::Stop};
 use crate::{
     run::{Step, Stream},
+    servers,
     tools::Tool,
 };
 
@@ -15,14 +16,21 @@ pub(super) struct Counts {
     failed: u64,
 }
 
-/// Unit, conformance, model and crash tests; with cargo-nextest where it is installed.
+/// Unit, conformance, model and crash tests; with cargo-nextest where it is installed. What they see
+/// of clouds is written into the book.
 pub(super) fn run(context: &mut Context) -> Result<(), Stop> {
+    let seen = servers::begin_to_note()?;
+    run_all(context, &seen.display().to_string())?;
+    Ok(servers::tell(&seen)?)
+}
+
+fn run_all(context: &mut Context, seen: &str) -> Result<(), Stop> {
     let common = [OURS.as_slice(), &["--all-features", "--no-fail-fast"]].concat();
     if Tool::Nextest.is_there() {
         let args = [&["nextest", "run"], common.as_slice()].concat();
         // The last summary is nextest's own; one before it would be the output of a failed test.
         let mut last = Counts::default();
-        let outcome = Step::cargo(&args).watch(Stream::Err, |line| {
+        let outcome = Step::cargo(&args).env(servers::SEEN, seen).watch(Stream::Err, |line| {
             last = of_nextest(line).unwrap_or(last);
         });
         context.counts.add(last);
@@ -30,7 +38,8 @@ pub(super) fn run(context: &mut Context) -> Result<(), Stop> {
     }
     println!("{} (the tests run without it too, only slower)", Tool::Nextest.why_skipped());
     let targets = ["--lib", "--bins", "--tests", "--examples"];
-    run_cargo_test(context, &[&["test"], common.as_slice(), targets.as_slice()].concat())
+    let args = [&["test"], common.as_slice(), targets.as_slice()].concat();
+    count(context, Step::cargo(&args).env(servers::SEEN, seen))
 }
 
 /// The examples in the documentation.
@@ -66,10 +75,14 @@ pub(super) fn run_beside_bdk(context: &mut Context) -> Result<(), Stop> {
     run_cargo_test(context, &[&["test"], common.as_slice(), &["--tests"]].concat())
 }
 
-/// Here each binary has a closing line.
 fn run_cargo_test(context: &mut Context, args: &[&str]) -> Result<(), Stop> {
+    count(context, Step::cargo(args))
+}
+
+/// Here each binary has a closing line.
+fn count(context: &mut Context, tests: Step) -> Result<(), Stop> {
     let each = |line: &str| context.counts.add(of_cargo_test(line).unwrap_or_default());
-    Ok(Step::cargo(args).watch(Stream::Out, each)?)
+    Ok(tests.watch(Stream::Out, each)?)
 }
 
 fn of_nextest(line: &str) -> Option<Counts> {

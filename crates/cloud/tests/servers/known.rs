@@ -20,8 +20,6 @@
 /// A server that `cargo xtask servers` may start.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
-    /// Whether it is taken for one that compares and swaps, where that is always so.
-    pub(crate) passes_the_probe: Option<bool>,
     /// Whether it lists in pages of a thousand names.
     pub(crate) has_pages: bool,
     exceptions: &'static [(&'static str, Outcome)],
@@ -47,7 +45,6 @@ impl Kind {
 pub(crate) const SERVERS: &[Kind] = &[
     Kind {
         name: "moto",
-        passes_the_probe: Some(true),
         has_pages: true,
         exceptions: &[
             ("law_1_whole", Outcome::Varies("500 for a put while others replace the object")),
@@ -56,7 +53,6 @@ pub(crate) const SERVERS: &[Kind] = &[
     },
     Kind {
         name: "seaweedfs",
-        passes_the_probe: Some(true),
         has_pages: true,
         exceptions: &[(
             "a_missing_bucket_is_not_an_empty_one",
@@ -65,7 +61,6 @@ pub(crate) const SERVERS: &[Kind] = &[
     },
     Kind {
         name: "s3rver",
-        passes_the_probe: Some(false),
         // It looks through the whole bucket, and answers 500 while anything goes away in it.
         has_pages: false,
         exceptions: &[
@@ -79,42 +74,42 @@ pub(crate) const SERVERS: &[Kind] = &[
                 Outcome::Varies("it keeps what came before the line broke"),
             ),
             ("wrong_credentials_are_told", Outcome::Breaks("it lets everybody read")),
+            ("it_passes_the_probe", Outcome::Breaks("it ignores both conditions")),
         ],
     },
     Kind {
         name: "azurite",
-        passes_the_probe: None,
         has_pages: true,
         exceptions: &[
             // One wins, but what is read may be bytes of another object.
             ("law_4_one_creator_wins", Outcome::Varies("it mixes objects up")),
             ("law_5_one_replacer_wins", Outcome::Varies("it mixes objects up")),
             ("a_broken_line_leaves_nothing_half", Outcome::Varies("it mixes objects up")),
+            ("it_passes_the_probe", Outcome::Varies("it mixes objects up")),
         ],
     },
     Kind {
         name: "wsgidav",
-        passes_the_probe: None,
         has_pages: false,
         exceptions: &[
             ("law_1_whole", Outcome::Varies("it deletes before it moves over a file")),
             ("law_4_one_creator_wins", Outcome::Varies("it looks and moves in two steps")),
             ("law_5_one_replacer_wins", Outcome::Varies("it looks and moves in two steps")),
+            ("it_passes_the_probe", Outcome::Varies("it looks and moves in two steps")),
         ],
     },
     Kind {
         name: "rclone",
-        passes_the_probe: None,
         has_pages: false,
         exceptions: &[
             ("law_1_whole", Outcome::Varies("it deletes before it moves over a file")),
             ("law_4_one_creator_wins", Outcome::Varies("it looks and moves in two steps")),
             ("law_5_one_replacer_wins", Outcome::Varies("it knows no ETag as a condition")),
+            ("it_passes_the_probe", Outcome::Varies("it looks and moves in two steps")),
         ],
     },
     Kind {
         name: "apache",
-        passes_the_probe: None,
         has_pages: false,
         exceptions: &[
             // In 16 of 60 runs, of which two read an object with the length of another.
@@ -124,20 +119,22 @@ pub(crate) const SERVERS: &[Kind] = &[
             ),
             ("law_4_one_creator_wins", Outcome::Varies("it looks and moves in two steps")),
             ("law_5_one_replacer_wins", Outcome::Varies("it looks and moves in two steps")),
+            ("it_passes_the_probe", Outcome::Varies("it looks and moves in two steps")),
         ],
     },
     Kind {
         name: "openssh",
-        passes_the_probe: Some(false),
         has_pages: false,
-        exceptions: &[(
-            "law_5_one_replacer_wins",
-            Outcome::Varies("the protocol has no condition: we look and rename in two steps"),
-        )],
+        exceptions: &[
+            (
+                "law_5_one_replacer_wins",
+                Outcome::Varies("the protocol has no condition: we look and rename in two steps"),
+            ),
+            ("it_passes_the_probe", Outcome::Breaks("its limits say so")),
+        ],
     },
     Kind {
         name: "rclone-sftp",
-        passes_the_probe: Some(false),
         has_pages: false,
         exceptions: &[
             ("law_1_whole", Outcome::Varies("no such file, for an object that is being replaced")),
@@ -145,11 +142,11 @@ pub(crate) const SERVERS: &[Kind] = &[
             ("law_5_one_replacer_wins", Outcome::Varies("the protocol has no condition")),
             ("law_5_a_refused_put_changes_nothing", Outcome::Breaks("it refuses no creation")),
             ("a_lost_answer_is_harmless", Outcome::Breaks("a second creation is not refused")),
+            ("it_passes_the_probe", Outcome::Breaks("its renaming goes over a file")),
         ],
     },
     Kind {
         name: "js-ipfs",
-        passes_the_probe: Some(false),
         has_pages: false,
         exceptions: &[
             ("law_1_whole", Outcome::Varies("it does not move over a file: we remove it first")),
@@ -157,6 +154,7 @@ pub(crate) const SERVERS: &[Kind] = &[
                 "law_5_one_replacer_wins",
                 Outcome::Varies("the interface has no condition: we look and move in two steps"),
             ),
+            ("it_passes_the_probe", Outcome::Breaks("its limits say so")),
         ],
     },
 ];

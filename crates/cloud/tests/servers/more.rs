@@ -1,10 +1,9 @@
-//! What is tried with real servers besides the laws: the probe, and listings of several pages.
+//! What is tried with real servers besides the laws: listings of several pages.
 
 use std::{sync::Arc, time::Duration};
 
 use cloud::{
-    CloudBackend, ObjectName, PutMode, RetrySettings, Retrying, poll_backups, probe,
-    testing::Testbed,
+    CloudBackend, ObjectName, PutMode, RetrySettings, Retrying, poll_backups, testing::Testbed,
 };
 use tokio::task::JoinSet;
 
@@ -16,25 +15,14 @@ const OBJECTS: usize = 1100;
 /// So many puts at once.
 const AT_ONCE: usize = 16;
 
-/// Asks as a wallet asks: again, for a while.
-fn run<T>(server: &Arc<Server>, test: impl AsyncFnOnce(Arc<dyn CloudBackend>) -> T) -> T {
+/// What the server gives in pages of its own comes as one listing, complete and in order.
+pub(crate) fn a_listing_of_several_pages_is_complete(server: &Arc<Server>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let bed = Bed::new(server);
+        // Asks as a wallet asks: again, for a while.
         let settings = RetrySettings { budget: Duration::from_secs(20), ..Default::default() };
-        test(Arc::new(Retrying::new(bed.open(), settings))).await
-    })
-}
-
-/// Whether the server is taken for one that compares and swaps; `None` if it does not answer in
-/// time, as several do not while writers race.
-pub(crate) fn passes_the_probe(server: &Arc<Server>) -> Option<bool> {
-    run(server, async |cloud| probe(&cloud).await.ok().map(|probe| probe.is_compare_and_swap()))
-}
-
-/// What the server gives in pages of its own comes as one listing, complete and in order.
-pub(crate) fn a_listing_of_several_pages_is_complete(server: &Arc<Server>) {
-    run(server, async |cloud| {
+        let cloud = Arc::new(Retrying::new(bed.open(), settings));
         let name = |n: usize| ObjectName::new(&format!("many/{n:04}")).unwrap();
         let mut puts = JoinSet::new();
         for n in 0..OBJECTS {

@@ -30,3 +30,5 @@ mod without_a_prefix {
 }
 
 cloud::remote_conformance!(super::gcs::bed);
+
+cloud::conformance!(@each super::gcs::bed; []; a_missing_bucket_is_not_an_empty_one);

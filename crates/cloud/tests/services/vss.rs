@@ -10,8 +10,7 @@ use std::{
 };
 
 use cloud::{
-    Access, CloudBackend, CloudIdentity, CloudUrl, ObjectName, PutMode, Secrets, open_cloud_with,
-    probe,
+    Access, CloudIdentity, CloudUrl, ObjectName, PutMode, Secrets, open_cloud_with,
     testing::{FakeAnswer, FakeRequest, FakeServer, Testbed},
 };
 use k256::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
@@ -191,13 +190,6 @@ fn bed() -> FakeBed {
 }
 
 cloud::remote_conformance!(super::vss::bed);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn it_fences() {
-    let bed = bed();
-    let cloud: Arc<dyn CloudBackend> = bed.open();
-    assert!(probe(&cloud).await.unwrap().is_compare_and_swap());
-}
 
 #[tokio::test]
 async fn a_wallet_is_known_by_its_own_key() {

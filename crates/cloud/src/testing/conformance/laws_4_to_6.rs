@@ -1,7 +1,9 @@
 //! Conditions are honoured, and deleting is idempotent.
 
+use std::{sync::Arc, time::Duration};
+
 use super::{is_conflict, list, name, put, race, read, run};
-use crate::{PutMode, testing::Testbed};
+use crate::{CloudBackend, PutMode, RetrySettings, Retrying, probe, testing::Testbed};
 
 /// Of sixteen that create one object, exactly one wins, and its bytes are there.
 pub fn law_4_one_creator_wins<B: Testbed>(make: &impl Fn() -> B) {
@@ -65,6 +67,17 @@ pub fn law_5_a_refused_put_changes_nothing<B: Testbed>(make: &impl Fn() -> B) {
         let refused = cloud.put(&object, "refused".into(), how).await;
         assert!(is_conflict(&refused), "{refused:?}");
         assert_eq!(read(&*cloud, &object).await, None);
+    });
+}
+
+/// Who keeps laws 4 and 5 is taken for a cloud that compares and swaps, asked as a wallet asks.
+pub fn it_passes_the_probe<B: Testbed>(make: &impl Fn() -> B) {
+    run(make, async |bed| {
+        // Several services do not answer while writers race.
+        let settings = RetrySettings { budget: Duration::from_secs(20), ..Default::default() };
+        let cloud: Arc<dyn CloudBackend> = Arc::new(Retrying::new(bed.open(), settings));
+        let found = probe(&cloud).await.unwrap();
+        assert!(found.is_compare_and_swap(), "{found:?}");
     });
 }
 
