@@ -101,8 +101,7 @@ impl Crew {
             idle: 0,
             wakes: None,
         };
-        let (work, left) = (Condvar::new(), Condvar::new());
-        Self { state: Mutex::new(state), work, left, patience }
+        Self { state: Mutex::new(state), work: Condvar::new(), left: Condvar::new(), patience }
     }
 
     /// From now on the client is served, first soon. `named` learns its number before that.
