@@ -1,5 +1,7 @@
 //! A batch as the payload of a frame. The format is specified in the book, `kv-fs-v1`.
 
+use std::ops::Deref;
+
 use kv_core::{Key, Namespace, Value};
 
 use crate::{
@@ -92,31 +94,58 @@ impl RawChange<'_> {
     }
 }
 
+/// The changes of one batch. Most batches have one, and a log millions of batches: it lies here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RawChanges<'a> {
+    One([RawChange<'a>; 1]),
+    Any(Vec<RawChange<'a>>),
+}
+
+impl<'a> Deref for RawChanges<'a> {
+    type Target = [RawChange<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(one) => one,
+            Self::Any(changes) => changes,
+        }
+    }
+}
+
 /// The creation number of the first change, and the changes. The names are not checked yet.
-pub(crate) fn decode(payload: &[u8]) -> Option<(u64, Vec<RawChange<'_>>)> {
+pub(crate) fn decode(payload: &[u8]) -> Option<(u64, RawChanges<'_>)> {
     let mut reader = Reader(payload);
     let first_creation = reader.number()?;
     let count = reader.u32()?;
-    // A count may say anything; the shortest change has five bytes.
-    let mut changes = Vec::with_capacity((count as usize).min(payload.len() / 5));
-    for _ in 0..count {
-        let kind = reader.u8()?;
-        let name = reader.raw_name()?;
-        let effect = match kind {
-            REMOVE => RawEffect::Remove,
-            PUT => {
-                let len = reader.u32()?;
-                RawEffect::Put(reader.take(len as usize)?)
-            }
-            PUT_BIG => {
-                let id = reader.number()?;
-                RawEffect::PutBig(id, Stamp { size: reader.u64()?, crc: reader.u32()? })
-            }
-            _ => return None,
-        };
-        changes.push(RawChange { name, effect });
-    }
+    let changes = if count == 1 {
+        RawChanges::One([decode_change(&mut reader)?])
+    } else {
+        // A count may say anything; the shortest change has five bytes.
+        let mut changes = Vec::with_capacity((count as usize).min(payload.len() / 5));
+        for _ in 0..count {
+            changes.push(decode_change(&mut reader)?);
+        }
+        RawChanges::Any(changes)
+    };
     reader.is_empty().then_some((first_creation, changes))
+}
+
+fn decode_change<'a>(reader: &mut Reader<'a>) -> Option<RawChange<'a>> {
+    let kind = reader.u8()?;
+    let name = reader.raw_name()?;
+    let effect = match kind {
+        REMOVE => RawEffect::Remove,
+        PUT => {
+            let len = reader.u32()?;
+            RawEffect::Put(reader.take(len as usize)?)
+        }
+        PUT_BIG => {
+            let id = reader.number()?;
+            RawEffect::PutBig(id, Stamp { size: reader.u64()?, crc: reader.u32()? })
+        }
+        _ => return None,
+    };
+    Some(RawChange { name, effect })
 }
 
 /// Appends a payload of such changes; [`encode`] makes the same bytes of the same changes.

@@ -52,7 +52,7 @@ impl<'a> Fold<'a> {
         let mut places = HashMap::new();
         for batch in batches {
             let first = batch.first_creation;
-            for (created, &change) in (first..).zip(&batch.changes) {
+            for (created, &change) in (first..).zip(&*batch.changes) {
                 let last = Last { change, created, sequence: batch.sequence };
                 let place = *places.entry(change.name).or_insert(fold.keys.len());
                 match fold.keys.get_mut(place) {

@@ -1,6 +1,6 @@
 //! Our own files: what an open finds, and what it puts away.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io, panic, thread};
 
 use kv_core::{Operation, Report, Result, Severity};
 
@@ -12,6 +12,10 @@ use crate::{
     replay::Segments,
     segment::{Header, Parsed},
 };
+
+/// A log of so many bytes is read by two threads, since most of the time goes into memory that is new
+/// to the process.
+const LONG: u64 = 64 << 20;
 
 /// Retired segment files by number, with their length.
 pub(crate) type Spares = Vec<(u64, usize)>;
@@ -28,13 +32,12 @@ pub(crate) struct Own {
 impl Own {
     pub(crate) fn scan(disk: &dyn Disk) -> Result<Self> {
         let mut own = Self::default();
+        let (mut log, mut log_bytes) = (Vec::new(), 0);
         for entry in disk.list(layout::OWN).map_err(fault::io(Operation::Open))? {
             match layout::own_file(&entry.name) {
                 Some(OwnFile::Log(number)) => {
-                    let bytes =
-                        disk.read(&layout::log(number)).map_err(fault::io(Operation::Open))?;
-                    let bytes = bytes.unwrap_or_default();
-                    own.segments.insert(number, (Header::parse(&bytes), bytes));
+                    log.push(number);
+                    log_bytes += entry.len;
                 }
                 Some(OwnFile::Spare(number)) => own.spares.push((number, entry.len as usize)),
                 Some(OwnFile::Big(id)) => {
@@ -44,6 +47,7 @@ impl Own {
                 None => {}
             }
         }
+        own.segments = read_log(disk, &log, log_bytes).map_err(fault::io(Operation::Open))?;
         Ok(own)
     }
 
@@ -90,6 +94,30 @@ impl Own {
     }
 }
 
+/// Reads these segments, which have so many bytes together.
+fn read_log(disk: &dyn Disk, numbers: &[u64], bytes: u64) -> io::Result<Segments> {
+    let read = |numbers: &[u64]| -> io::Result<Segments> {
+        let read = numbers.iter().map(|number| {
+            let bytes = disk.read(&layout::log(*number))?.unwrap_or_default();
+            Ok((*number, (Header::parse(&bytes), bytes)))
+        });
+        read.collect()
+    };
+    let (here, beside) = numbers.split_at(numbers.len() / 2);
+    if bytes < LONG || here.is_empty() {
+        return read(numbers);
+    }
+    thread::scope(|scope| {
+        let other = thread::Builder::new().spawn_scoped(scope, || read(beside));
+        let mut segments = read(here)?;
+        segments.append(&mut match other {
+            Ok(other) => other.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?,
+            Err(_) => read(beside)?,
+        });
+        Ok(segments)
+    })
+}
+
 /// A spare file of at least this length, with its length.
 pub(crate) fn take_spare(spares: &mut Spares, capacity: usize) -> Option<(String, usize)> {
     let at = spares.iter().position(|(_, len)| *len >= capacity)?;
@@ -101,4 +129,29 @@ pub(crate) fn take_spare(spares: &mut Spares, capacity: usize) -> Option<(String
 pub(crate) fn notice(notices: &mut Report, what: &'static str) {
     tracing::warn!("{what}");
     notices.push(Severity::Notice, STORE, what);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+
+    #[test]
+    fn two_threads_read_the_log_that_one_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join(layout::OWN)).unwrap();
+        let disk = RealDisk::new(dir.path());
+        for count in 0..6 {
+            let numbers: Vec<u64> = (0..count).collect();
+            for number in &numbers {
+                std::fs::write(dir.path().join(layout::log(*number)), [*number as u8; 9]).unwrap();
+            }
+            let bytes = |len| {
+                let segments = read_log(&disk, &numbers, len).unwrap();
+                segments.into_iter().map(|(number, (_, bytes))| (number, bytes)).collect::<Vec<_>>()
+            };
+            let expected: Vec<_> = numbers.iter().map(|n| (*n, vec![*n as u8; 9])).collect();
+            assert_eq!((bytes(0), bytes(LONG)), (expected.clone(), expected));
+        }
+    }
 }

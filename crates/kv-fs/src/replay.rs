@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kv_core::Result;
 
 use crate::{
-    batch_bytes::{self, RawChange},
+    batch_bytes::{self, RawChanges},
     bytes::Reader,
     fault,
     frame::{self, Frame, Kind, Salt},
@@ -22,7 +22,7 @@ pub(crate) struct Replayed<'a> {
     pub(crate) sequence: u64,
     pub(crate) payload: &'a [u8],
     pub(crate) first_creation: u64,
-    pub(crate) changes: Vec<RawChange<'a>>,
+    pub(crate) changes: RawChanges<'a>,
 }
 
 /// What the log says.

@@ -20,7 +20,7 @@ pub struct Settings {
     pub read_cache: usize,
     /// Bytes of log after which a checkpoint begins in the background. If so few big values are
     /// written over and over that most of the log is out of date, it may wait until the log has 32
-    /// times as many; at 64 times as many writers wait for it. What the log needs stays preallocated,
+    /// times as many; at 40 times as many writers wait for it. What the log needs stays preallocated,
     /// for the next open, too.
     pub checkpoint_after: u64,
     /// How long a lazy batch may stay invisible when nothing else is flushed.
@@ -103,7 +103,7 @@ impl Settings {
 
     /// Bytes of log from which on writers wait for a checkpoint.
     pub(crate) fn most_log(&self) -> u64 {
-        self.longest_log().saturating_mul(2)
+        self.longest_log().saturating_add(self.longest_log() / 4)
     }
 
     /// Bytes of retired segments that are kept to be used again: as many as the longest log of a

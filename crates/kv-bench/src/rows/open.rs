@@ -24,7 +24,7 @@ pub(super) fn run(bench: &Bench) -> Result<Row> {
     let dir = bench.filled(bench.keys)?;
     let due = Settings::default().checkpoint_after;
     // Here writers would wait for a checkpoint: no log gets longer.
-    let full = due * 64;
+    let full = due * 40;
     let mut grid = Grid::default();
     for round in 0..bench.rounds {
         for (what, log) in [(CLEAN, 0), (DUE, due), (FULL, full)] {
