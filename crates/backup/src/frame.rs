@@ -32,6 +32,12 @@ pub(crate) fn unwrap(value: Value) -> Result<(Stamp, Value), NoFrame> {
     Ok((stamp, value.into_bytes().slice(HEADER..).into()))
 }
 
+/// The bytes alone.
+pub(crate) fn content(value: &[u8]) -> Result<&[u8], NoFrame> {
+    stamp(value)?;
+    value.get(HEADER..).ok_or(NoFrame::Damaged)
+}
+
 /// The stamp alone.
 pub(crate) fn stamp(value: &[u8]) -> Result<Stamp, NoFrame> {
     let (version, rest) = value.split_first().ok_or(NoFrame::Damaged)?;

@@ -11,6 +11,7 @@ mod inspect;
 mod ldk_node;
 mod open;
 mod queue;
+mod read_many;
 mod reader;
 mod row;
 mod schema;

@@ -85,6 +85,15 @@ pub(crate) fn set_up(connection: &Connection, page_cache: u64) -> rusqlite::Resu
     connection.pragma_update(None, "trusted_schema", false)
 }
 
+/// What a look at a row came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// It is there, and was taken.
+    Taken,
+    /// There is none with its creation number, or it was not wanted.
+    Other,
+}
+
 /// Reads and checks one row.
 pub(crate) fn read_row(
     connection: &Connection,
@@ -92,27 +101,46 @@ pub(crate) fn read_row(
     key: &Key,
     created: u64,
 ) -> Result<Option<Found>> {
+    let mut found = None;
+    look(connection, ns, key, created, |changed, value| {
+        found = Some(Found { changed, value: Value::from(value) });
+        true
+    })?;
+    Ok(found)
+}
+
+/// Checks one row and shows when it was changed and its value, where it lies, to `take`, which tells
+/// whether it wants it.
+pub(crate) fn look(
+    connection: &Connection,
+    ns: &Namespace,
+    key: &Key,
+    created: u64,
+    take: impl FnOnce(u64, &[u8]) -> bool,
+) -> Result<Looked> {
     let sql = fault::sql(Operation::Read);
     let mut query = connection.prepare_cached(READ).map_err(&sql)?;
-    let found = query.query_row([created.cast_signed()], |row| check(row, ns, key, created));
-    match found.optional().map_err(sql)? {
-        None => Ok(None),
-        Some(Some(found)) => Ok(Some(found)),
+    let taken = query.query_row([created.cast_signed()], |row| check(row, ns, key, created, take));
+    match taken.optional().map_err(sql)? {
+        Some(Some(true)) => Ok(Looked::Taken),
+        None | Some(Some(false)) => Ok(Looked::Other),
         Some(None) => Err(fault::corrupt("a value is not what was written")),
     }
 }
 
+/// `None`: it does not check.
 fn check(
     row: &Row<'_>,
     ns: &Namespace,
     key: &Key,
     created: u64,
-) -> rusqlite::Result<Option<Found>> {
+    take: impl FnOnce(u64, &[u8]) -> bool,
+) -> rusqlite::Result<Option<bool>> {
     let is = |at: usize, name: &str| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str()? == name);
     let names = is(0, ns.primary())? && is(1, ns.secondary())? && is(2, key.as_str())?;
     let changed = row.get::<_, i64>(3)?.cast_unsigned();
     let checksum = row.get::<_, i64>(4)?;
     let value = row.get_ref(5)?.as_blob()?;
     let good = names && i64::from(row::checksum(created, changed, ns, key, value)) == checksum;
-    Ok(good.then(|| Found { changed, value: Value::from(value) }))
+    Ok(good.then(|| take(changed, value)))
 }

@@ -142,6 +142,7 @@ impl KvStore for SqliteStore {
         capabilities.creation_order = Some(self);
         capabilities.verify = Some(self);
         capabilities.footprint = Some(self);
+        capabilities.read_many = Some(self);
         capabilities
     }
 

@@ -138,6 +138,18 @@ fn what_a_failed_flush_has_written_is_not_shown() {
             let fired = bed.fired();
             bed.fail_nth(0);
             let found = ["k", "l", "m"].map(|name| store.read(&ns("a"), &key(name)));
+            // Reading together shows no more than reading alone.
+            for (name, alone) in ["k", "l", "m"].iter().zip(&found) {
+                let many = store.capabilities().read_many.unwrap();
+                let mut shown = None;
+                let read = many.read_many(&ns("a"), &[key(name)], usize::MAX, &mut |_, value| {
+                    shown = value.map(<[u8]>::to_vec);
+                    Ok(())
+                });
+                assert_eq!(read.is_err(), alone.is_err(), "{nth}: {read:?}, {alone:?}");
+                let alone = alone.as_ref().ok().and_then(|value| value.as_deref());
+                assert_eq!(shown.as_deref(), alone, "{nth}");
+            }
             match outcome {
                 Ok(()) => assert_eq!(&*found[0].as_ref().unwrap().clone().unwrap(), b"new"),
                 Err(_) => {

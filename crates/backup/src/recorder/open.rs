@@ -34,7 +34,7 @@ pub struct RecorderSettings {
     /// A cloud that lags by more changed keys than this is dropped from the log and catches up from
     /// a dump. Default 500,000.
     pub max_lag_records: u64,
-    /// The same by bytes of their values. Default 1 GiB.
+    /// The same by bytes of their values. Default 256 MiB.
     pub max_lag_bytes: u64,
 }
 
@@ -115,8 +115,18 @@ impl Order {
         let tombstones = Tombstones::load(inner, places)?;
         let mut memory = Memory::new(budget, state.backed_up);
         let (newest, open) = (entries.sequence, &mut memory.open);
+        let mut last: Option<(String, String, Namespace)> = None;
         let mut take_in = |Note { name, noted }: Note| -> Result<()> {
-            let place = name.place()?;
+            // Neighbours share their namespace, in memory, too.
+            let ns = match &last {
+                Some((primary, secondary, ns))
+                    if *primary == name.primary && *secondary == name.secondary =>
+                {
+                    ns.clone()
+                }
+                _ => name.place()?.0,
+            };
+            let place = (ns.clone(), name.checked_key()?);
             let held = match noted {
                 Noted::Value(_) => Held::Dropped,
                 Noted::Removed if rules.of(&place.0) == Rule::Mergeable => {
@@ -125,6 +135,7 @@ impl Order {
                 }
                 Noted::Removed => Held::Removed(None),
             };
+            last = Some((name.primary, name.secondary, ns));
             open.load(newest, place, noted, held);
             Ok(())
         };

@@ -2,7 +2,7 @@
 
 use kv_core::{
     Batch, Capabilities, Commit, CreationOrder, CreationPage, Cursor, Error, Key, KvStore,
-    Namespace, Result, Value,
+    Namespace, ReadMany, Result, Show, Value,
 };
 
 use super::{Recorder, STORE};
@@ -44,9 +44,11 @@ impl KvStore for Recorder {
 
     fn capabilities(&self) -> Capabilities<'_> {
         let mut capabilities = self.inner.capabilities();
-        // We prepare below ourselves, once values are in their frames; and what is read below is
-        // in its frame, too.
-        (capabilities.prepare, capabilities.read_many) = (None, None);
+        // We prepare below ourselves, once values are in their frames.
+        capabilities.prepare = None;
+        if capabilities.read_many.is_some() {
+            capabilities.read_many = Some(self);
+        }
         if capabilities.creation_order.is_some() {
             capabilities.creation_order = Some(self);
         }
@@ -71,5 +73,29 @@ impl CreationOrder for Recorder {
             Some(inner) if !Self::is_own(ns) => inner.list_newest_first(ns, cursor, limit),
             _ => Ok(CreationPage::default()),
         }
+    }
+}
+
+impl ReadMany for Recorder {
+    fn read_many(
+        &self,
+        ns: &Namespace,
+        keys: &[Key],
+        enough: usize,
+        show: &mut Show<'_>,
+    ) -> Result<usize> {
+        let below = self.inner.capabilities().read_many;
+        let below = below.ok_or(Error::NotFound { store: STORE })?;
+        if Self::is_own(ns) {
+            (0..keys.len()).try_for_each(|at| show(at, None))?;
+            return Ok(keys.len());
+        }
+        if self.rules.of(ns) != Rule::Mergeable {
+            return below.read_many(ns, keys, enough, show);
+        }
+        below.read_many(ns, keys, enough, &mut |at, value| {
+            let value = value.map(frame::content).transpose()?;
+            show(at, value)
+        })
     }
 }
