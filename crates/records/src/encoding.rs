@@ -48,7 +48,8 @@ pub(crate) fn array_prefix(keys: &[RecordKey]) -> Vec<u8> {
     out
 }
 
-fn encode_into(key: &RecordKey, out: &mut Vec<u8>) {
+/// Writes the encoding of a key behind what is there.
+pub(crate) fn encode_into(key: &RecordKey, out: &mut Vec<u8>) {
     match key {
         RecordKey::Number(number) => {
             out.push(NUMBER);

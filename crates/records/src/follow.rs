@@ -9,7 +9,7 @@ use kv_core::{Batch, Key, Value};
 
 use crate::{
     Index, ObjectStore, OpenReport, Record, Result, Skipped, UniqueConflict, codec,
-    encoding::EncodedKey, numbers, open, report, row::Keyed, table::State, undecided::unique_keys,
+    encoding::EncodedKey, load, numbers, report, row::Keyed, table::State, undecided::unique_keys,
 };
 
 /// A stored record that was changed below this crate, and is durable.
@@ -101,7 +101,7 @@ impl<R: Record> ObjectStore<R> {
             if count_name.as_ref() == Some(name) {
                 counted = true;
                 // One that is damaged or gone tells nothing; what is in memory goes on.
-                if let Ok(Some(count)) = open::load_count::<R>(&*table.kv, &table.ns, name) {
+                if let Ok(Some(count)) = load::load_count::<R>(&*table.kv, &table.ns, name) {
                     table.lock()?.numbers.merge(count);
                 }
                 continue;
@@ -111,7 +111,7 @@ impl<R: Record> ObjectStore<R> {
             if let Some((record, _)) = known {
                 rows.insert(record.key().encode().into(), None);
             }
-            match open::load::<R>(&*table.kv, &table.ns, name) {
+            match load::load::<R>(&*table.kv, &table.ns, name) {
                 Ok(Some(row)) => {
                     report.old += u64::from(row.version < R::VERSION);
                     report.records += 1;

@@ -88,9 +88,7 @@ impl<R: Record> ObjectStore<R> {
     /// Stores records together; of two with the same key the later one.
     pub fn put_many<'a>(&self, records: impl IntoIterator<Item = &'a R>) -> Result<Commit> {
         let mut transaction = self.transaction();
-        for record in records {
-            transaction.put(self, record)?;
-        }
+        transaction.put_many(self, records)?;
         transaction.submit()
     }
 

@@ -38,8 +38,7 @@ impl<R: Record> Keyed<R> {
 /// The keys of a record in all indexes.
 pub(crate) fn keys_of<R: Record>(record: &R) -> Vec<IndexKey> {
     let in_index = |(index, of): (usize, &Index<R>)| {
-        let keys = of.encoded(record).into_iter().zip(0..);
-        keys.map(move |(bytes, nth)| IndexKey { index, nth, bytes }).collect::<Vec<_>>()
+        of.encoded(record).map(move |(nth, bytes)| IndexKey { index, nth, bytes })
     };
     R::INDEXES.iter().enumerate().flat_map(in_index).collect()
 }

@@ -1,6 +1,7 @@
 //! The records in memory: what is decided, sorted by key and by every index.
 
 use std::{
+    cell::RefCell,
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -9,10 +10,14 @@ use std::{
 use crate::{
     Index, KeyRange, Record,
     encoding::EncodedKey,
+    parallel,
     row::{IndexKey, Keyed, Row, keys_of},
     sort::sorted,
     tree::{Order, Tree},
 };
+
+/// From so many records on it is worth beginning threads to sort them.
+const MANY: usize = 2000;
 
 /// Which records are there and where they stand in each index.
 pub(crate) struct Rows<R> {
@@ -34,7 +39,11 @@ pub(crate) struct Place<R> {
 pub(crate) struct ByPrimary;
 
 /// The order of an index: by the key there, then by primary key.
-pub(crate) struct ByIndex<R: 'static>(pub(crate) &'static Index<R>);
+pub(crate) struct ByIndex<R: 'static> {
+    index: &'static Index<R>,
+    /// Where keys are made to be compared: each search makes several.
+    key: RefCell<Vec<u8>>,
+}
 
 /// Two primary keys that share a key in a unique index, the lesser one first.
 pub(crate) type Twins = [EncodedKey; 2];
@@ -47,15 +56,16 @@ impl<R: Record> Rows<R> {
         let rows: Vec<Arc<Row<R>>> = in_order(&rows, &order).collect();
         let is_old = |row: &&Arc<Row<R>>| row.version < R::VERSION;
         let old = rows.iter().filter(is_old).map(|row| EncodedKey::from(&*row.primary)).collect();
-        let mut twins = BTreeMap::new();
-        let indexes = R::INDEXES.iter().enumerate().map(|(position, index)| {
-            let (tree, found) = build_index(index, &rows);
-            if index.is_unique() && !found.is_empty() {
+        let built = parallel::each(R::INDEXES.len(), rows.len() >= MANY, |position| {
+            R::INDEXES.get(position).map(|index| build_index(index, &rows))
+        });
+        let (mut indexes, mut twins) = (Vec::with_capacity(built.len()), BTreeMap::new());
+        for (position, (tree, found)) in built.into_iter().flatten().enumerate() {
+            indexes.push(tree);
+            if !found.is_empty() {
                 twins.insert(position, found);
             }
-            tree
-        });
-        let indexes = indexes.collect();
+        }
         (Self { records: Tree::from_sorted(rows, &ByPrimary), indexes, old }, twins)
     }
 
@@ -91,7 +101,7 @@ impl<R: Record> Rows<R> {
     fn at(&mut self, key: &IndexKey, change: impl FnOnce(&mut Tree<Place<R>>, &ByIndex<R>)) {
         if let Some((tree, index)) = self.indexes.get_mut(key.index).zip(R::INDEXES.get(key.index))
         {
-            change(tree, &ByIndex(index));
+            change(tree, &ByIndex::new(index));
         }
     }
 
@@ -135,7 +145,7 @@ impl<R: Record> Rows<R> {
     pub(crate) fn owners(&self, index: usize, key: &[u8]) -> impl Iterator<Item = &Arc<Row<R>>> {
         let there = self.indexes.get(index).zip(R::INDEXES.get(index)).into_iter();
         there.flat_map(move |(tree, index)| {
-            let positions = with_key(tree, &ByIndex(index), key);
+            let positions = with_key(tree, &ByIndex::new(index), key);
             positions.map_while(move |at| tree.get(at).map(|place| &place.row))
         })
     }
@@ -160,7 +170,7 @@ fn build_index<R: Record>(
     let mut ends: Vec<usize> = Vec::new();
     let mut places: Vec<Place<R>> = Vec::new();
     for row in rows {
-        for (key, nth) in index.encoded(&row.record).into_iter().zip(0..) {
+        for (nth, key) in index.encoded(&row.record) {
             bytes.extend_from_slice(&key);
             ends.push(bytes.len());
             places.push(Place { row: Arc::clone(row), nth });
@@ -183,7 +193,7 @@ fn build_index<R: Record>(
     } else {
         Vec::new()
     };
-    (Tree::from_sorted(in_order(&places, &order), &ByIndex(index)), twins)
+    (Tree::from_sorted(in_order(&places, &order), &ByIndex::new(index)), twins)
 }
 
 fn in_order<'a, T: Clone>(items: &'a [T], order: &'a [u32]) -> impl Iterator<Item = T> + 'a {
@@ -205,9 +215,18 @@ impl<R> Order<Arc<Row<R>>> for ByPrimary {
     }
 }
 
+impl<R: 'static> ByIndex<R> {
+    pub(crate) fn new(index: &'static Index<R>) -> Self {
+        Self { index, key: RefCell::default() }
+    }
+}
+
 impl<R: 'static> Order<Place<R>> for ByIndex<R> {
     fn compare(&self, place: &Place<R>, key: &[u8]) -> Ordering {
-        let own = place.key(self.0);
+        let mut own = self.key.borrow_mut();
+        own.clear();
+        // A record that was placed has such a key: it never changes.
+        self.index.encode_nth(&place.row.record, place.nth, &mut own);
         match key.strip_prefix(own.as_slice()) {
             Some(primary) => (*place.row.primary).cmp(primary),
             None => own.as_slice().cmp(key),
@@ -215,15 +234,16 @@ impl<R: 'static> Order<Place<R>> for ByIndex<R> {
     }
 
     fn key(&self, place: &Place<R>) -> Arc<[u8]> {
-        [place.key(self.0).as_slice(), &place.row.primary].concat().into()
+        [place.key(self.index).as_slice(), &place.row.primary].concat().into()
     }
 }
 
 impl<R: 'static> Place<R> {
     /// The key in the index.
     pub(crate) fn key(&self, index: &Index<R>) -> Vec<u8> {
-        // A record that was placed has such a key: it never changes.
-        index.nth_encoded(&self.row.record, self.nth).unwrap_or_default()
+        let mut key = Vec::with_capacity(128);
+        index.encode_nth(&self.row.record, self.nth, &mut key);
+        key
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use kv_core::BoxError;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, RecordKey, Result};
+use crate::{Error, RecordKey, Result, encoding::encode_into};
 
 /// A type whose values are kept in an object store of their own.
 ///
@@ -112,15 +112,23 @@ impl<R> Index<R> {
         matches!(self.keys, Keys::Each(_))
     }
 
-    pub(crate) fn encoded(&self, record: &R) -> Vec<Vec<u8>> {
-        self.keys(record).iter().map(RecordKey::encode).collect()
+    /// The keys of a record in this index as bytes, ascending, with their places among them.
+    pub(crate) fn encoded(&self, record: &R) -> impl Iterator<Item = (u32, Vec<u8>)> + use<R> {
+        let (one, each) = match self.keys {
+            Keys::One(key) => (key(record), Vec::new()),
+            Keys::Each(_) => (None, self.keys(record)),
+        };
+        (0..).zip(one.into_iter().chain(each).map(|key| key.encode()))
     }
 
-    /// One of [`Index::encoded`], without the others where possible.
-    pub(crate) fn nth_encoded(&self, record: &R, nth: u32) -> Option<Vec<u8>> {
-        match self.keys {
-            Keys::One(key) => Some(key(record)?.encode()),
-            Keys::Each(_) => self.encoded(record).into_iter().nth(nth as usize),
+    /// Writes one of [`Index::encoded`] behind what is there, without the others where possible.
+    pub(crate) fn encode_nth(&self, record: &R, nth: u32, out: &mut Vec<u8>) {
+        let key = match self.keys {
+            Keys::One(key) => key(record),
+            Keys::Each(_) => self.keys(record).into_iter().nth(nth as usize),
+        };
+        if let Some(key) = key {
+            encode_into(&key, out);
         }
     }
 }

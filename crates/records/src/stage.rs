@@ -76,7 +76,7 @@ impl<R: Record> Prepared<R> {
         if record.key().encode() != primary {
             return Err(Error::NotReadable { store: R::STORE });
         }
-        let row = Row { primary: primary.into(), version: R::VERSION, record };
+        let row = Row { primary: primary.as_slice().into(), version: R::VERSION, record };
         Ok(Self { name, value, keyed: Keyed::new(row) })
     }
 

@@ -158,9 +158,8 @@ impl<R: Record> State<R> {
 
     /// Whether the record, as the last submitted batch leaves it, has this key in the index.
     pub(crate) fn has_key(&self, primary: &[u8], index: usize, key: &[u8]) -> bool {
-        let row = self.latest(primary);
-        let keys = row.zip(R::INDEXES.get(index)).map(|(row, index)| index.encoded(&row.record));
-        keys.is_some_and(|keys| keys.iter().any(|other| other == key))
+        let row = self.latest(primary).zip(R::INDEXES.get(index));
+        row.is_some_and(|(row, index)| index.encoded(&row.record).any(|(_, other)| other == key))
     }
 }
 

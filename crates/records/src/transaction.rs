@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     Error, Fields, KeyRange, ObjectStore, Record, RecordKey, Result, codec,
     encoding::{EncodedKey, decode},
-    numbers,
+    numbers, parallel,
     stage::{Op, Prepared, stage},
     table::Table,
     undecided::RowChange,
@@ -32,6 +32,9 @@ pub struct Transaction {
     /// over the same object stores cannot wait for each other.
     parts: BTreeMap<usize, Box<dyn AnyPart>>,
 }
+
+/// How many records one thread makes ready at a time.
+const CHUNK: usize = 128;
 
 /// The changes of one object store, of whatever type.
 trait AnyPart: Any + Send + Sync {
@@ -68,6 +71,25 @@ impl Transaction {
     /// Stores a record, in place of the one with its key if there is one.
     pub fn put<R: Record>(&mut self, store: &ObjectStore<R>, record: &R) -> Result<()> {
         self.push(store, Op::Put(Prepared::new(record)?))
+    }
+
+    /// Stores records, in the places of those with their keys; of two with the same key the later
+    /// one. Many are made ready on several threads.
+    pub fn put_many<'a, R: Record>(
+        &mut self,
+        store: &ObjectStore<R>,
+        records: impl IntoIterator<Item = &'a R>,
+    ) -> Result<()> {
+        let records: Vec<&R> = records.into_iter().collect();
+        let chunks: Vec<&[&R]> = records.chunks(CHUNK).collect();
+        let prepared = parallel::each(chunks.len(), chunks.len() > 1, |at| {
+            let chunk = chunks.get(at).copied().unwrap_or_default();
+            chunk.iter().map(|record| Prepared::new(*record)).collect::<Result<Vec<_>>>()
+        });
+        for prepared in prepared.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+            self.push(store, Op::Put(prepared))?;
+        }
+        Ok(())
     }
 
     /// Stores a record that must not be there yet.

@@ -136,7 +136,7 @@ impl<R: 'static> Source<R> {
     fn rank(&self, bytes: &[u8]) -> usize {
         match self {
             Self::Records(tree) => tree.rank(bytes, &ByPrimary),
-            Self::Index(index, tree) => tree.rank(bytes, &ByIndex(index)),
+            Self::Index(index, tree) => tree.rank(bytes, &ByIndex::new(index)),
         }
     }
 
@@ -160,7 +160,7 @@ impl<R: 'static> Source<R> {
         match self {
             Self::Records(_) => position..position + 1,
             Self::Index(index, tree) => tree.get(position).map_or(position..position, |place| {
-                with_key(tree, &ByIndex(index), &place.key(index))
+                with_key(tree, &ByIndex::new(index), &place.key(index))
             }),
         }
     }

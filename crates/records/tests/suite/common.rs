@@ -8,7 +8,8 @@ use std::{
 };
 
 use kv_core::{
-    Batch, Capabilities, Commit, Error, Key, KvStore, Namespace, Pending, Result, Value,
+    Batch, Capabilities, Commit, Error, Key, KvStore, Namespace, Pending, ReadMany, Result, Show,
+    Value,
 };
 use kv_mem::MemStore;
 use records::{Index, ObjectStore, Record, RecordKey};
@@ -311,11 +312,29 @@ impl KvStore for SpoiltStore {
 
     fn capabilities(&self) -> Capabilities<'_> {
         let mut capabilities = self.inner.capabilities();
-        capabilities.read_many = None;
+        capabilities.read_many = capabilities.read_many.and(Some(self));
         capabilities
     }
 
     fn close(&self) -> Result<()> {
         self.inner.close()
+    }
+}
+
+impl ReadMany for SpoiltStore {
+    fn read_many(
+        &self,
+        ns: &Namespace,
+        keys: &[Key],
+        enough: usize,
+        show: &mut Show<'_>,
+    ) -> Result<usize> {
+        let below = self.inner.capabilities().read_many.unwrap();
+        if keys.contains(&self.name) {
+            // Some have been shown by then.
+            below.read_many(ns, &keys[..1], enough, show)?;
+            return Err(self.why.clone());
+        }
+        below.read_many(ns, keys, enough, show)
     }
 }

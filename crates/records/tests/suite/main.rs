@@ -6,6 +6,7 @@ mod cursor;
 mod follow;
 mod indexes;
 mod keys;
+mod many;
 mod model;
 mod numbers;
 mod object_store;

@@ -237,7 +237,7 @@ fn a_closed_store_has_forgotten_everything() {
 fn an_open_that_cannot_read_fails() {
     let inner = mem();
     open::<Tx>(&inner).put(&tx("a", 1)).unwrap().wait().unwrap();
-    for nth in 1..=3 {
+    for nth in 1..=2 {
         let fault = Arc::new(Fault::default());
         fault.fail_nth(nth, Landing::Absent);
         let kv: Arc<dyn KvStore> =
