@@ -138,6 +138,9 @@ fn a_stale_writer_is_detected_on_a_real_node() {
     });
 }
 
+/// How often each device looks until all must see everything.
+const LOOKS: usize = 10;
+
 /// Three devices write at the same time, again and again, with commits upon the same states.
 fn devices_on_a_real_node_lose_nothing() {
     let bed = Bed::new();
@@ -160,14 +163,20 @@ fn devices_on_a_real_node_lose_nothing() {
             clouds.push(cloud);
             expected.extend(names);
         }
-        for cloud in &clouds {
-            poll_backups(cloud, &name("o")).await.unwrap();
-        }
         clouds.push(bed.device(1));
-        for cloud in &clouds {
-            let found = poll_backups(cloud, &name("o")).await.unwrap();
-            assert!(found.iter().map(|meta| &meta.name).eq(&expected));
+        // The node may let the other of two changes win later, as long as few stand upon it; who
+        // made the one that lost puts it back at the next look. So all see everything after some.
+        for _ in 0..LOOKS {
+            let mut all = true;
+            for cloud in &clouds {
+                let found = poll_backups(cloud, &name("o")).await.unwrap();
+                all &= found.iter().map(|meta| &meta.name).eq(&expected);
+            }
+            if all {
+                return;
+            }
         }
+        panic!("after {LOOKS} looks of each device something is still missing");
     });
 }
 
