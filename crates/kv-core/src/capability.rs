@@ -46,6 +46,10 @@ pub trait ReadMany: std::fmt::Debug {
         enough: usize,
         show: &mut Show<'_>,
     ) -> Result<usize>;
+
+    /// A number for each of these keys; they ascend as the values lie. Who reads very many reads them
+    /// fastest in this order, whatever order they were listed in. What is absent has any number.
+    fn places(&self, ns: &Namespace, keys: &[Key]) -> Result<Vec<u64>>;
 }
 
 /// What [`ReadMany`] shows the values to.

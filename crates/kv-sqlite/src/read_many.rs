@@ -19,6 +19,13 @@ impl ReadMany for SqliteStore {
     ) -> Result<usize> {
         self.shared.reading(|| self.shared.read_many(ns, keys, enough, show))
     }
+
+    /// Rows lie in the order of their creation.
+    fn places(&self, ns: &Namespace, keys: &[Key]) -> Result<Vec<u64>> {
+        let state = self.shared.open_state()?;
+        let created = state.table.get_each(ns, keys);
+        Ok(created.into_iter().map(Option::unwrap_or_default).collect())
+    }
 }
 
 /// What becomes of a key whose row cannot be shown at once.
@@ -37,7 +44,7 @@ impl Shared {
     ) -> Result<usize> {
         let state = self.open_state()?;
         let durable = state.durable;
-        let created: Vec<Option<u64>> = keys.iter().map(|key| state.table.get(ns, key)).collect();
+        let created = state.table.get_each(ns, keys);
         drop(state);
         let mut order: Vec<usize> = (0..keys.len()).collect();
         if enough == usize::MAX {

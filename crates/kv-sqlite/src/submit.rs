@@ -17,6 +17,10 @@ use crate::{
 /// The largest value that SQLite takes (`SQLITE_MAX_LENGTH`), less than what a row has beside it.
 const LARGEST: usize = 999_000_000;
 
+/// Bytes of values in one batch from which on it is not left lying until somebody waits for it:
+/// whoever submits so much makes the next batch meanwhile.
+const LARGE: u64 = 128 << 10;
+
 /// A batch as it is about to be queued.
 struct Incoming {
     absent: Vec<Name>,
@@ -115,7 +119,9 @@ impl Shared {
         state.queued_bytes += bytes;
         state.queued_room += room;
         state.queue.push_back(Queued { sequence, changes, bytes, room });
-        self.flush_by(state, Instant::now() + self.delay(durability));
+        let is_urgent = bytes >= LARGE && durability == Durability::Synced;
+        let delay = if is_urgent { Duration::ZERO } else { self.delay(durability) };
+        self.flush_by(state, Instant::now() + delay);
         sequence
     }
 

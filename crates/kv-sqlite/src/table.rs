@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use kv_core::{CreationPage, Cursor, Key, Namespace};
+use kv_core::{CreationPage, Cursor, Key, Namespace, SortKey};
 
 use crate::row;
 
@@ -21,12 +21,12 @@ pub(crate) struct Table {
 
 #[derive(Debug, Default)]
 struct Keys {
-    by_name: BTreeMap<Key, u64>,
+    by_name: BTreeMap<SortKey, u64>,
     by_creation: BTreeMap<u64, Key>,
 }
 
 /// Bytes of memory a key costs beside its name, roughly.
-const KEY_MEMORY: u64 = 110;
+const KEY_MEMORY: u64 = 130;
 
 impl Table {
     /// A table of names that come ascending; `None` if they do not.
@@ -46,7 +46,7 @@ impl Table {
             by_creation.sort_unstable_by_key(|(created, _)| *created);
             // Both are sorted now, so that the trees are built in one go.
             let keys = Keys {
-                by_name: keys.into_iter().collect(),
+                by_name: keys.into_iter().map(|(key, created)| (key.into(), created)).collect(),
                 by_creation: by_creation.into_iter().collect(),
             };
             if keys.by_name.len() != keys.by_creation.len()
@@ -59,7 +59,14 @@ impl Table {
     }
 
     pub(crate) fn get(&self, ns: &Namespace, key: &Key) -> Option<u64> {
-        self.namespaces.get(ns)?.by_name.get(key).copied()
+        self.namespaces.get(ns)?.by_name.get(&SortKey::from(key)).copied()
+    }
+
+    /// The creation numbers of several keys of one namespace.
+    pub(crate) fn get_each(&self, ns: &Namespace, keys: &[Key]) -> Vec<Option<u64>> {
+        let there = self.namespaces.get(ns);
+        let created = |key| there?.by_name.get(&SortKey::from(key)).copied();
+        keys.iter().map(created).collect()
     }
 
     pub(crate) fn insert(&mut self, ns: &Namespace, key: &Key, created: u64) {
@@ -68,14 +75,14 @@ impl Table {
             self.namespaces.insert(ns.clone(), Keys::default());
         }
         if let Some(keys) = self.namespaces.get_mut(ns) {
-            keys.by_name.insert(key.clone(), created);
+            keys.by_name.insert(key.into(), created);
             keys.by_creation.insert(created, key.clone());
         }
     }
 
     pub(crate) fn remove(&mut self, ns: &Namespace, key: &Key) {
         let Some(keys) = self.namespaces.get_mut(ns) else { return };
-        let Some(created) = keys.by_name.remove(key) else { return };
+        let Some(created) = keys.by_name.remove(&SortKey::from(key)) else { return };
         keys.by_creation.remove(&created);
         if keys.by_name.is_empty() {
             self.namespaces.remove(ns);
@@ -93,9 +100,9 @@ impl Table {
 
     pub(crate) fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Vec<Key> {
         let Some(keys) = self.namespaces.get(ns) else { return Vec::new() };
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(SortKey::from(after)));
         let page = keys.by_name.range((start, Bound::Unbounded)).take(limit);
-        page.map(|(key, _)| key.clone()).collect()
+        page.map(|(key, _)| key.key().clone()).collect()
     }
 
     pub(crate) fn namespaces(&self) -> Vec<Namespace> {
@@ -120,7 +127,7 @@ impl Table {
     /// Every name with its creation number.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Namespace, &Key, u64)> {
         self.namespaces.iter().flat_map(|(ns, keys)| {
-            keys.by_name.iter().map(move |(key, created)| (ns, key, *created))
+            keys.by_name.iter().map(move |(key, created)| (ns, key.key(), *created))
         })
     }
 

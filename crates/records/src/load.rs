@@ -1,18 +1,18 @@
-//! Reading every record of a type: names are listed once, and what lies under them is read, opened
-//! and parsed on several threads.
+//! Reading every record of a type: names are listed, and what lies under them is read in the order it lies
+//! in, opened and parsed on several threads.
 
-use std::{
-    mem, panic,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use kv_core::{Key, KvStore, Namespace, ReadMany};
 
-use crate::{Error, Record, Result, Skipped, codec, numbers, parallel, report, row::Row};
+use crate::{
+    Error, Record, Result, Skipped, codec, numbers, parallel, report,
+    row::Row,
+    sort::{count, in_order},
+};
 
 /// How many names are listed, and read, at a time. With no more than these no thread is begun.
 const PAGE: usize = 1024;
@@ -32,14 +32,24 @@ pub(crate) struct Loaded<R> {
 pub(crate) fn load_all<R: Record>(kv: &dyn KvStore, ns: &Namespace) -> Result<Loaded<R>> {
     let count_name = R::NUMBERED.map(|_| numbers::name(R::STORE)).transpose()?;
     let place = Place { kv, ns, count_name };
-    let first = place.list::<R>(None)?;
-    let mut loaded = Loaded::default();
-    if first.len() < PAGE {
-        loaded.read(&place, first)?;
-    } else {
-        for more in place.load_beside::<R>(first)? {
-            loaded.extend(more);
+    let names = place.list::<R>()?;
+    let order = place.as_they_lie(&names);
+    let pages: Vec<&[u32]> = order.chunks(PAGE).collect();
+    let failed = AtomicBool::new(false);
+    let read = parallel::each(pages.len(), pages.len() > 1, |at| {
+        let mut loaded = Loaded::default();
+        // After a failure nobody wants the rest.
+        if let Some(page) = pages.get(at).filter(|_| !failed.load(Ordering::Relaxed)) {
+            let page: Vec<Key> = in_order(&names, page).collect();
+            let read = loaded.read(&place, &page);
+            failed.fetch_or(read.is_err(), Ordering::Relaxed);
+            read?;
         }
+        Ok(loaded)
+    });
+    let mut loaded = Loaded::default();
+    for more in read {
+        loaded.extend(more?);
     }
     loaded.skipped.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(loaded)
@@ -53,75 +63,42 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn list<R: Record>(&self, after: Option<&Key>) -> Result<Vec<Key>> {
-        self.kv.list(self.ns, after, PAGE).map_err(failed::<R>)
+    fn list<R: Record>(&self) -> Result<Vec<Key>> {
+        let mut names: Vec<Key> = Vec::new();
+        loop {
+            let page = self.kv.list(self.ns, names.last(), PAGE).map_err(failed::<R>)?;
+            if page.is_empty() {
+                return Ok(names);
+            }
+            names.extend(page);
+        }
     }
 
-    /// Lists here and reads beside.
-    fn load_beside<R: Record>(&self, first: Vec<Key>) -> Result<Vec<Loaded<R>>> {
-        let (sender, receiver) = sync_channel(2 * parallel::threads());
-        // The readers alone have it: once all of them have failed nobody waits for room in it.
-        let receiver = Arc::new(Mutex::new(receiver));
-        thread::scope(|scope| {
-            let readers: Vec<_> = (0..parallel::threads())
-                .map_while(|_| {
-                    let receiver = Arc::clone(&receiver);
-                    let read = move || self.read_pages(&receiver);
-                    thread::Builder::new().spawn_scoped(scope, read).ok()
-                })
-                .collect();
-            drop(receiver);
-            if readers.is_empty() {
-                return self.load_here(first).map(|loaded| vec![loaded]);
-            }
-            let listed = self.list_pages::<R>(first, &sender);
-            drop(sender);
-            let read = readers.into_iter().map(|reader| match reader.join() {
-                Ok(read) => read,
-                Err(panic) => panic::resume_unwind(panic),
+    /// In which order to read. The names of records are hashes: in theirs a disk would be read here
+    /// and there.
+    fn as_they_lie(&self, names: &[Key]) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..count(names.len())).collect();
+        if names.len() > PAGE {
+            let pages: Vec<&[Key]> = names.chunks(PAGE).collect();
+            let places = parallel::each(pages.len(), true, |at| {
+                let (page, many) = (pages.get(at)?, self.kv.capabilities().read_many?);
+                many.places(self.ns, page).ok()
             });
-            let read: Result<Vec<_>> = read.collect();
-            listed.and(read)
-        })
-    }
-
-    /// Where the system gives no thread.
-    fn load_here<R: Record>(&self, mut page: Vec<Key>) -> Result<Loaded<R>> {
-        let mut loaded = Loaded::default();
-        while let Some(last) = page.last().cloned() {
-            loaded.read(self, mem::take(&mut page))?;
-            page = self.list::<R>(Some(&last))?;
-        }
-        Ok(loaded)
-    }
-
-    /// Ends early once nobody reads any more: whoever failed says why.
-    fn list_pages<R: Record>(&self, first: Vec<Key>, to: &SyncSender<Vec<Key>>) -> Result<()> {
-        let mut page = first;
-        while let Some(last) = page.last().cloned() {
-            if to.send(mem::take(&mut page)).is_err() {
-                break;
+            let places: Vec<u64> = places.into_iter().flatten().flatten().collect();
+            // Some stores do not tell them. One that fails says why when it is read.
+            if places.len() == names.len() {
+                order.sort_by_key(|at| places.get(*at as usize));
             }
-            page = self.list::<R>(Some(&last))?;
         }
-        Ok(())
-    }
-
-    fn read_pages<R: Record>(&self, pages: &Mutex<Receiver<Vec<Key>>>) -> Result<Loaded<R>> {
-        let mut loaded = Loaded::default();
-        let next = || pages.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        while let Ok(page) = next() {
-            loaded.read(self, page)?;
-        }
-        Ok(loaded)
+        order
     }
 }
 
 impl<R: Record> Loaded<R> {
-    fn read(&mut self, place: &Place<'_>, names: Vec<Key>) -> Result<()> {
+    fn read(&mut self, place: &Place<'_>, names: &[Key]) -> Result<()> {
         let names = match place.kv.capabilities().read_many {
-            Some(many) => self.read_together(place, many, &names),
-            None => &names,
+            Some(many) => self.read_together(place, many, names),
+            None => names,
         };
         // One by one, also to see whose fault it is.
         for name in names {
@@ -214,13 +191,12 @@ pub(crate) fn load_count<R: Record>(
 
 fn parse<R: Record>(name: &Key, bytes: &[u8]) -> Result<Row<R>> {
     let (record, version) = codec::record::<R>(name, bytes)?;
-    // Not the vector itself made shorter: what it leaves behind would be a hole for each record.
-    let primary: Box<[u8]> = record.key().encode().as_slice().into();
+    let primary = record.key().encode();
     if codec::name(R::STORE, &primary)? != *name {
         let what = "the record belongs under another name";
         return Err(codec::damaged(R::STORE, name, Arc::from(Box::from(what))));
     }
-    Ok(Row { primary, version, record })
+    Ok(Row { primary: primary.as_slice().into(), version, record })
 }
 
 fn failed<R: Record>(source: kv_core::Error) -> Error {

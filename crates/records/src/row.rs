@@ -2,12 +2,12 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use crate::{Index, Record, RecordKey, encoding::decode};
+use crate::{Index, Record, RecordKey, encoding::decode, primary::Primary};
 
 /// A record as it is durable, with what its bytes told beside it.
 pub(crate) struct Row<R> {
     /// The encoded primary key.
-    pub(crate) primary: Box<[u8]>,
+    pub(crate) primary: Primary,
     /// The version it was written by.
     pub(crate) version: u32,
     pub(crate) record: R,

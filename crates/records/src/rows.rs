@@ -1,19 +1,19 @@
 //! The records in memory: what is decided, sorted by key and by every index.
 
 use std::{
-    cell::RefCell,
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
 use crate::{
     Index, KeyRange, Record,
     encoding::EncodedKey,
+    order::{ByIndex, ByKey, ByPrimary, Place},
     parallel,
     row::{IndexKey, Keyed, Row, keys_of},
-    sort::sorted,
+    sort::{count, in_order, sorted},
     tree::{Order, Tree},
+    undecided::RowChange,
 };
 
 /// From so many records on it is worth beginning threads to sort them.
@@ -21,28 +21,15 @@ const MANY: usize = 2000;
 
 /// Which records are there and where they stand in each index.
 pub(crate) struct Rows<R> {
+    /// In the order of their keys.
     records: Tree<Arc<Row<R>>>,
+    /// The same, found with one look instead of one for each comparison.
+    by_key: HashSet<ByKey<R>>,
     /// In the order of [`Record::INDEXES`]. Equal keys stand in the order of their primary keys, as
     /// the W3C text has it (section 2.6).
     indexes: Vec<Tree<Place<R>>>,
     /// The primary keys of the records that an older version wrote.
     old: BTreeSet<EncodedKey>,
-}
-
-/// The place of a record in an index. Its key is not stored: the record gives it.
-pub(crate) struct Place<R> {
-    pub(crate) row: Arc<Row<R>>,
-    nth: u32,
-}
-
-/// The order of the records.
-pub(crate) struct ByPrimary;
-
-/// The order of an index: by the key there, then by primary key.
-pub(crate) struct ByIndex<R: 'static> {
-    index: &'static Index<R>,
-    /// Where keys are made to be compared: each search makes several.
-    key: RefCell<Vec<u8>>,
 }
 
 /// Two primary keys that share a key in a unique index, the lesser one first.
@@ -66,15 +53,57 @@ impl<R: Record> Rows<R> {
                 twins.insert(position, found);
             }
         }
-        (Self { records: Tree::from_sorted(rows, &ByPrimary), indexes, old }, twins)
+        let by_key = rows.iter().map(|row| ByKey(Arc::clone(row))).collect();
+        (Self { records: Tree::from_sorted(rows, &ByPrimary), by_key, indexes, old }, twins)
+    }
+
+    /// Puts or removes (`None`) the records that a batch changes.
+    pub(crate) fn set_all(&mut self, changes: Vec<RowChange<R>>) {
+        let mut new = Vec::new();
+        for (primary, keyed) in changes {
+            match keyed {
+                Some(keyed) if self.get(&primary).is_none() => new.push(keyed),
+                keyed => self.set(&primary, keyed),
+            }
+        }
+        self.add(&new);
+    }
+
+    /// Puts records none of which is there.
+    fn add(&mut self, new: &[Keyed<R>]) {
+        if let [only] = new {
+            return self.set(&only.row.primary, Some(only.clone()));
+        }
+        let rows = new.iter().map(|keyed| (keyed.row.primary.to_vec(), Arc::clone(&keyed.row)));
+        self.records.extend(ascending(rows), &ByPrimary);
+        self.by_key.extend(new.iter().map(|keyed| ByKey(Arc::clone(&keyed.row))));
+        let old = new.iter().filter(|keyed| keyed.row.version < R::VERSION);
+        self.old.extend(old.map(|keyed| EncodedKey::from(&*keyed.row.primary)));
+        let indexes = self.indexes.iter_mut().zip(R::INDEXES).enumerate();
+        for (position, (tree, index)) in indexes {
+            let places = new.iter().flat_map(|Keyed { row, keys }| {
+                let keys = keys.iter().filter(move |key| key.index == position);
+                keys.map(|key| {
+                    let place = Place { row: Arc::clone(row), nth: key.nth };
+                    ([&*key.bytes, &*row.primary].concat(), place)
+                })
+            });
+            tree.extend(ascending(places), &ByIndex::new(index));
+        }
     }
 
     /// Puts or removes (`None`) a record.
     pub(crate) fn set(&mut self, primary: &[u8], new: Option<Keyed<R>>) {
         let keys = new.as_ref().map(|new| &*new.keys).unwrap_or_default();
         let old = match &new {
-            Some(new) => self.records.insert(primary, Arc::clone(&new.row), &ByPrimary),
-            None => self.records.remove(primary, &ByPrimary),
+            Some(new) => {
+                self.by_key.replace(ByKey(Arc::clone(&new.row)));
+                self.records.insert(primary, Arc::clone(&new.row), &ByPrimary)
+            }
+            None => {
+                self.by_key.remove(primary);
+                self.records.remove(primary, &ByPrimary)
+            }
         };
         if old.as_ref().is_some_and(|old| old.version < R::VERSION) {
             self.old.remove(primary);
@@ -106,7 +135,7 @@ impl<R: Record> Rows<R> {
     }
 
     pub(crate) fn get(&self, primary: &[u8]) -> Option<&Arc<Row<R>>> {
-        self.records.find(primary, &ByPrimary)
+        self.by_key.get(primary).map(|ByKey(row)| row)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -151,6 +180,12 @@ impl<R: Record> Rows<R> {
     }
 }
 
+fn ascending<E>(entries: impl Iterator<Item = (Vec<u8>, E)>) -> Vec<(Vec<u8>, E)> {
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    entries
+}
+
 /// The positions of all entries whose keys begin with `key`, which is a whole key.
 pub(crate) fn with_key<E>(
     tree: &Tree<E>,
@@ -166,89 +201,37 @@ fn build_index<R: Record>(
     index: &'static Index<R>,
     rows: &[Arc<Row<R>>],
 ) -> (Tree<Place<R>>, Vec<Twins>) {
+    // The keys one after the other, where each ends, and whose it is.
     let mut bytes: Vec<u8> = Vec::new();
-    let mut ends: Vec<usize> = Vec::new();
-    let mut places: Vec<Place<R>> = Vec::new();
-    for row in rows {
-        for (nth, key) in index.encoded(&row.record) {
-            bytes.extend_from_slice(&key);
-            ends.push(bytes.len());
-            places.push(Place { row: Arc::clone(row), nth });
-        }
+    let mut ends: Vec<usize> = Vec::with_capacity(rows.len());
+    let mut owners: Vec<(u32, u32)> = Vec::with_capacity(rows.len());
+    for (at, row) in (0..).zip(rows) {
+        index.encode_all(&row.record, &mut bytes, |nth, end| {
+            ends.push(end);
+            owners.push((at, nth));
+        });
     }
     let key = |at: u32| {
         let start = at.checked_sub(1).and_then(|before| ends.get(before as usize));
         let end = ends.get(at as usize).copied().unwrap_or_default();
         bytes.get(start.copied().unwrap_or_default()..end).unwrap_or_default()
     };
+    let row = |at: u32| rows.get(owners.get(at as usize)?.0 as usize);
     // Equal keys stay in the order of the records.
-    let order = sorted(count(places.len()), key);
+    let order = sorted(count(owners.len()), key);
     let twins = if index.is_unique() {
         let pairs = order.iter().zip(order.iter().skip(1));
         let twins = pairs.filter(|(a, b)| key(**a) == key(**b)).filter_map(|(a, b)| {
-            let of = |at: &u32| places.get(*at as usize);
-            Some([of(a)?, of(b)?].map(|place| EncodedKey::from(&*place.row.primary)))
+            Some([row(*a)?, row(*b)?].map(|row| EncodedKey::from(&*row.primary)))
         });
         twins.collect()
     } else {
         Vec::new()
     };
-    (Tree::from_sorted(in_order(&places, &order), &ByIndex::new(index)), twins)
-}
-
-fn in_order<'a, T: Clone>(items: &'a [T], order: &'a [u32]) -> impl Iterator<Item = T> + 'a {
-    order.iter().filter_map(|at| items.get(*at as usize).cloned())
-}
-
-/// More than four thousand million do not fit into memory.
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
-impl<R> Order<Arc<Row<R>>> for ByPrimary {
-    fn compare(&self, row: &Arc<Row<R>>, key: &[u8]) -> Ordering {
-        (*row.primary).cmp(key)
-    }
-
-    fn key(&self, row: &Arc<Row<R>>) -> Arc<[u8]> {
-        (*row.primary).into()
-    }
-}
-
-impl<R: 'static> ByIndex<R> {
-    pub(crate) fn new(index: &'static Index<R>) -> Self {
-        Self { index, key: RefCell::default() }
-    }
-}
-
-impl<R: 'static> Order<Place<R>> for ByIndex<R> {
-    fn compare(&self, place: &Place<R>, key: &[u8]) -> Ordering {
-        let mut own = self.key.borrow_mut();
-        own.clear();
-        // A record that was placed has such a key: it never changes.
-        self.index.encode_nth(&place.row.record, place.nth, &mut own);
-        match key.strip_prefix(own.as_slice()) {
-            Some(primary) => (*place.row.primary).cmp(primary),
-            None => own.as_slice().cmp(key),
-        }
-    }
-
-    fn key(&self, place: &Place<R>) -> Arc<[u8]> {
-        [place.key(self.index).as_slice(), &place.row.primary].concat().into()
-    }
-}
-
-impl<R: 'static> Place<R> {
-    /// The key in the index.
-    pub(crate) fn key(&self, index: &Index<R>) -> Vec<u8> {
-        let mut key = Vec::with_capacity(128);
-        index.encode_nth(&self.row.record, self.nth, &mut key);
-        key
-    }
-}
-
-impl<R> Clone for Place<R> {
-    fn clone(&self) -> Self {
-        Self { row: Arc::clone(&self.row), nth: self.nth }
-    }
+    drop(bytes);
+    let place = |(at, nth): (u32, u32)| {
+        rows.get(at as usize).map(|row| Place { row: Arc::clone(row), nth })
+    };
+    let places = in_order(&owners, &order).filter_map(place);
+    (Tree::from_sorted(places, &ByIndex::new(index)), twins)
 }

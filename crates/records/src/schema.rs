@@ -121,6 +121,23 @@ impl<R> Index<R> {
         (0..).zip(one.into_iter().chain(each).map(|key| key.encode()))
     }
 
+    /// Writes all of [`Index::encoded`] behind what is there, and tells where each ends.
+    pub(crate) fn encode_all(
+        &self,
+        record: &R,
+        out: &mut Vec<u8>,
+        mut each: impl FnMut(u32, usize),
+    ) {
+        let (one, many) = match self.keys {
+            Keys::One(key) => (key(record), Vec::new()),
+            Keys::Each(_) => (None, self.keys(record)),
+        };
+        for (nth, key) in (0..).zip(one.into_iter().chain(many)) {
+            encode_into(&key, out);
+            each(nth, out.len());
+        }
+    }
+
     /// Writes one of [`Index::encoded`] behind what is there, without the others where possible.
     pub(crate) fn encode_nth(&self, record: &R, nth: u32, out: &mut Vec<u8>) {
         let key = match self.keys {

@@ -40,6 +40,19 @@ fn word_at(key: &[u8], depth: usize) -> u64 {
     u64::from_be_bytes(word)
 }
 
+/// Copies of the items, in an order that [`sorted`] gave.
+pub(crate) fn in_order<'a, T: Clone>(
+    items: &'a [T],
+    order: &'a [u32],
+) -> impl Iterator<Item = T> + 'a {
+    order.iter().filter_map(|at| items.get(*at as usize).cloned())
+}
+
+/// A number of items. More than four thousand million do not fit into memory.
+pub(crate) fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -103,14 +103,16 @@ impl<R: Record> Table<R> {
 impl<R: Record> State<R> {
     fn settle(&mut self) {
         let Self { rows, undecided, unusable, .. } = self;
-        undecided.settle(|primary, keyed| {
-            if !unusable.is_empty()
-                && let Ok(name) = codec::name(R::STORE, &primary)
-                && unusable.get(&name).is_some_and(|why| !report::is_too_new(why))
-            {
-                unusable.remove(&name); // what was damaged has been replaced or removed
+        undecided.settle(|changes| {
+            for (primary, _) in &changes {
+                if !unusable.is_empty()
+                    && let Ok(name) = codec::name(R::STORE, primary)
+                    && unusable.get(&name).is_some_and(|why| !report::is_too_new(why))
+                {
+                    unusable.remove(&name); // what was damaged has been replaced or removed
+                }
             }
-            rows.set(&primary, keyed);
+            rows.set_all(changes);
         });
     }
 

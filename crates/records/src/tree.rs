@@ -5,6 +5,8 @@
 //! Entries do not hold their keys: an [`Order`] knows them. So an index costs a few bytes for each
 //! record, not the length of its key.
 
+mod extend;
+
 use std::{cmp::Ordering, mem, sync::Arc};
 
 /// The most entries of a leaf and children of an inner node. Few in the tests of this module, so
@@ -86,22 +88,6 @@ impl<E> Tree<E> {
                         here
                     })?;
                     node = &child.node;
-                }
-            }
-        }
-    }
-
-    /// The entry with this key.
-    pub(crate) fn find(&self, key: &[u8], order: &impl Order<E>) -> Option<&E> {
-        let mut node = &self.root;
-        loop {
-            match &**node {
-                Node::Leaf(entries) => {
-                    let entry = entries.get(place(entries, key, order))?;
-                    return order.compare(entry, key).is_eq().then_some(entry);
-                }
-                Node::Inner(children) => {
-                    node = &children.get(responsible(children, key))?.node;
                 }
             }
         }
@@ -281,7 +267,8 @@ fn inner<E>(children: Vec<Child<E>>) -> Option<Child<E>> {
 
 fn groups<T>(items: &mut impl Iterator<Item = T>) -> impl Iterator<Item = Vec<T>> {
     std::iter::from_fn(|| {
-        let group: Vec<T> = items.by_ref().take(FILL).collect();
+        let mut group = Vec::with_capacity(FILL);
+        group.extend(items.by_ref().take(FILL));
         (!group.is_empty()).then_some(group)
     })
 }

@@ -13,7 +13,7 @@ use crate::{
     row::{Keyed, Row},
 };
 
-/// The new state of one record; `None`: removed.
+/// The new state of one record; `None`: removed. A batch has one for each record it changes.
 pub(crate) type RowChange<R> = (EncodedKey, Option<Keyed<R>>);
 
 /// The undecided batches, in the order of their submission, which is that of their effects.
@@ -37,16 +37,14 @@ impl<R: Record> Undecided<R> {
         self.batches.push(receipt, changes);
     }
 
-    /// Hands what is decided to `apply`, in order, and forgets what failed.
-    pub(crate) fn settle(&mut self, mut apply: impl FnMut(EncodedKey, Option<Keyed<R>>)) {
+    /// Hands each batch that is decided to `apply`, in order, and forgets what failed.
+    pub(crate) fn settle(&mut self, mut apply: impl FnMut(Vec<RowChange<R>>)) {
         let mut decided = Vec::new();
         self.batches.settle(|changes, outcome| decided.push((changes, outcome)));
         for (changes, outcome) in decided {
-            for (primary, keyed) in changes {
-                self.forget_oldest(&primary);
-                if outcome.is_ok() {
-                    apply(primary, keyed);
-                }
+            changes.iter().for_each(|(primary, _)| self.forget_oldest(primary));
+            if outcome.is_ok() {
+                apply(changes);
             }
         }
     }
@@ -129,13 +127,14 @@ mod tests {
             for tags in [Some("xy"), Some("yz"), None, Some("x")] {
                 let receipt = Commit::done(outcome.clone()).receipt();
                 let record = |tags: &str| Tagged(tags.chars().map(String::from).collect());
-                let row = |tags| Row { primary: Box::from([1]), version: 1, record: record(tags) };
+                let row =
+                    |tags| Row { primary: [1].as_slice().into(), version: 1, record: record(tags) };
                 let keyed = tags.map(|tags| Keyed::new(row(tags)));
                 undecided.push(receipt, vec![(EncodedKey::from([1]), keyed)]);
             }
             assert_eq!(undecided.claims.len(), 3);
             let mut decided = 0;
-            undecided.settle(|_, _| decided += 1);
+            undecided.settle(|changes| decided += changes.len());
             assert!(undecided.batches.is_empty());
             assert!(undecided.states.is_empty() && undecided.claims.is_empty());
             assert_eq!(decided, if outcome.is_ok() { 4 } else { 0 });

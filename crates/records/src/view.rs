@@ -4,8 +4,9 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     Direction, Found, Index, KeyRange, Query, Record, Result,
+    order::{ByIndex, ByPrimary, Place},
     row::Row,
-    rows::{ByIndex, ByPrimary, Place, with_key},
+    rows::with_key,
     table::Table,
     tree::Tree,
 };

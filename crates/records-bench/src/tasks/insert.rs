@@ -17,6 +17,9 @@ use crate::{
 /// How many records a batch has.
 const BATCH: usize = 1000;
 
+/// After so many, a wallet's backup has caught up.
+const BACKED_UP: usize = 100_000;
+
 /// How many commits one thread keeps in flight.
 const IN_FLIGHT: usize = 1000;
 
@@ -33,7 +36,10 @@ pub(super) fn fill(who: Who, folder: &Path, records: usize) -> Result<()> {
     match who {
         Who::Records(below) => {
             let tower = Tower::open(below, folder)?;
-            put_batches(&tower.records, 0, records)?;
+            for from in (0..records).step_by(BACKED_UP) {
+                put_batches(&tower.records, from, records.min(from + BACKED_UP))?;
+                tower.is_backed_up()?;
+            }
             tower.close()
         }
         Who::Peer => {

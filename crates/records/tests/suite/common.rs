@@ -337,4 +337,8 @@ impl ReadMany for SpoiltStore {
         }
         below.read_many(ns, keys, enough, show)
     }
+
+    fn places(&self, ns: &Namespace, keys: &[Key]) -> Result<Vec<u64>> {
+        self.inner.capabilities().read_many.unwrap().places(ns, keys)
+    }
 }

@@ -227,13 +227,9 @@ impl Journal {
         self.pages.keys().map(|number| number.get())
     }
 
-    /// Takes in a page at unlock; pages come in ascending order.
-    pub(crate) fn load_page(
-        &mut self,
-        number: u64,
-        record: PageRecord,
-        names: &mut Names,
-    ) -> Result<(), Error> {
+    /// Takes in a page at unlock; pages come in ascending order. What is left of their names once all
+    /// are there is [`Journal::names`].
+    pub(crate) fn load_page(&mut self, number: u64, record: PageRecord) -> Result<(), Error> {
         let number = NonZeroU64::new(number).ok_or_else(|| broken("a page is numbered 0"))?;
         if number.get().max(record.through) > LAST {
             return Err(broken("a number that no history reaches"));
@@ -242,23 +238,23 @@ impl Journal {
             let Some(page) = self.pages.get(&tomb.page) else {
                 continue; // Merged meanwhile.
             };
-            let name = page.name(tomb.slot);
-            let name = name.ok_or_else(|| broken("a name is removed twice"))?;
-            names.unload(&name);
+            page.name(tomb.slot).ok_or_else(|| broken("a name is removed twice"))?;
             self.bury(*tomb);
         }
         self.newest_page = number.get();
         self.through = record.through;
         let mut page = Page::new(record);
         page.keep_tombs(|tomb| self.pages.contains_key(&tomb.page));
-        for (slot, name) in page.names() {
-            if !names.load(&name, Some(Home { page: number, slot })) {
-                return Err(broken("a name is in two pages"));
-            }
-        }
         self.pages.insert(number, page);
         self.newest = self.through;
         Ok(())
+    }
+
+    /// The names that lie in pages, page by page, and where.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (Name, Home)> {
+        self.pages.iter().flat_map(|(number, page)| {
+            page.names().map(|(slot, name)| (name, Home { page: *number, slot }))
+        })
     }
 
     /// Takes in a small entry at unlock; they come in ascending order, after the pages.
@@ -278,7 +274,7 @@ impl Journal {
         self.pending += entry.added.names.len() + entry.removed.names.len();
         for (ns, key) in entry.added.iter() {
             let name = (ns.clone(), key.clone());
-            if !names.load(&name, None) {
+            if !names.load(&name) {
                 return Err(broken("a name is added twice"));
             }
             self.fresh.insert(name);

@@ -16,10 +16,13 @@ pub(crate) fn load(inner: &dyn KvStore, keys: &Keys) -> Result<(Journal, Names)>
     for_each(inner, PAGES, |number, sealed| {
         let page = open_page(keys, number, &sealed)?;
         expected = page.pages;
-        journal.load_page(number, page, &mut names)
+        journal.load_page(number, page)
     })?;
     if journal.pages().count() as u64 != expected {
         return Err(broken("a page of the name directory is missing"));
+    }
+    if !names.load_pages(journal.names()) {
+        return Err(broken("a name is in two pages"));
     }
     for_each(inner, ENTRIES, |number, sealed| {
         let entry = open_entry(keys, number, &sealed)?;

@@ -4,6 +4,7 @@
 //! and then into pages. [`Names`] is what callers see, [`Journal`] is what is on disk; [`load`]
 //! reads it at unlock.
 
+mod entry;
 mod format;
 mod journal;
 mod load;

@@ -7,7 +7,7 @@ use std::{
 
 use kv_core::{Key, Namespace, Receipt, SortKey, Unsettled};
 
-use super::{Home, Name};
+use super::{Home, Name, entry::Entry};
 
 /// All true names. Readers see what is durable below; submits see what was submitted.
 #[derive(Debug, Default)]
@@ -51,15 +51,6 @@ struct Folder {
     by_hidden: Option<HashMap<Key, Key>>,
 }
 
-#[derive(Debug, Default)]
-struct Entry {
-    visible: bool,
-    submitted: bool,
-    /// Changes of this name that are not decided, or failed.
-    in_flight: u32,
-    home: Option<Home>,
-}
-
 impl Names {
     /// Takes in everything that has been decided below. Call it before looking at anything.
     pub(crate) fn settle(&mut self) {
@@ -98,13 +89,13 @@ impl Names {
                 _ => last.insert((ns.clone(), self.folders.get(ns))).1,
             };
             let entry = folder.and_then(|folder| folder.entries.get(&SortKey::from(key)));
-            entry.is_some_and(|entry| entry.submitted) != *put
+            entry.is_some_and(Entry::is_submitted) != *put
         }
     }
 
     /// Whether the name is there and nobody is changing that.
     pub(crate) fn is_settled(&self, ns: &Namespace, key: &Key) -> bool {
-        self.entry(ns, key).is_some_and(|entry| entry.visible && entry.in_flight == 0)
+        self.entry(ns, key).is_some_and(|entry| entry.is_visible() && !entry.is_in_flight())
     }
 
     /// Visible keys, ascending.
@@ -114,7 +105,7 @@ impl Names {
         };
         let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(SortKey::from(after)));
         let entries = folder.entries.range((start, Bound::Unbounded));
-        let visible = entries.filter(|(_, entry)| entry.visible);
+        let visible = entries.filter(|(_, entry)| entry.is_visible());
         visible.take(limit).map(|(key, _)| key.key().clone()).collect()
     }
 
@@ -123,6 +114,13 @@ impl Names {
         let folders = self.folders.iter();
         let visible = folders.filter(|(_, folder)| folder.visible > 0);
         visible.map(|(ns, _)| ns.clone()).collect()
+    }
+
+    /// A number for each key that ascends, roughly, as names were added: pages are numbered so.
+    pub(crate) fn ages(&self, ns: &Namespace, keys: &[Key]) -> Vec<u64> {
+        let folder = self.folders.get(ns);
+        let home = |key| folder?.entries.get(&SortKey::from(key))?.home();
+        keys.iter().map(|key| home(key).map_or(u64::MAX, |home| home.page.get())).collect()
     }
 
     /// Every name that is there or may be, so that no value below it is an orphan.
@@ -148,7 +146,7 @@ impl Names {
         };
         let entries = &folder.entries;
         let by_hidden = folder.by_hidden.get_or_insert_with(|| {
-            let visible = entries.iter().filter(|(_, entry)| entry.visible);
+            let visible = entries.iter().filter(|(_, entry)| entry.is_visible());
             visible.map(|(key, _)| (hide(key.key()), key.key().clone())).collect()
         });
         let keys = hidden.iter().filter_map(|key| by_hidden.get(key));
@@ -174,13 +172,34 @@ impl Names {
         }
     }
 
-    /// A name that is on disk at unlock; `false` if it was there already.
-    pub(crate) fn load(&mut self, name: &Name, home: Option<Home>) -> bool {
+    /// All names that lie in pages at unlock, and where, before any other; `false` if one lies in two.
+    pub(crate) fn load_pages(&mut self, names: impl Iterator<Item = (Name, Home)>) -> bool {
+        let mut folders: BTreeMap<Namespace, Vec<(SortKey, Entry)>> = BTreeMap::new();
+        for ((ns, key), home) in names {
+            let entry = Entry::at_rest(Some(home));
+            folders.entry(ns).or_default().push((key.into(), entry));
+        }
+        for (ns, mut entries) in folders {
+            // Those of a page ascend: what consists of such runs is sorted quickly, and a tree of what
+            // is sorted is built in one go.
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            if !entries.is_sorted_by(|(a, _), (b, _)| a < b) {
+                return false;
+            }
+            let visible = entries.len();
+            let entries = entries.into_iter().collect();
+            self.folders.insert(ns, Folder { entries, visible, by_hidden: None });
+        }
+        true
+    }
+
+    /// A name that was added on disk since the pages; `false` if it was there already.
+    pub(crate) fn load(&mut self, name: &Name) -> bool {
         let entry = self.entry_mut(name);
-        if entry.visible {
+        if entry.is_visible() {
             return false;
         }
-        (entry.visible, entry.submitted, entry.home) = (true, true, home);
+        *entry = Entry::at_rest(None);
         self.folders.entry(name.0.clone()).or_default().visible += 1;
         true
     }
@@ -193,17 +212,20 @@ impl Names {
         if folder.entries.is_empty() {
             self.folders.remove(ns);
         }
-        Some(entry.home)
+        Some(entry.home())
     }
 
     /// The name lives in a page now.
     pub(crate) fn set_home(&mut self, name: &Name, home: Home) {
-        self.entry_mut(name).home = Some(home);
+        self.entry_mut(name).set_home(Some(home));
     }
 
     /// The name leaves its page, if it is in one.
     pub(crate) fn take_home(&mut self, name: &Name) -> Option<Home> {
-        self.entry_mut(name).home.take()
+        let entry = self.entry_mut(name);
+        let home = entry.home();
+        entry.set_home(None);
+        home
     }
 
     fn entry(&self, ns: &Namespace, key: &Key) -> Option<&Entry> {
@@ -224,7 +246,7 @@ impl Names {
         let Some(entry) = folder.entries.get_mut(&SortKey::from(key)) else {
             return;
         };
-        entry.in_flight = entry.in_flight.saturating_sub(1);
+        entry.end_change();
         folder.visible = entry.show(change.added, folder.visible);
         if entry.is_gone() {
             folder.entries.remove(&SortKey::from(key));
@@ -240,12 +262,12 @@ impl Folder {
     /// Notes a change, which is durable if it is `done`.
     fn accept(&mut self, change: &NameChange, done: bool) {
         let entry = self.entries.entry((&change.name.1).into()).or_default();
-        entry.submitted = change.added;
+        entry.set_submitted(change.added);
         if change.home.is_some() {
-            entry.home = change.home;
+            entry.set_home(change.home);
         }
         if !done {
-            entry.in_flight += 1;
+            entry.begin_change();
             return;
         }
         self.visible = entry.show(change.added, self.visible);
@@ -262,18 +284,5 @@ impl Folder {
             (Some(by_hidden), false) => drop(by_hidden.remove(hidden)),
             (None, _) => {}
         }
-    }
-}
-
-impl Entry {
-    /// Makes it visible or not; of so many that were visible, how many are now.
-    fn show(&mut self, visible: bool, of: usize) -> usize {
-        let others = of - usize::from(self.visible);
-        self.visible = visible;
-        others + usize::from(visible)
-    }
-
-    fn is_gone(&self) -> bool {
-        !self.visible && !self.submitted && self.in_flight == 0
     }
 }

@@ -12,9 +12,10 @@ const FULL: usize = PageRecord::FULL;
 /// What memory knows of a page.
 #[derive(Debug)]
 pub(crate) struct Page {
-    namespaces: Vec<Namespace>,
+    /// Ascending, each with its first slot.
+    namespaces: Vec<(Namespace, usize)>,
     /// `None`: the name has been removed since, or moved to a newer page.
-    slots: Vec<Option<(u32, Key)>>,
+    slots: Vec<Option<Key>>,
     /// Slots of older pages that this page declares dead; needed as long as that page exists.
     tombs: Vec<Home>,
     /// How many names and tombs it has on disk.
@@ -26,12 +27,14 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn new(record: PageRecord) -> Self {
         let small = size(&record) <= FULL / 2;
-        let PageRecord { names, tombs, .. } = record;
+        let PageRecord { names: NameTable { namespaces, names }, tombs, .. } = record;
+        let first = |index| names.partition_point(|(other, _)| (*other as usize) < index);
+        let firsts: Vec<usize> = (0..namespaces.len()).map(first).collect();
         Self {
-            written: names.names.len() + tombs.len(),
-            alive: names.names.len(),
-            namespaces: names.namespaces,
-            slots: names.names.into_iter().map(Some).collect(),
+            written: names.len() + tombs.len(),
+            alive: names.len(),
+            namespaces: namespaces.into_iter().zip(firsts).collect(),
+            slots: names.into_iter().map(|(_, key)| Some(key)).collect(),
             tombs,
             small,
         }
@@ -56,8 +59,9 @@ impl Page {
 
     /// The name in this slot, if it is alive.
     pub(crate) fn name(&self, slot: u32) -> Option<Name> {
-        let (ns, key) = self.slots.get(slot as usize)?.as_ref()?;
-        let ns = self.namespaces.get(*ns as usize)?;
+        let key = self.slots.get(slot as usize)?.as_ref()?;
+        let after = self.namespaces.partition_point(|(_, first)| *first <= slot as usize);
+        let (ns, _) = self.namespaces.get(after.checked_sub(1)?)?;
         Some((ns.clone(), key.clone()))
     }
 

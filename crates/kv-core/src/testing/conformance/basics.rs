@@ -110,6 +110,10 @@ pub fn many_reads_answer_as_single_ones<B: Testbed>(make: &impl Fn() -> B) {
         Err(Error::Full { store: "test" })
     });
     assert!(matches!(refused, Err(Error::Full { store: "test" })) && seen == 1, "{refused:?}");
+    // What the numbers are is the store's own affair.
+    for (ns, keys) in [(&ns, &*keys), (&ns, &[]), (&nowhere, &keys)] {
+        assert_eq!(many.places(ns, keys).unwrap().len(), keys.len());
+    }
 }
 
 /// The values that are shown, by the places of their keys.
