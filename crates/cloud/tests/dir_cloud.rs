@@ -236,6 +236,22 @@ async fn a_name_that_is_taken_by_a_folder_is_refused() {
     assert_eq!(names(&cloud, "a").await, ["a/b"]);
 }
 
+/// A disk that fails, a folder that may not be looked into: here it is a link that leads nowhere.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_not_taken_for_absent() {
+    let temp = tempfile::tempdir().unwrap();
+    let cloud = DirCloud::open(temp.path()).unwrap();
+    put(&cloud, &name("a/b")).await.unwrap();
+    for (link, target) in [("a/loop", "loop"), ("a/away", "../unplugged/object")] {
+        let path = temp.path().join(link);
+        std::os::unix::fs::symlink(target, &path).unwrap();
+        let put = cloud.put(&name(link), "x".into(), PutMode::CreateOnly).await;
+        assert!(put.as_ref().is_err_and(CloudError::is_transient), "{put:?}");
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink(), "it was put over");
+    }
+}
+
 #[tokio::test]
 async fn an_address_opens_the_folder_it_names() {
     let temp = tempfile::tempdir().unwrap();

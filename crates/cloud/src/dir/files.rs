@@ -63,6 +63,22 @@ pub(super) fn make_folder_with_parents(path: &Path) -> FileResult<()> {
     Err(FileError::on("make the folder", path)(ErrorKind::NotADirectory.into()))
 }
 
+/// Whether there is a file. What cannot be told is an error: whoever took it for "no" would put over
+/// it.
+pub(super) fn has_file(path: &Path) -> FileResult<bool> {
+    let failed = || FileError::on("look at", path);
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.is_file()),
+        // A link to what is not there now, for instance to another medium.
+        Err(e) if is_absent(e.kind()) => match fs::symlink_metadata(path) {
+            Ok(_) => Err(failed()(e)),
+            Err(e) if is_absent(e.kind()) => Ok(false),
+            Err(e) => Err(failed()(e)),
+        },
+        Err(e) => Err(failed()(e)),
+    }
+}
+
 /// The file's bytes, `None` if there is no such file.
 pub(super) fn read(path: &Path) -> FileResult<Option<Vec<u8>>> {
     match fs::read(path) {

@@ -140,7 +140,7 @@ impl Folder {
         let _locked = files::lock(&self.lock)?;
         let allowed = match how {
             PutMode::Overwrite => true,
-            PutMode::CreateOnly => !path.is_file(),
+            PutMode::CreateOnly => !files::has_file(&path)?,
             PutMode::Replace(expected) => {
                 files::read(&path)?.is_some_and(|old| Tag::of(old.into()) == *expected)
             }
@@ -148,7 +148,7 @@ impl Folder {
         if !allowed {
             // What is there may be our own, of a put that died before it could sync: whoever reads
             // it back takes it as stored.
-            if path.is_file() {
+            if files::has_file(&path)? {
                 self.make_durable(&path, durable)?;
             }
             return Ok(None);
