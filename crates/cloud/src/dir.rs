@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use backup::ObjectName;
 use bytes::Bytes;
 
+pub(crate) use self::folder::Expected;
 use self::folder::Folder;
 use crate::{CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag};
 
@@ -36,24 +37,16 @@ impl DirCloud {
     /// Opens the folder, which is created if need be, and sweeps what a crash has left. A relative
     /// path is resolved now. Blocks for a moment; [`open_cloud`](crate::open_cloud) does not.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self { folder: Arc::new(Folder::open(path.as_ref())?), page_limit: PAGE_LIMIT })
+        Self::open_as(path.as_ref(), Expected::Nothing)
     }
 
-    /// As [`open`](Self::open), without blocking the runtime.
-    pub(crate) async fn open_blocking(path: PathBuf) -> Result<Self> {
-        blocking(move || Self::open(path)).await
+    /// As [`open`](Self::open), where there must be what is expected; without blocking the runtime.
+    pub(crate) async fn open_blocking(path: PathBuf, expected: Expected) -> Result<Self> {
+        blocking(move || Self::open_as(&path, expected)).await
     }
 
-    /// As [`open`](Self::open), without blocking the runtime, and nothing is created.
-    pub(crate) async fn open_existing(path: PathBuf) -> Result<Self> {
-        blocking(move || {
-            if !path.is_dir() {
-                let source = format!("there is no folder {}", path.display());
-                return Err(CloudError::BadAddress { source: Arc::from(Box::from(source)) });
-            }
-            Self::open(path)
-        })
-        .await
+    fn open_as(path: &Path, expected: Expected) -> Result<Self> {
+        Ok(Self { folder: Arc::new(Folder::open(path, expected)?), page_limit: PAGE_LIMIT })
     }
 
     /// Sets the most names in a page of a listing (at least one), so that tests see many pages.

@@ -42,5 +42,5 @@ pub use services::CeramicCloud;
 pub use services::SftpSettings;
 pub use url::{
     BadCloudUrl, CloudUrl, open_cloud, open_cloud_with, open_existing_cloud,
-    open_existing_cloud_with,
+    open_existing_cloud_with, open_known_cloud_with,
 };

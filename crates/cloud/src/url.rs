@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use crate::{Access, CloudBackend, DirCloud, Result};
+use crate::{Access, CloudBackend, DirCloud, Result, dir::Expected};
 #[cfg(feature = "address")]
 use crate::{address::Address, services};
 
@@ -138,17 +138,12 @@ pub async fn open_cloud(url: &CloudUrl) -> Result<Arc<dyn CloudBackend>> {
 
 /// As [`open_cloud`], with secrets and settings of the caller's.
 pub async fn open_cloud_with(url: &CloudUrl, access: &Access) -> Result<Arc<dyn CloudBackend>> {
-    // A folder needs none of it.
-    let _ = access;
-    match &url.0 {
-        Place::Dir(path) => Ok(Arc::new(DirCloud::open_blocking(path.clone()).await?)),
-        #[cfg(feature = "address")]
-        Place::Service(address) => open_service(address, access).await,
-    }
+    open(url, access, Expected::Nothing).await
 }
 
 /// As [`open_cloud`], for reading what is there: a folder that does not exist is
 /// [`CloudError::BadAddress`](crate::CloudError::BadAddress) and is not made, so a typing error is not taken for an empty cloud.
+/// Nothing is made in one that does exist before something is put.
 pub async fn open_existing_cloud(url: &CloudUrl) -> Result<Arc<dyn CloudBackend>> {
     open_existing_cloud_with(url, &Access::default()).await
 }
@@ -158,9 +153,28 @@ pub async fn open_existing_cloud_with(
     url: &CloudUrl,
     access: &Access,
 ) -> Result<Arc<dyn CloudBackend>> {
+    open(url, access, Expected::Folder).await
+}
+
+/// As [`open_cloud_with`], where backups were put before: a folder in which there are none is that of
+/// a medium which is not there now, [`CloudError::Unavailable`](crate::CloudError::Unavailable). It
+/// is not made anew, because that would be on this device's own disk.
+pub async fn open_known_cloud_with(
+    url: &CloudUrl,
+    access: &Access,
+) -> Result<Arc<dyn CloudBackend>> {
+    open(url, access, Expected::Ours).await
+}
+
+async fn open(
+    url: &CloudUrl,
+    access: &Access,
+    expected: Expected,
+) -> Result<Arc<dyn CloudBackend>> {
+    // A folder needs none of it.
     let _ = access;
     match &url.0 {
-        Place::Dir(path) => Ok(Arc::new(DirCloud::open_existing(path.clone()).await?)),
+        Place::Dir(path) => Ok(Arc::new(DirCloud::open_blocking(path.clone(), expected).await?)),
         // Services make no bucket, and a folder on a server only with the first object in it.
         #[cfg(feature = "address")]
         Place::Service(address) => open_service(address, access).await,

@@ -9,7 +9,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use cloud::{CloudBackend, CloudError, CloudUrl, DirCloud, ObjectName, PutMode, open_cloud};
+use cloud::{
+    Access, CloudBackend, CloudError, CloudUrl, DirCloud, ObjectName, PutMode, open_cloud,
+    open_existing_cloud, open_known_cloud_with,
+};
 
 fn name(name: &str) -> ObjectName {
     ObjectName::new(name).unwrap()
@@ -262,4 +265,69 @@ async fn an_address_opens_the_folder_it_names() {
     let file = CloudUrl::parse(&format!("dir:{}", root.join("a").display())).unwrap();
     let opened = open_cloud(&file).await;
     assert!(matches!(opened, Err(CloudError::BadAddress { .. })), "{opened:?}");
+}
+
+fn address(path: &Path) -> CloudUrl {
+    CloudUrl::parse(&format!("dir:{}", path.display())).unwrap()
+}
+
+/// Where a stick is not plugged in there is no folder, or the empty one of its mount point, which lies
+/// on the device's own disk.
+#[tokio::test]
+async fn a_folder_that_was_used_before_is_not_made_anew() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("stick");
+    let (url, access) = (address(&root), Access::default());
+    put(&*open_cloud(&url).await.unwrap(), &name("sr1/b")).await.unwrap();
+    fs::rename(&root, temp.path().join("unplugged")).unwrap();
+    for _ in 0..2 {
+        let error = open_known_cloud_with(&url, &access).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+        let text = std::error::Error::source(&error).unwrap().to_string();
+        assert!(text.contains("plug the medium in") && text.contains("stick"), "{text}");
+        fs::create_dir(&root).unwrap_or_default();
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "nothing is made");
+    }
+    fs::remove_dir(&root).unwrap();
+    fs::rename(temp.path().join("unplugged"), &root).unwrap();
+    let cloud = open_known_cloud_with(&url, &access).await.unwrap();
+    put(&*cloud, &name("sr1/c")).await.unwrap();
+    assert_eq!(names(&*cloud, "sr1").await, ["sr1/b", "sr1/c"]);
+}
+
+/// Many a program that copies leaves out what begins with a dot.
+#[tokio::test]
+async fn a_copy_without_our_mark_is_known_by_its_backups() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::create_dir_all(temp.path().join("sr1")).unwrap();
+    fs::write(temp.path().join("sr1/b"), "bytes").unwrap();
+    let cloud = open_known_cloud_with(&address(temp.path()), &Access::default()).await.unwrap();
+    put(&*cloud, &name("sr1/c")).await.unwrap();
+    assert_eq!(names(&*cloud, "sr1").await, ["sr1/b", "sr1/c"]);
+}
+
+/// Else the mount point of a medium that is not there would pass for the medium from then on.
+#[tokio::test]
+async fn looking_into_a_folder_makes_nothing_there_and_putting_does() {
+    let temp = tempfile::tempdir().unwrap();
+    let cloud = open_existing_cloud(&address(temp.path())).await.unwrap();
+    assert!(cloud.get(&name("a/b")).await.unwrap().is_none());
+    assert!(names(&*cloud, "a").await.is_empty());
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0, "something was made");
+    put(&*cloud, &name("a/b")).await.unwrap();
+    assert_eq!(names(&*cloud, "a").await, ["a/b"]);
+    let none = open_existing_cloud(&address(&temp.path().join("typo"))).await;
+    assert!(matches!(none, Err(CloudError::BadAddress { .. })), "{none:?}");
+}
+
+#[tokio::test]
+async fn a_folder_that_goes_before_the_first_put_is_not_made() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("stick");
+    fs::create_dir(&root).unwrap();
+    let cloud = open_existing_cloud(&address(&root)).await.unwrap();
+    fs::remove_dir(&root).unwrap();
+    assert!(put(&*cloud, &name("a/b")).await.unwrap_err().is_transient());
+    assert!(cloud.list(&name("a"), None).await.unwrap_err().is_transient());
+    assert!(!root.exists());
 }

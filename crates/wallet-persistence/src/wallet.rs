@@ -133,7 +133,8 @@ impl WalletPersistence {
     pub async fn has_backup(&self, root: &RootSecret) -> Result<bool, Error> {
         let keys = vault::Keys::derive(root);
         let (access, sealer) = (access(&keys), backup::ObjectSealer::new(keys));
-        for cloud in open_clouds(&self.parts.clouds, &self.parts.cloud_urls, &access).await? {
+        let Parts { clouds, cloud_urls, .. } = &self.parts;
+        for cloud in open_clouds(clouds, cloud_urls, &access, false).await? {
             let heads = backup::class_prefix(&sealer.tag(), backup::Class::Head);
             if !cloud::poll_backups(&*cloud, &heads).await?.is_empty() {
                 return Ok(true);

@@ -5,7 +5,10 @@ use std::{
     fmt, fs,
     io::ErrorKind,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use backup::ObjectName;
@@ -16,14 +19,31 @@ use super::{
     error::{FileError, FileResult},
     files,
 };
-use crate::{CloudError, ObjectMeta, PutMode, Result, Tag, layout, page::Page};
+use crate::{CloudError, ObjectMeta, PutMode, Result, Tag, error::boxed, layout, page::Page};
 
 /// Begins the name of a file that is being written.
 const INCOMING: &str = "incoming-";
 
+/// The folder in which all backups lie.
+const BACKUPS: &str = "sr1";
+
+/// What is expected where a folder is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// It is made, if it is not there.
+    Nothing,
+    /// A folder, for instance a copy of one that was backed up to. Nothing is made before something
+    /// is put.
+    Folder,
+    /// One that was backed up to.
+    Ours,
+}
+
 /// An open folder.
 pub(super) struct Folder {
     root: PathBuf,
+    /// Whether it has our mark, the lock file.
+    marked: AtomicBool,
     /// Holds the lock and what is being written.
     own: PathBuf,
     lock: PathBuf,
@@ -33,12 +53,28 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, expected: Expected) -> Result<Self> {
         let root = std::path::absolute(path)
             .map_err(FileError::on("find", path))
             .map_err(FileError::about_folder)?;
         let own = root.join(layout::OWN);
-        let folder = Self { lock: own.join("lock"), root, own, durable: Mutex::default() };
+        let (lock, marked) = (own.join("lock"), AtomicBool::new(false));
+        let folder = Self { root, marked, own, lock, durable: Mutex::default() };
+        let is_marked = fs::metadata(&folder.lock).is_ok();
+        match expected {
+            Expected::Nothing => {
+                files::make_folder_with_parents(&folder.root).map_err(FileError::about_folder)?;
+            }
+            Expected::Folder if is_marked => {}
+            Expected::Folder if folder.root.is_dir() => return Ok(folder),
+            Expected::Folder => {
+                let source = boxed(format!("there is no folder {}", folder.root.display()));
+                return Err(CloudError::BadAddress { source });
+            }
+            // What a file manager copied may lack our mark.
+            Expected::Ours if is_marked || folder.root.join(BACKUPS).is_dir() => {}
+            Expected::Ours => return Err(folder.is_away()),
+        }
         folder.set_up().map_err(FileError::about_folder)?;
         Ok(folder)
     }
@@ -86,7 +122,7 @@ impl Folder {
         let _turn = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         let path = layout::path(&self.root, name);
         let delete = || {
-            let _locked = files::lock(&self.lock)?;
+            let _locked = self.lock()?;
             match path.parent() {
                 Some(parent) if files::remove(&path)? => files::sync_folder(parent),
                 _ => Ok(()),
@@ -95,10 +131,29 @@ impl Folder {
         delete().map_err(|e: FileError| e.about(name))
     }
 
-    /// Makes the folder and its lock file, and removes what crashed puts have left.
+    /// What is said where backups were and are no more. Nothing is made there: below the place of a
+    /// medium lies the device's own disk.
+    fn is_away(&self) -> CloudError {
+        CloudError::unavailable(format!(
+            "there are no backups in {}: plug the medium in, or mount it; if they are gone for good, \
+             remove this cloud and add it anew",
+            self.root.display()
+        ))
+    }
+
+    /// Makes the lock file, and removes what crashed puts have left.
     fn set_up(&self) -> FileResult<()> {
-        files::make_folder_with_parents(&self.root)?;
-        if self.check_present().is_err() {
+        self.mark()?;
+        match self.sweep() {
+            // A medium that cannot be written to can still be restored from.
+            Err(e) if e.is_about_permission() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Makes the lock file.
+    fn mark(&self) -> FileResult<()> {
+        if fs::metadata(&self.lock).is_err() {
             files::make_folder(&self.own)?;
             match files::write_new(&self.lock, b"") {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -106,11 +161,17 @@ impl Folder {
             }
             files::sync_folder(&self.own)?;
         }
-        match self.sweep() {
-            // A medium that cannot be written to can still be restored from.
-            Err(e) if e.is_about_permission() => Ok(()),
-            other => other,
+        self.marked.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The lock, with which the folder is ours.
+    fn lock(&self) -> FileResult<fs::File> {
+        if !self.marked.load(Ordering::Relaxed) {
+            self.check_present()?;
+            self.mark()?;
         }
+        files::lock(&self.lock)
     }
 
     fn sweep(&self) -> FileResult<()> {
@@ -137,7 +198,7 @@ impl Folder {
         durable: &mut HashSet<PathBuf>,
     ) -> FileResult<Option<Tag>> {
         let path = layout::path(&self.root, name);
-        let _locked = files::lock(&self.lock)?;
+        let _locked = self.lock()?;
         let allowed = match how {
             PutMode::Overwrite => true,
             PutMode::CreateOnly => !files::has_file(&path)?,
@@ -191,7 +252,11 @@ impl Folder {
 
     /// An error if the folder has gone: nothing found is not the same as nothing there.
     fn check_present(&self) -> FileResult<()> {
-        fs::metadata(&self.lock).map(drop).map_err(FileError::on("find", &self.lock))
+        let mark = match self.marked.load(Ordering::Relaxed) {
+            true => &self.lock,
+            false => &self.root,
+        };
+        fs::metadata(mark).map(drop).map_err(FileError::on("find", mark))
     }
 }
 

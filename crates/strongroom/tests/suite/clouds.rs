@@ -36,6 +36,40 @@ fn a_cloud_is_added_listed_and_removed() {
     assert_eq!(home.ok(&["profile", "get", "given_name"]), "Grace\n");
 }
 
+/// Where it belongs there is nothing then, or the empty folder of its mount point: both are on the
+/// device's own disk.
+#[test]
+fn no_backup_goes_to_the_place_of_a_stick_that_is_not_plugged_in() {
+    let home = Home::new();
+    home.ok(&["profile", "set", "given_name", "Ada"]);
+    home.ok(&["backup", "now"]);
+    let restored = |home: &Home| {
+        home.lose_the_device();
+        home.ok(&["restore", "--cloud", "dir:cloud"]);
+    };
+    for is_restored in [false, true] {
+        if is_restored {
+            // It has put nothing yet.
+            restored(&home);
+        }
+        fs::rename(home.path("cloud"), home.path("unplugged")).unwrap();
+        home.ok(&["profile", "set", "given_name", "Grace"]);
+        for _ in 0..2 {
+            let said = home.fails(9, &["backup", "now"]);
+            assert!(said.contains("plug the medium in"), "{said}");
+            home.run(&["status"]);
+            home.run(&["backup", "list"]);
+            fs::create_dir(home.path("cloud")).unwrap_or_default();
+            assert_eq!(fs::read_dir(home.path("cloud")).unwrap().count(), 0, "on the own disk");
+        }
+        fs::remove_dir(home.path("cloud")).unwrap();
+        fs::rename(home.path("unplugged"), home.path("cloud")).unwrap();
+        home.ok(&["backup", "now"]);
+    }
+    restored(&home);
+    assert_eq!(home.ok(&["profile", "get", "given_name"]), "Grace\n");
+}
+
 #[test]
 fn a_cloud_is_tried_out_without_a_wallet() {
     let home = Home::empty();

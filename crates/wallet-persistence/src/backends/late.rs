@@ -14,16 +14,25 @@ use tokio::sync::OnceCell;
 pub(super) struct Late {
     url: CloudUrl,
     access: Access,
+    is_backed_up: bool,
     cloud: OnceCell<Arc<dyn CloudBackend>>,
 }
 
 impl Late {
-    pub(super) fn new(url: &CloudUrl, access: &Access) -> Self {
-        Self { url: url.clone(), access: access.clone(), cloud: OnceCell::new() }
+    pub(super) fn new(url: &CloudUrl, access: &Access, is_backed_up: bool) -> Self {
+        let (url, access) = (url.clone(), access.clone());
+        Self { url, access, is_backed_up, cloud: OnceCell::new() }
+    }
+
+    pub(super) async fn open(&self) -> Result<Arc<dyn CloudBackend>> {
+        match self.is_backed_up {
+            true => cloud::open_known_cloud_with(&self.url, &self.access).await,
+            false => cloud::open_cloud_with(&self.url, &self.access).await,
+        }
     }
 
     async fn opened(&self) -> Result<&Arc<dyn CloudBackend>> {
-        self.cloud.get_or_try_init(|| cloud::open_cloud_with(&self.url, &self.access)).await
+        self.cloud.get_or_try_init(|| self.open()).await
     }
 }
 

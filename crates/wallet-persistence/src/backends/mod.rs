@@ -35,6 +35,13 @@ impl Inner {
         i >= self.given.len()
     }
 
+    /// Whether anything of this wallet is in its clouds, as far as is known here. From then on none of
+    /// them is made: a folder that is not there is on a medium that is not there.
+    fn is_backed_up(&self) -> bool {
+        let state = self.tower.recorder.state();
+        state.head.is_some() || !state.seen.is_empty()
+    }
+
     /// All of them, opened at first use.
     pub(crate) async fn clouds(&self) -> Result<&[Cloud]> {
         let clouds = self
@@ -44,7 +51,7 @@ impl Inner {
                 let urls = self.tower.cloud_urls()?;
                 let names = self.known_clouds()?;
                 self.cloud_names.get_or_init(|| names);
-                open_clouds(&self.given, &urls, &access).await
+                open_clouds(&self.given, &urls, &access, self.is_backed_up()).await
             })
             .await?;
         Ok(clouds)
@@ -59,8 +66,12 @@ impl Inner {
         }
         let mut clouds: Vec<_> = self.given.iter().cloned().map(Ok).collect();
         let access = access(&self.tower.sealed.keys()?);
+        let is_backed_up = self.is_backed_up();
         for url in &urls {
-            let open = cloud::open_existing_cloud_with(url, &access).await;
+            let open = match is_backed_up {
+                true => cloud::open_known_cloud_with(url, &access).await,
+                false => cloud::open_existing_cloud_with(url, &access).await,
+            };
             clouds.push(open.map_err(Error::from));
         }
         Ok(names.into_iter().zip(clouds.into_iter().map(|open| open.map(with_retry))).collect())
@@ -76,26 +87,28 @@ pub(crate) fn access(keys: &vault::Keys) -> Access {
 }
 
 /// The given clouds and those at the addresses. Of several, one that cannot be opened now is opened
-/// when it is needed.
+/// when it is needed. `is_backed_up`: nothing is made where backups must be already.
 pub(crate) async fn open_clouds(
     given: &[Cloud],
     urls: &[CloudUrl],
     access: &Access,
+    is_backed_up: bool,
 ) -> Result<Vec<Cloud>> {
     let mut clouds = given.to_vec();
-    let (mut failure, mut late) = (None, 0);
+    let (mut failure, mut failed) = (None, 0);
     for url in urls {
-        match cloud::open_cloud_with(url, access).await {
+        let late = Late::new(url, access, is_backed_up);
+        match late.open().await {
             Ok(cloud) => clouds.push(cloud),
             Err(error) => {
                 tracing::warn!(%error, cloud = %url, "a cloud cannot be opened now");
-                clouds.push(Arc::new(Late::new(url, access)));
-                (failure, late) = (Some(error), late + 1);
+                clouds.push(Arc::new(late));
+                (failure, failed) = (Some(error), failed + 1);
             }
         }
     }
     match failure {
-        Some(error) if late == clouds.len() => Err(error.into()),
+        Some(error) if failed == clouds.len() => Err(error.into()),
         _ => Ok(clouds.into_iter().map(with_retry).collect()),
     }
 }

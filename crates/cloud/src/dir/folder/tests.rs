@@ -16,7 +16,7 @@ fn steps(folder: &Folder, work: impl FnOnce()) -> Vec<String> {
 
 fn open() -> (tempfile::TempDir, Folder) {
     let temp = tempfile::tempdir().unwrap();
-    let folder = Folder::open(&temp.path().join("cloud")).unwrap();
+    let folder = Folder::open(&temp.path().join("cloud"), Expected::Nothing).unwrap();
     (temp, folder)
 }
 
@@ -43,7 +43,7 @@ fn what_a_conflict_is_about_is_durable() {
     let (_temp, folder) = open();
     folder.put(&name("a/b"), &Bytes::from_static(b"x"), &PutMode::CreateOnly).unwrap();
     // As after a crash: nobody knows what was synced.
-    let folder = Folder::open(&folder.root).unwrap();
+    let folder = Folder::open(&folder.root, Expected::Ours).unwrap();
     let again = steps(&folder, || {
         let put = folder.put(&name("a/b"), &Bytes::from_static(b"x"), &PutMode::CreateOnly);
         assert!(matches!(put, Err(CloudError::Conflict { .. })), "{put:?}");
@@ -76,7 +76,7 @@ fn a_new_folder_is_durable_in_its_parent() {
     let temp = tempfile::tempdir().unwrap();
     let root = temp.path().join("new/cloud");
     files::STEPS.take();
-    let folder = Folder::open(&root).unwrap();
+    let folder = Folder::open(&root, Expected::Nothing).unwrap();
     let done = files::STEPS.take();
     let at = |step: &str, path: &Path| {
         let step = format!("{step} {}", path.display());
