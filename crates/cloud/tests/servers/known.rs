@@ -104,8 +104,12 @@ pub(crate) const SERVERS: &[Kind] = &[
         exceptions: &[
             ("law_1_whole", Outcome::Varies("it deletes before it moves over a file")),
             ("law_4_one_creator_wins", Outcome::Varies("it looks and moves in two steps")),
-            ("law_5_one_replacer_wins", Outcome::Varies("it knows no ETag as a condition")),
-            ("it_passes_the_probe", Outcome::Varies("it looks and moves in two steps")),
+            ("law_5_one_replacer_wins", Outcome::Breaks("it knows no ETag as a condition")),
+            (
+                "law_5_a_refused_put_changes_nothing",
+                Outcome::Breaks("it knows no ETag as a condition, so nothing is replaced on one"),
+            ),
+            ("it_passes_the_probe", Outcome::Breaks("it knows no ETag as a condition")),
         ],
     },
     Kind {

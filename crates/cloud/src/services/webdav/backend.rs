@@ -6,12 +6,14 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use backup::ObjectName;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use tokio::time::sleep;
 
 use super::{
     client::{Client, Made, Moved, Over},
@@ -31,6 +33,23 @@ use crate::{
 
 /// Names per page. Each page walks the folders anew, so it is large.
 const PAGE_LIMIT: usize = 10_000;
+
+/// After so long a server that gives new files weak ETags has a strong one: ETags are made of times
+/// in seconds.
+const UNTIL_STRONG: Duration = Duration::from_millis(400);
+
+/// So often is looked for an ETag that can be compared.
+const MOST_LOOKS: usize = 8;
+
+/// How replacing what is unchanged ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replaced {
+    Yes,
+    /// It has changed.
+    No,
+    /// The server takes no condition; nothing was replaced.
+    OnNoCondition,
+}
 
 /// A folder on a server.
 #[derive(Debug)]
@@ -158,25 +177,36 @@ impl WebDav {
         }
     }
 
-    /// Only if what is there has this hash, as far as the server can tell at all: it compares the
-    /// ETag, and not every server does.
-    async fn replace(&self, name: &ObjectName, bytes: &Bytes, tag: &Tag) -> Result<bool, Failure> {
+    /// Only if what is there has this hash, and only on the condition that it is so when the file is
+    /// moved: the server compares the ETag. Without a condition another may have written since we
+    /// looked, and that would be lost; so where a server knows none, nothing is replaced.
+    async fn replace(
+        &self,
+        name: &ObjectName,
+        bytes: &Bytes,
+        tag: &Tag,
+    ) -> Result<Replaced, Failure> {
         let path = self.path(name);
-        let Some(etag) = self.etag_if(&path, tag).await? else { return Ok(false) };
-        if let Some(etag) = etag
-            && self.put_over(name, bytes, &Over::ETag(etag)).await?
-        {
-            return Ok(true);
-        }
-        // There is no ETag, or somebody was faster, or the server understands no such condition and
-        // refuses each. If nothing has changed, it is the last; then our own look is all there is.
-        match self.etag_if(&path, tag).await? {
-            Some(_) => {
-                self.compares.store(false, Ordering::Relaxed);
-                self.put_over(name, bytes, &Over::Anything).await
+        let mut refused: Option<String> = None;
+        for _ in 0..MOST_LOOKS {
+            let Some(etag) = self.etag_if(&path, tag).await? else { return Ok(Replaced::No) };
+            match etag {
+                // No server compares a weak one. Several give a strong one a moment later.
+                Some(etag) if etag.starts_with("W/") => sleep(UNTIL_STRONG).await,
+                // It refuses the condition though it is met: it understands none of this kind.
+                Some(etag) if refused.as_ref() == Some(&etag) => break,
+                Some(etag) => {
+                    if self.put_over(name, bytes, &Over::ETag(etag.clone())).await? {
+                        return Ok(Replaced::Yes);
+                    }
+                    // Somebody was faster, with other bytes or with the same.
+                    refused = Some(etag);
+                }
+                None => break,
             }
-            None => Ok(false),
         }
+        self.compares.store(false, Ordering::Relaxed);
+        Ok(Replaced::OnNoCondition)
     }
 
     /// The ETag of a file that has this hash; `None` if it has another, or is not there.
@@ -266,7 +296,16 @@ impl CloudBackend for WebDav {
         let stored = match &how {
             PutMode::Overwrite => self.put_over(name, &bytes, &Over::Anything).await,
             PutMode::CreateOnly => self.put_over(name, &bytes, &Over::Nothing).await,
-            PutMode::Replace(tag) => self.replace(name, &bytes, tag).await,
+            PutMode::Replace(tag) => match self.replace(name, &bytes, tag).await {
+                Ok(Replaced::OnNoCondition) => {
+                    let source = boxed(
+                        "it does not replace a file on the condition that it is unchanged, so it \
+                         cannot keep a second writer out",
+                    );
+                    return Err(CloudError::TooOld { source });
+                }
+                replaced => replaced.map(|replaced| replaced == Replaced::Yes),
+            },
         };
         match stored {
             Ok(true) => Ok(Tag::of(bytes)),

@@ -1,7 +1,7 @@
 //! Whole, durable, and seen by the next read.
 
 use super::{list, name, patiently, put, read, run};
-use crate::{PutMode, testing::Testbed};
+use crate::{CloudError, PutMode, testing::Testbed};
 
 /// While four tasks overwrite one object, everybody sees exactly what one of them put, or an error
 /// for the moment.
@@ -51,7 +51,9 @@ pub fn law_2_durable_once_answered<B: Testbed>(make: &impl Fn() -> B) {
             let expected = (object.to_string().into_bytes(), tag.clone());
             assert_eq!(read(&*cloud, object).await, Some(expected));
             let replaced = cloud.put(object, "new".into(), PutMode::Replace(tag)).await;
-            assert!(replaced.is_ok(), "{replaced:?}");
+            // A service that knows no condition says so, and law 5 is where that counts.
+            let holds = matches!(replaced, Ok(_) | Err(CloudError::TooOld { .. }));
+            assert!(holds, "{replaced:?}");
         }
         assert_eq!(list(&*cloud, &name("a")).await, objects[..2]);
     });
