@@ -49,6 +49,9 @@ use crate::{Probe, Result};
 /// `Conflict` and `Refused` mean that nothing was changed. Any other error says nothing about the
 /// effect: the put or delete may have happened, now or with a delay. Trying again is always safe.
 ///
+/// Who moves many bytes for a call notes that they move, by [`Progress`](crate::Progress): else a call
+/// that takes long looks like one that hangs.
+///
 /// Methods are called within a tokio runtime.
 #[async_trait]
 pub trait CloudBackend: fmt::Debug + Send + Sync {

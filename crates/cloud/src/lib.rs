@@ -15,6 +15,7 @@ mod layout;
 mod mem;
 mod page;
 mod probe;
+mod progress;
 mod repository;
 mod retry;
 #[cfg(feature = "address")]
@@ -34,6 +35,7 @@ pub use fetch::{FetchMany, fetch, fetch_many};
 pub use http::HttpSettings;
 pub use mem::MemCloud;
 pub use probe::{Probe, probe};
+pub use progress::Progress;
 pub use repository::{PutOutcome, poll_backups, put_backup};
 pub use retry::{RetrySettings, Retrying};
 #[cfg(feature = "ceramic")]

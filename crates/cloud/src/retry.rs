@@ -7,7 +7,7 @@ use backup::ObjectName;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use crate::{CloudBackend, CloudError, Limits, ObjectMeta, PutMode, Result, Tag};
+use crate::{CloudBackend, CloudError, Limits, ObjectMeta, Progress, PutMode, Result, Tag};
 
 /// Tries transient failures again, with random, growing waits and within a budget.
 ///
@@ -28,7 +28,8 @@ pub struct RetrySettings {
     pub first_wait: Duration,
     /// The limit does not grow above this.
     pub longest_wait: Duration,
-    /// No attempt begins when this has passed since the first.
+    /// No attempt begins when this has passed since the first, without the time in which bytes have
+    /// moved: see [`Progress`].
     pub budget: Duration,
 }
 
@@ -79,7 +80,7 @@ impl CloudBackend for Retrying {
         let mut patience = Patience::new(self.settings);
         loop {
             let first = patience.failures == 0;
-            match self.put_or_settle(name, &bytes, &how, first).await {
+            match patience.attempt(self.put_or_settle(name, &bytes, &how, first)).await {
                 Ok(tag) => return Ok(tag),
                 Err(e) => patience.wait_after(e).await?,
             }
@@ -89,7 +90,7 @@ impl CloudBackend for Retrying {
     async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>> {
         let mut patience = Patience::new(self.settings);
         loop {
-            match self.inner.get(name).await {
+            match patience.attempt(self.inner.get(name)).await {
                 Ok(found) => return Ok(found),
                 Err(e) => patience.wait_after(e).await?,
             }
@@ -103,7 +104,7 @@ impl CloudBackend for Retrying {
     ) -> Result<Vec<ObjectMeta>> {
         let mut patience = Patience::new(self.settings);
         loop {
-            match self.inner.list(prefix, after).await {
+            match patience.attempt(self.inner.list(prefix, after)).await {
                 Ok(page) => return Ok(page),
                 Err(e) => patience.wait_after(e).await?,
             }
@@ -113,7 +114,7 @@ impl CloudBackend for Retrying {
     async fn delete(&self, name: &ObjectName) -> Result<()> {
         let mut patience = Patience::new(self.settings);
         loop {
-            match self.inner.delete(name).await {
+            match patience.attempt(self.inner.delete(name)).await {
                 Ok(()) => return Ok(()),
                 Err(e) => patience.wait_after(e).await?,
             }
@@ -135,6 +136,15 @@ struct Patience {
 impl Patience {
     fn new(settings: RetrySettings) -> Self {
         Self { settings, end: Instant::now() + settings.budget.min(LONGEST), failures: 0 }
+    }
+
+    /// Runs an attempt. As long as bytes move nobody waits in vain; what follows counts, and so does
+    /// every wait, so there is an end also where each attempt breaks off half way.
+    async fn attempt<T>(&mut self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let (progress, began) = (Progress::begin(), Instant::now());
+        let result = progress.watch(call).await;
+        self.end += progress.last().map_or(Duration::ZERO, |last| last - began);
+        result
     }
 
     /// Waits before the next attempt, or gives the error back if there shall be none.

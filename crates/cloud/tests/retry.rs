@@ -2,13 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use cloud::{
-    CloudBackend, CloudError, MemCloud, ObjectName, PutMode, RetrySettings, Retrying,
+    CloudBackend, CloudError, Limits, MemCloud, ObjectMeta, ObjectName, Progress, PutMode,
+    RetrySettings, Retrying, Tag,
     testing::{Failure, FlakyCloud, Weather},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -172,4 +181,65 @@ async fn patience_without_an_end_is_no_panic() {
     let (_, weather, cloud) = flaky(RetrySettings { budget, ..SETTINGS });
     weather.fail_nth(1, Failure::Lost);
     assert_eq!(cloud.get(&name()).await.unwrap(), None);
+}
+
+/// A line that moves a byte each second for five minutes, and breaks so often.
+#[derive(Debug)]
+struct Slow {
+    mem: MemCloud,
+    breaks: AtomicU32,
+    moves: bool,
+}
+
+#[async_trait]
+impl CloudBackend for Slow {
+    async fn put(&self, name: &ObjectName, bytes: Bytes, how: PutMode) -> Result<Tag, CloudError> {
+        for _ in 0..300 {
+            sleep(SECOND).await;
+            if let Some(progress) = Progress::current().filter(|_| self.moves) {
+                progress.note();
+            }
+        }
+        let left = self.breaks.load(Ordering::Relaxed);
+        self.breaks.store(left.saturating_sub(1), Ordering::Relaxed);
+        match left {
+            0 => self.mem.put(name, bytes, how).await,
+            _ => Err(CloudError::unavailable("it broke")),
+        }
+    }
+
+    async fn get(&self, name: &ObjectName) -> Result<Option<(Bytes, Tag)>, CloudError> {
+        self.mem.get(name).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &ObjectName,
+        after: Option<&ObjectName>,
+    ) -> Result<Vec<ObjectMeta>, CloudError> {
+        self.mem.list(prefix, after).await
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), CloudError> {
+        self.mem.delete(name).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.mem.limits()
+    }
+}
+
+/// Five minutes of moving bytes are no minute of waiting in vain; five minutes of nothing are.
+#[tokio::test(start_paused = true)]
+async fn only_time_without_progress_uses_up_the_budget() {
+    for moves in [true, false] {
+        let slow = Slow { mem: MemCloud::new(), breaks: AtomicU32::new(2), moves };
+        let cloud = Retrying::new(Arc::new(slow), SETTINGS);
+        let put = cloud.put(&name(), "x".into(), PutMode::CreateOnly).await;
+        assert_eq!(put.is_ok(), moves, "{put:?}");
+    }
+    // There is an end, also where every attempt gets half way.
+    let slow = Slow { mem: MemCloud::new(), breaks: AtomicU32::new(u32::MAX), moves: true };
+    let cloud = Retrying::new(Arc::new(slow), SETTINGS);
+    assert!(cloud.put(&name(), "x".into(), PutMode::CreateOnly).await.is_err());
 }

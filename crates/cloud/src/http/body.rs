@@ -13,19 +13,45 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::Progress;
+
 /// So much is handed to the connection at once.
 const CHUNK: usize = 64 * 1024;
+
+/// How much of a request and its answer has moved.
+pub(super) struct Moved {
+    bytes: AtomicU64,
+    /// Who watches. The body goes up in a task of the connection.
+    watcher: Option<Progress>,
+}
+
+impl Moved {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicU64::new(0), watcher: Progress::current() })
+    }
+
+    pub(super) fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(watcher) = &self.watcher {
+            watcher.note();
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
 
 /// Bytes on their way up.
 pub(super) struct Counted {
     rest: Bytes,
-    sent: Arc<AtomicU64>,
+    moved: Arc<Moved>,
 }
 
 impl Counted {
-    /// `sent` counts the bytes that the connection has taken.
-    pub(super) fn new(bytes: Bytes, sent: Arc<AtomicU64>) -> Self {
-        Self { rest: bytes, sent }
+    /// `moved` counts the bytes that the connection has taken.
+    pub(super) fn new(bytes: Bytes, moved: Arc<Moved>) -> Self {
+        Self { rest: bytes, moved }
     }
 }
 
@@ -42,7 +68,7 @@ impl Body for Counted {
         }
         let length = self.rest.len().min(CHUNK);
         let chunk = self.rest.split_to(length);
-        self.sent.fetch_add(length as u64, Ordering::Relaxed);
+        self.moved.add(length);
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 

@@ -1,25 +1,32 @@
 //! One request and its answer.
 
-use std::{
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Method, StatusCode, Url,
     header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::{Failure, Http, body::Counted, redact::Redactor};
+use super::{
+    Failure, Http,
+    body::{Counted, Moved},
+    redact::Redactor,
+};
 
 /// The longest answer that is read, unless the request says otherwise: listings and errors.
 const LONGEST: u64 = 16 << 20;
+
+/// A line with fewer bytes in a second than this is as good as dead: so nobody keeps a request for
+/// ever by a byte now and then.
+const SLOWEST: u64 = 1024;
+
+/// The system takes up to so many bytes before it sends them, and nobody sees them go...
+const UNSEEN: u64 = 4 << 20;
+
+/// ... so as many seconds are waited for them as they take at this rate.
+const UNSEEN_IN_A_SECOND: u64 = 8 * 1024;
 
 /// A request that is being put together.
 #[must_use]
@@ -105,36 +112,26 @@ impl<'a> Request<'a> {
     }
 
     /// Sends it and reads the answer, whatever its status.
+    ///
+    /// However long that takes, as long as bytes move: a large object on a slow line must get
+    /// through, and who sends it again begins at its first byte.
     pub(crate) async fn send(self) -> Result<Answer, Failure> {
-        let limit = self.http.settings.total_timeout;
-        match timeout(limit, self.exchange()).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::too_slow("not done", limit)),
-        }
-    }
-
-    async fn exchange(self) -> Result<Answer, Failure> {
-        let idle = self.http.settings.idle_timeout;
-        let sent = Arc::new(AtomicU64::new(0));
+        let pace = Pace::begin(self.http);
         let mut request = reqwest::Request::new(self.method, self.url);
         *request.headers_mut() = self.headers?;
         if let Some(body) = self.body {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-            *request.body_mut() = Some(reqwest::Body::wrap(Counted::new(body, sent.clone())));
+            *request.body_mut() = Some(reqwest::Body::wrap(Counted::new(body, pace.moved.clone())));
         }
         let mut pending = pin!(self.http.client.execute(request));
-        let mut before = 0;
         let mut response = loop {
-            match timeout(idle, &mut pending).await {
+            let before = pace.moved.bytes();
+            let patience = pace.idle + unseen(before);
+            match timeout(patience, &mut pending).await {
                 Ok(response) => break response.map_err(|e| Failure::of(&e))?,
-                Err(_) => {
-                    // While the body goes up, no answer is due yet.
-                    let now = sent.load(Ordering::Relaxed);
-                    if now == before {
-                        return Err(Failure::too_slow("no answer", idle));
-                    }
-                    before = now;
-                }
+                // While the body goes up, no answer is due yet.
+                Err(_) if pace.moved.bytes() > before => pace.check()?,
+                Err(_) => return Err(Failure::too_slow("no answer", patience)),
             }
         };
         let longest = match response.status().is_success() {
@@ -142,7 +139,7 @@ impl<'a> Request<'a> {
             // What is said about an error is short.
             false => self.longest.min(LONGEST),
         };
-        let body = read(&mut response, idle, longest).await?;
+        let body = read(&mut response, &pace, longest).await?;
         Ok(Answer {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
@@ -163,9 +160,39 @@ impl<'a> Request<'a> {
     }
 }
 
+/// How long a request may take.
+struct Pace {
+    began: Instant,
+    idle: Duration,
+    total: Duration,
+    moved: Arc<Moved>,
+}
+
+impl Pace {
+    fn begin(http: &Http) -> Self {
+        let settings = &http.settings;
+        let (idle, total) = (settings.idle_timeout, settings.total_timeout);
+        Self { began: Instant::now(), idle, total, moved: Moved::new() }
+    }
+
+    /// An error if too little has moved for the time that has passed.
+    fn check(&self) -> Result<(), Failure> {
+        let due = self.total.saturating_add(Duration::from_secs(self.moved.bytes() / SLOWEST));
+        match self.began.elapsed() <= due {
+            true => Ok(()),
+            false => Err(Failure::too_slow("hardly a byte has moved", self.began.elapsed())),
+        }
+    }
+}
+
+/// How long bytes that the system has taken may be on their way.
+fn unseen(bytes: u64) -> Duration {
+    Duration::from_secs(bytes.min(UNSEEN) / UNSEEN_IN_A_SECOND)
+}
+
 async fn read(
     response: &mut reqwest::Response,
-    idle: Duration,
+    pace: &Pace,
     longest: u64,
 ) -> Result<Bytes, Failure> {
     let expected = response.content_length().unwrap_or_default();
@@ -174,11 +201,13 @@ async fn read(
     }
     let mut whole = BytesMut::new();
     loop {
-        let chunk = match timeout(idle, response.chunk()).await {
+        let chunk = match timeout(pace.idle, response.chunk()).await {
             Ok(chunk) => chunk.map_err(|e| Failure::of(&e))?,
-            Err(_) => return Err(Failure::too_slow("the answer stopped", idle)),
+            Err(_) => return Err(Failure::too_slow("the answer stopped", pace.idle)),
         };
         let Some(chunk) = chunk else { return Ok(whole.freeze()) };
+        pace.moved.add(chunk.len());
+        pace.check()?;
         if whole.len() as u64 + chunk.len() as u64 > longest {
             return Err(Failure::too_long(longest));
         }

@@ -9,8 +9,11 @@ pub struct HttpSettings {
     /// A connection that is not there after this time has failed. 10 s.
     pub connect_timeout: Duration,
     /// A request has failed when not a byte has moved for this long, up to twice this long. 30 s.
+    /// What the system took from us and sends by itself is waited for in addition, as long as it
+    /// takes on a line of 8 KiB a second.
     pub idle_timeout: Duration,
-    /// A request has failed when it has not ended after this time. 10 minutes.
+    /// A request has failed when it has not ended after this time and a second for each kilobyte
+    /// that it has moved: as long as bytes move there is no other end. 10 minutes.
     pub total_timeout: Duration,
     /// The proxy, such as `http://user:password@host:3128`. Without one the environment says:
     /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.

@@ -43,6 +43,8 @@ pub enum Trouble {
     CutsAnswersAfter(u64),
     /// Each chunk of an answer takes so long.
     Slow(Duration),
+    /// So many bytes pass in a second, each way.
+    Narrow(u32),
     /// An answer begins so long after its request has ended, as on a long line of any width.
     Far(Duration),
     /// Nothing passes any more, and nothing breaks.
@@ -161,10 +163,11 @@ type Asked = Mutex<Option<Instant>>;
 async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &Mutex<State>, asked: &Asked) {
     let mut buffer = vec![0; CHUNK];
     let mut passed = 0;
-    while let Ok(length) = from.read(&mut buffer).await {
+    while let Ok(length) = from.read(portion(&mut buffer, state)).await {
         let Some(chunk) = buffer.get(..length).filter(|chunk| !chunk.is_empty()) else { return };
         passed += length as u64;
         match trouble(state) {
+            Some(Trouble::Narrow(rate)) => sleep(takes(length, rate)).await,
             Some(Trouble::BreaksAfter(limit)) if passed > limit => {
                 return count(state);
             }
@@ -187,7 +190,7 @@ async fn down(
 ) {
     let mut buffer = vec![0; CHUNK];
     let mut passed = 0;
-    while let Ok(length) = from.read(&mut buffer).await {
+    while let Ok(length) = from.read(portion(&mut buffer, state)).await {
         let Some(chunk) = buffer.get(..length).filter(|chunk| !chunk.is_empty()) else { return };
         let before = passed;
         passed += length as u64;
@@ -200,6 +203,7 @@ async fn down(
             Some(Trouble::LosesAnswers | Trouble::Closed) => return count(state),
             Some(Trouble::Stands) => std::future::pending().await,
             Some(Trouble::Slow(wait)) => sleep(wait).await,
+            Some(Trouble::Narrow(rate)) => sleep(takes(length, rate)).await,
             Some(Trouble::Far(wait)) => {
                 let at = asked.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(at) = at {
@@ -212,6 +216,19 @@ async fn down(
             return;
         }
     }
+}
+
+/// What passes at once: on a narrow line what it takes in a twentieth of a second.
+fn portion<'a>(buffer: &'a mut [u8], state: &Mutex<State>) -> &'a mut [u8] {
+    let length = match trouble(state) {
+        Some(Trouble::Narrow(rate)) => buffer.len().min(rate as usize / 20).max(1),
+        _ => buffer.len(),
+    };
+    buffer.get_mut(..length).unwrap_or_default()
+}
+
+fn takes(bytes: usize, rate: u32) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / f64::from(rate.max(1)))
 }
 
 fn trouble(state: &Mutex<State>) -> Option<Trouble> {

@@ -9,6 +9,7 @@ mod gdrive;
 mod http;
 mod limits;
 mod s3;
+mod slow;
 mod tls;
 mod vss;
 mod vss_exchanges;

@@ -26,7 +26,7 @@ pub(crate) use self::{
     old_heads::OldHeads,
     poll::{merge_writer, poll},
     post::{Wish, post},
-    race::{no_answer, patient_race, race},
+    race::{patient_race, race},
     rejoin::rejoin,
 };
 pub use self::{

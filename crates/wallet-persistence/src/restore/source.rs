@@ -15,11 +15,11 @@ use backup::{
 };
 use bytes::Bytes;
 use cloud::{CloudBackend, ObjectMeta};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{Error, Result, in_order::InOrder, replicate, wallet::blocking};
 
-/// How long one of several clouds may take for an object before another one is asked.
+/// How long one of several clouds may take for an object before another one is asked as well.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where to read from. Cheap to clone.
@@ -53,32 +53,61 @@ impl Source {
     }
 
     /// The exact bytes of an object.
+    ///
+    /// One that takes long is not left, because the others may take as long: the first that has it
+    /// counts.
     pub(crate) async fn get(&self, object: &ObjectRef) -> Result<Bytes> {
         let tag = self.sealer.tag();
+        if let [cloud] = &*self.clouds {
+            // Opening compares the hash.
+            return replicate::fetch(&**cloud, &tag, object).await;
+        }
         let mut failure = Error::NoCloud;
         let (first, last) = (self.first.load(Ordering::Relaxed), self.clouds.len());
-        for i in (0..last).map(|i| (first + i) % last) {
-            let Some(cloud) = self.clouds.get(i) else { continue };
-            let fetching = replicate::fetch(&**cloud, &tag, object);
-            let fetched = match last {
-                1 => fetching.await,
-                _ => timeout(PATIENCE, fetching)
-                    .await
-                    .unwrap_or_else(|_| Err(replicate::no_answer())),
-            };
-            if matches!(&fetched, Err(Error::Cloud(error)) if error.is_transient()) {
-                self.first.store((i + 1) % last, Ordering::Relaxed);
+        let mut others = (0..last).map(|i| (first + i) % last);
+        // Dropped before its end, it ends the rest.
+        let mut running = JoinSet::new();
+        let mut newest = first;
+        loop {
+            match others.next() {
+                Some(i) => {
+                    let Some(cloud) = self.clouds.get(i).cloned() else { continue };
+                    let object = *object;
+                    running
+                        .spawn(async move { (i, replicate::fetch(&*cloud, &tag, &object).await) });
+                    newest = i;
+                }
+                None if running.is_empty() => return Err(failure),
+                None => {}
             }
+            let next = match others.len() {
+                0 => running.join_next().await,
+                _ => match timeout(PATIENCE, running.join_next()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        self.first.store((newest + 1) % last, Ordering::Relaxed);
+                        continue;
+                    }
+                },
+            };
+            let Some(Ok((i, fetched))) = next else { continue };
             match fetched {
-                // Opening compares the hash, too; so where there is no other cloud it is left to that.
-                Ok(bytes) if self.clouds.len() == 1 || ObjectHash::of(&bytes) == object.hash => {
+                Ok(bytes) if ObjectHash::of(&bytes) == object.hash => {
+                    if i != newest {
+                        // The other takes as long.
+                        self.first.store(i, Ordering::Relaxed);
+                    }
                     return Ok(bytes);
                 }
                 Ok(_) => failure = backup::Error::Damaged { name: object.name(&tag) }.into(),
-                Err(error) => failure = error,
+                Err(error) => {
+                    if matches!(&error, Error::Cloud(error) if error.is_transient()) {
+                        self.first.store((i + 1) % last, Ordering::Relaxed);
+                    }
+                    failure = error;
+                }
             }
         }
-        Err(failure)
     }
 
     /// An object, opened, and how many bytes were fetched for it.
@@ -234,5 +263,103 @@ impl Segments {
             self.running.push(async move { source.get(&next).await });
             self.expected.push_back(next);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use backup::ObjectId;
+    use cloud::{Limits, MemCloud, PutMode, Tag};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// A cloud that takes so long for each object, or never answers.
+    #[derive(Debug)]
+    struct Slow(MemCloud, Option<Duration>);
+
+    #[async_trait]
+    impl CloudBackend for Slow {
+        async fn put(&self, n: &ObjectName, b: Bytes, how: PutMode) -> cloud::Result<Tag> {
+            self.0.put(n, b, how).await
+        }
+
+        async fn get(&self, name: &ObjectName) -> cloud::Result<Option<(Bytes, Tag)>> {
+            match self.1 {
+                Some(takes) => sleep(takes).await,
+                None => std::future::pending().await,
+            }
+            self.0.get(name).await
+        }
+
+        async fn list(
+            &self,
+            prefix: &ObjectName,
+            after: Option<&ObjectName>,
+        ) -> cloud::Result<Vec<ObjectMeta>> {
+            self.0.list(prefix, after).await
+        }
+
+        async fn delete(&self, name: &ObjectName) -> cloud::Result<()> {
+            self.0.delete(name).await
+        }
+
+        fn limits(&self) -> Limits {
+            self.0.limits()
+        }
+    }
+
+    /// Clouds that have one object (or, the last number, do not), and take so long for it.
+    async fn source(clouds: &[(Option<u64>, bool)]) -> (Source, ObjectRef) {
+        let keys = vault::Keys::derive(&vault::RootSecret::from_bytes([7; 32]));
+        let sealer = ObjectSealer::new(keys);
+        let bytes = Bytes::from_static(b"sealed");
+        let (class, writer) = (Class::Segment, WriterId::from_bytes([1; 16]));
+        let id = ObjectId { class, writer, epoch: 0, from: 1, to: 2, part: 0 };
+        let object = ObjectRef { id, hash: ObjectHash::of(&bytes) };
+        let mut all: Vec<Arc<dyn CloudBackend>> = Vec::new();
+        for (secs, has_it) in clouds {
+            let mem = MemCloud::new();
+            if *has_it {
+                let name = object.name(&sealer.tag());
+                mem.put(&name, bytes.clone(), PutMode::CreateOnly).await.unwrap();
+            }
+            all.push(Arc::new(Slow(mem, secs.map(Duration::from_secs))));
+        }
+        (Source::new(sealer, all, 4), object)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_comes_though_every_cloud_takes_long_for_it() {
+        for (clouds, takes) in [
+            (vec![(Some(300), true), (Some(400), true)], 300),
+            // The second is asked after a minute, and is faster.
+            (vec![(Some(300), true), (Some(10), true)], 70),
+            (vec![(None, true), (Some(300), true)], 360),
+            (vec![(Some(300), true), (None, true)], 300),
+            (vec![(Some(300), true), (Some(10), false)], 300),
+        ] {
+            let (source, object) = source(&clouds).await;
+            let began = Instant::now();
+            assert_eq!(source.get(&object).await.unwrap(), "sealed", "{clouds:?}");
+            assert_eq!(began.elapsed().as_secs(), takes, "{clouds:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_cloud_has_is_missing_and_who_is_slow_is_asked_last() {
+        let (lacking, object) = source(&[(Some(1), false), (Some(300), false)]).await;
+        let missing = lacking.get(&object).await;
+        assert!(
+            matches!(missing, Err(Error::Backup(backup::Error::Missing { .. }))),
+            "{missing:?}"
+        );
+        let (source, object) = source(&[(None, true), (Some(10), true)]).await;
+        let began = Instant::now();
+        for _ in 0..3 {
+            source.get(&object).await.unwrap();
+        }
+        assert_eq!(began.elapsed().as_secs(), 70 + 10 + 10);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{cid::StreamId, node::Node};
-use crate::{CloudError, Result};
+use crate::{CloudError, Progress, Result};
 
 /// A commit may have 256,000 bytes. Base64 makes four bytes of three, and a commit has some hundred
 /// bytes beside its data.
@@ -99,6 +99,7 @@ where
     T: Send + 'static,
 {
     let mut items = items.enumerate();
+    let watcher = Progress::current();
     let mut running = JoinSet::new();
     let mut done = Vec::new();
     loop {
@@ -106,7 +107,13 @@ where
             && let Some((i, item)) = items.next()
         {
             let action = action(item);
-            running.spawn(async move { (i, action.await) });
+            let watcher = watcher.clone();
+            running.spawn(async move {
+                match watcher {
+                    Some(watcher) => (i, watcher.watch(action).await),
+                    None => (i, action.await),
+                }
+            });
         }
         match running.join_next().await {
             None => break,

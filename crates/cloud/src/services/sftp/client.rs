@@ -89,14 +89,14 @@ impl Session<'_> {
     pub(super) async fn write(&self, path: &str, bytes: &Bytes) -> Result<(), Failure> {
         let link = self.link()?;
         let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUDE;
-        let opened = link.sftp.open(path, flags, FileAttributes::empty()).await;
+        let opened = link.answer(link.sftp.open(path, flags, FileAttributes::empty())).await;
         let handle = self.judge(opened)?.handle;
         let written = self.fill(link, &handle, bytes).await;
         let closed = match &written {
             // With the session its files are closed as well.
             Err(failure) if failure.is_broken() => Ok(()),
             // Closed in any case: a server allows only so many open files.
-            _ => self.judge(link.sftp.close(&handle).await).map(drop),
+            _ => self.judge(link.answer(link.sftp.close(&handle)).await).map(drop),
         };
         match written {
             Err(failure) if failure.is_plain() && self.is_full(link, path, bytes).await => {
@@ -112,14 +112,14 @@ impl Session<'_> {
             let chunk = bytes.slice(begin..bytes.len().min(begin + CHUNK));
             async move {
                 let _turn = turn(link).await?;
-                link.sftp.write(handle, begin as u64, chunk.to_vec()).await
+                link.answer(link.sftp.write(handle, begin as u64, chunk.to_vec())).await
             }
         });
         let written = stream::iter(chunks).buffer_unordered(AT_ONCE);
         let written: Result<(), SftpError> = written.try_for_each(async |_| Ok(())).await;
         self.judge(written)?;
         if link.extensions.contains_key(FSYNC) {
-            self.judge(link.sftp.fsync(handle).await)?;
+            self.judge(link.answer(link.sftp.fsync(handle)).await)?;
         }
         Ok(())
     }
@@ -129,14 +129,15 @@ impl Session<'_> {
         if !link.extensions.contains_key(STATVFS) {
             return false;
         }
-        let room = link.sftp.statvfs(path).await;
+        let room = link.answer(link.sftp.statvfs(path)).await;
         room.is_ok_and(|r| r.fragment_size.saturating_mul(r.blocks_avail) < bytes.len() as u64)
     }
 
     /// The bytes of a file; `None` if there is none, or a folder.
     pub(super) async fn read(&self, path: &str) -> Result<Option<Bytes>, Failure> {
         let link = self.link()?;
-        let opened = link.sftp.open(path, OpenFlags::READ, FileAttributes::empty()).await;
+        let opened =
+            link.answer(link.sftp.open(path, OpenFlags::READ, FileAttributes::empty())).await;
         let handle = match self.judge(opened) {
             Ok(opened) => opened.handle,
             Err(failure) if failure.is_absent() => return Ok(None),
@@ -150,14 +151,14 @@ impl Session<'_> {
             Err(failure) => return Err(failure),
         };
         let read = self.drain(link, &handle).await;
-        let closed = self.judge(link.sftp.close(&handle).await);
+        let closed = self.judge(link.answer(link.sftp.close(&handle)).await);
         let read = read?;
         closed?;
         Ok(read)
     }
 
     async fn drain(&self, link: &Link, handle: &str) -> Result<Option<Bytes>, Failure> {
-        let found = self.judge(link.sftp.fstat(handle).await)?.attrs;
+        let found = self.judge(link.answer(link.sftp.fstat(handle)).await)?.attrs;
         if found.file_type().is_dir() {
             return Ok(None);
         }
@@ -184,7 +185,8 @@ impl Session<'_> {
 
     /// Renames a file; it must not replace another.
     pub(super) async fn rename(&self, from: &str, to: &str) -> Result<Renamed, Failure> {
-        let renamed = self.judge(self.link()?.sftp.rename(from, to).await);
+        let link = self.link()?;
+        let renamed = self.judge(link.answer(link.sftp.rename(from, to)).await);
         self.what_became(renamed.map(drop), to).await
     }
 
@@ -198,7 +200,7 @@ impl Session<'_> {
         // Its content has the form of that of `hardlink@openssh.com`.
         let paths = HardlinkExtension { oldpath: from.to_owned(), newpath: to.to_owned() };
         let data: Vec<u8> = paths.try_into().map_err(|e| Failure::new(Kind::Broken, e))?;
-        let answer = self.judge(link.sftp.extended(POSIX_RENAME, data).await)?;
+        let answer = self.judge(link.answer(link.sftp.extended(POSIX_RENAME, data)).await)?;
         let renamed = match answer {
             Packet::Status(status) if status.status_code == StatusCode::Ok => Ok(()),
             Packet::Status(status) => Err(Failure::from(SftpError::Status(status))),
@@ -225,7 +227,8 @@ impl Session<'_> {
 
     /// Removes a file or nothing; a folder stays.
     pub(super) async fn remove(&self, path: &str) -> Result<(), Failure> {
-        match self.judge(self.link()?.sftp.remove(path).await) {
+        let link = self.link()?;
+        match self.judge(link.answer(link.sftp.remove(path)).await) {
             Ok(_) => Ok(()),
             Err(failure) if failure.is_absent() => Ok(()),
             Err(failure) if failure.is_plain() => match self.find(path).await? {
@@ -238,7 +241,8 @@ impl Session<'_> {
 
     /// Makes a folder, or finds it made. False if the folder it should lie in is missing.
     pub(super) async fn make_folder(&self, path: &str) -> Result<bool, Failure> {
-        match self.judge(self.link()?.sftp.mkdir(path, FileAttributes::empty()).await) {
+        let link = self.link()?;
+        match self.judge(link.answer(link.sftp.mkdir(path, FileAttributes::empty())).await) {
             Ok(_) => Ok(true),
             Err(failure) if failure.is_absent() => Ok(false),
             Err(failure) if failure.is_plain() => match self.find(path).await? {
@@ -251,7 +255,8 @@ impl Session<'_> {
 
     /// What lies at this path.
     pub(super) async fn find(&self, path: &str) -> Result<Option<Entry>, Failure> {
-        match self.judge(self.link()?.sftp.stat(path).await) {
+        let link = self.link()?;
+        match self.judge(link.answer(link.sftp.stat(path)).await) {
             Ok(found) => Ok(Some(Entry {
                 name: String::new(),
                 is_folder: found.attrs.file_type().is_dir(),
@@ -266,7 +271,7 @@ impl Session<'_> {
     /// What lies in a folder; nothing if it is a file or absent.
     pub(super) async fn list(&self, path: &str) -> Result<Option<Vec<Entry>>, Failure> {
         let link = self.link()?;
-        let handle = match self.judge(link.sftp.opendir(path).await) {
+        let handle = match self.judge(link.answer(link.sftp.opendir(path)).await) {
             Ok(opened) => opened.handle,
             Err(failure) if failure.is_absent() => return Ok(None),
             Err(failure) if failure.is_plain() => {
@@ -278,7 +283,7 @@ impl Session<'_> {
             Err(failure) => return Err(failure),
         };
         let listed = self.entries(link, &handle).await;
-        let closed = self.judge(link.sftp.close(&handle).await);
+        let closed = self.judge(link.answer(link.sftp.close(&handle)).await);
         let listed = listed?;
         closed?;
         Ok(Some(listed))
@@ -288,7 +293,7 @@ impl Session<'_> {
         let mut entries = Vec::new();
         let mut bytes = 0;
         loop {
-            let page = match link.sftp.readdir(handle).await {
+            let page = match link.answer(link.sftp.readdir(handle)).await {
                 Err(SftpError::Status(status)) if status.status_code == StatusCode::Eof => {
                     return Ok(entries);
                 }
@@ -344,7 +349,7 @@ async fn chunk(link: &Link, handle: &str, begin: u64, length: u64) -> Result<Byt
         let rest = u32::try_from(length - have).unwrap_or(u32::MAX);
         let answer = {
             let _turn = turn(link).await?;
-            link.sftp.read(handle, begin + have, rest).await
+            link.answer(link.sftp.read(handle, begin + have, rest)).await
         };
         match answer {
             Ok(found) if !found.data.is_empty() => whole.extend_from_slice(&found.data),

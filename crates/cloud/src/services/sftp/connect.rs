@@ -1,6 +1,12 @@
 //! From an address to a session: the connection, who the server is, who we are.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use russh::{
@@ -8,11 +14,11 @@ use russh::{
     client::{self, AuthResult, Handle},
     keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate},
 };
-use russh_sftp::client::{Config, RawSftpSession, rawsession::Limits};
+use russh_sftp::client::{Config, RawSftpSession, error::Error as SftpError, rawsession::Limits};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Semaphore,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -22,6 +28,10 @@ use super::{
     error::{Failure, Kind},
     known_hosts::Known,
 };
+use crate::progress;
+
+/// A single request is not waited for longer, whatever else is answered meanwhile.
+const LONGEST_REQUEST: Duration = Duration::from_secs(3600);
 
 /// Where to connect, and as whom.
 pub(super) struct Place {
@@ -40,6 +50,10 @@ pub(super) struct Link {
     pub(super) extensions: HashMap<String, String>,
     /// For the packets with data.
     pub(super) turns: Semaphore,
+    /// How long the server may be silent while something is asked of it.
+    patience: Duration,
+    /// When it has answered last.
+    answered: Mutex<Instant>,
     _ssh: Option<Handle<Client>>,
 }
 
@@ -74,20 +88,45 @@ impl Connect for Place {
 }
 
 impl Link {
-    /// A session over a stream on which the server speaks SFTP. A request that is not answered
-    /// within so many seconds has failed.
+    /// A session over a stream on which the server speaks SFTP. A request has failed once the server
+    /// was silent for so many seconds.
     pub(super) async fn over(
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         seconds: u64,
     ) -> Result<Self, Failure> {
-        let config = Config { request_timeout_secs: seconds, ..Config::default() };
+        let longest = LONGEST_REQUEST.as_secs();
+        let config = Config { request_timeout_secs: longest, ..Config::default() };
         let mut sftp = RawSftpSession::new_with_config(stream, config);
         let version = sftp.init().await?;
         if version.extensions.contains_key("limits@openssh.com") {
             sftp.set_limits(Limits::from(sftp.limits().await?));
         }
-        let turns = Semaphore::new(AT_ONCE);
-        Ok(Self { sftp, extensions: version.extensions, turns, _ssh: None })
+        let (turns, answered) = (Semaphore::new(AT_ONCE), Mutex::new(Instant::now()));
+        let (extensions, patience) =
+            (version.extensions, Duration::from_secs(seconds.min(longest)));
+        Ok(Self { sftp, extensions, turns, patience, answered, _ssh: None })
+    }
+
+    /// Waits for the answer to a request. On a slow line it may have many others before it: as long as
+    /// those are answered, the line is not dead.
+    pub(super) async fn answer<T>(
+        &self,
+        request: impl Future<Output = Result<T, SftpError>>,
+    ) -> Result<T, SftpError> {
+        let answered = || *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut request, began) = (pin!(request), Instant::now());
+        loop {
+            let due = began.max(answered()) + self.patience;
+            match timeout_at(due, &mut request).await {
+                Ok(answer) => {
+                    *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                    progress::note();
+                    return answer;
+                }
+                Err(_) if answered() + self.patience > due => {}
+                Err(_) => return Err(SftpError::Timeout),
+            }
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 pub struct SftpSettings {
     /// A connection that is not there, with the user signed in, after this time has failed. 20 s.
     pub connect_timeout: Duration,
-    /// A request that is not answered after this time has failed, and the connection with it. In
-    /// whole seconds. 30 s.
+    /// Once the server has answered nothing for this time a request has failed, and the connection
+    /// with it. In whole seconds. 30 s.
     pub idle_timeout: Duration,
 }
 

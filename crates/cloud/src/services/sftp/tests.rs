@@ -324,6 +324,23 @@ async fn a_slow_line_is_enough_for_many_large_objects_at_once() {
     assert!(line.disk().left().is_empty());
 }
 
+/// What is under way at once takes longer than the server may be silent, and it is not.
+#[tokio::test(start_paused = true)]
+async fn a_line_of_some_kilobytes_a_second_is_enough() {
+    let line = Line { rate: 8_000.0, ..Line::new() };
+    let cloud = Arc::new(line.cloud());
+    let bytes: bytes::Bytes = vec![7; 2 << 20].into();
+    let mut puts = JoinSet::new();
+    for n in 0..2 {
+        let (cloud, bytes) = (cloud.clone(), bytes.clone());
+        puts.spawn(async move {
+            cloud.put(&name(&format!("a/{n}")), bytes, PutMode::CreateOnly).await.unwrap();
+        });
+    }
+    puts.join_all().await;
+    assert!(cloud.get(&name("a/1")).await.unwrap().unwrap().0 == bytes);
+}
+
 /// Waiting for the others' answers is no reason to wait longer for one's own.
 #[tokio::test(start_paused = true)]
 async fn on_a_dead_line_all_that_are_under_way_end_together() {
