@@ -27,6 +27,8 @@ pub(crate) struct Failure {
 enum Kind {
     /// No whole answer: whether the request had an effect is unknown.
     NoAnswer,
+    /// It will be another answer in a moment, or after so long.
+    Busy { retry_after: Option<Duration> },
     /// This status.
     Answered { status: StatusCode, retry_after: Option<Duration> },
     /// What answers is not who it should be.
@@ -58,9 +60,13 @@ impl Failure {
         }
     }
 
-    /// As an answer that will be another one in a moment.
+    /// As an answer that will be another one in a moment, or when the service says.
     pub(crate) fn into_busy(self) -> Self {
-        Self { message: self.message, kind: Kind::NoAnswer }
+        let retry_after = match self.kind {
+            Kind::Answered { retry_after, .. } | Kind::Busy { retry_after } => retry_after,
+            _ => None,
+        };
+        Self { message: self.message, kind: Kind::Busy { retry_after } }
     }
 
     /// As if the service had answered this status: what it said tells more than its own.
@@ -119,7 +125,8 @@ impl Failure {
         let said = redactor.message(&answer.body);
         let message = match (status.is_redirection(), answer.header("location")) {
             (true, Some(place)) => {
-                format!("the service sends us to {}: use that address", without_query(place))
+                let place = redactor.message(without_query(place).as_bytes());
+                format!("the service sends us to {place}: use that address")
             }
             _ if said.is_empty() => format!("the service answered {status}"),
             _ => format!("the service answered {status}: {said}"),
@@ -130,6 +137,7 @@ impl Failure {
     fn reaction(&self) -> Reaction {
         let status = match self.kind {
             Kind::NoAnswer => return Reaction::Wait(None),
+            Kind::Busy { retry_after } => return Reaction::Wait(retry_after),
             // A proxy in a bad mood, or a page that asks to sign in to a network: it will pass.
             Kind::Nonsense | Kind::TooLong => return Reaction::Wait(None),
             Kind::Hopeless => return Reaction::Leave,

@@ -4,8 +4,8 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Method, StatusCode, Url,
-    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
+    Method, StatusCode, Url, Version,
+    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING},
 };
 use tokio::time::{Instant, timeout};
 
@@ -46,6 +46,9 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Whether the body says itself where it ends. Else it ends with the connection, and nobody can
+    /// tell whether that broke.
+    pub(crate) has_end: bool,
     redactor: Redactor,
 }
 
@@ -126,7 +129,7 @@ impl<'a> Request<'a> {
         let mut pending = pin!(self.http.client.execute(request));
         let mut response = loop {
             let before = pace.moved.bytes();
-            let patience = pace.idle + unseen(before);
+            let patience = pace.idle.saturating_add(unseen(before));
             match timeout(patience, &mut pending).await {
                 Ok(response) => break response.map_err(|e| Failure::of(&e))?,
                 // While the body goes up, no answer is due yet.
@@ -139,8 +142,13 @@ impl<'a> Request<'a> {
             // What is said about an error is short.
             false => self.longest.min(LONGEST),
         };
+        let has_end = response.version() >= Version::HTTP_2
+            || [CONTENT_LENGTH, TRANSFER_ENCODING]
+                .iter()
+                .any(|h| response.headers().contains_key(h));
         let body = read(&mut response, &pace, longest).await?;
         Ok(Answer {
+            has_end,
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body,
@@ -240,6 +248,6 @@ impl Answer {
 impl Answer {
     /// As if a service had answered this.
     pub(super) fn for_tests(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
-        Self { status, headers, body, redactor: Redactor::default() }
+        Self { status, headers, body, has_end: true, redactor: Redactor::default() }
     }
 }

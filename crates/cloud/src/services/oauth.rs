@@ -140,10 +140,12 @@ impl Grant {
     async fn ask(&self, http: &Http) -> Result<Token> {
         let mut request = http
             .request(Method::POST, self.endpoint.clone())
-            .header("content-type", "application/x-www-form-urlencoded")
-            .secret(self.refresh.expose());
-        if let Some(secret) = &self.client_secret {
-            request = request.secret(secret.expose());
+            .header("content-type", "application/x-www-form-urlencoded");
+        for secret in [Some(&self.refresh), self.client_secret.as_ref()].into_iter().flatten() {
+            // As it is, and as it stands in the form: a service may repeat either.
+            let encoded: String =
+                form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
+            request = request.secret(secret.expose()).secret(&encoded);
         }
         let answer = request.body(self.form()).send().await.map_err(Failure::about_cloud)?;
         match answer.status {

@@ -41,6 +41,8 @@ pub struct FakeAnswer {
     body: Bytes,
     /// Whether the body comes again and again.
     is_endless: bool,
+    /// Whether the body ends with the connection.
+    ends_with_connection: bool,
 }
 
 type Handler = dyn Fn(FakeRequest) -> FakeAnswer + Send + Sync;
@@ -97,7 +99,8 @@ impl FakeRequest {
 impl FakeAnswer {
     /// An answer without a body.
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new(), is_endless: false }
+        let (headers, body) = (Vec::new(), Bytes::new());
+        Self { status, headers, body, is_endless: false, ends_with_connection: false }
     }
 
     /// Adds a header.
@@ -111,6 +114,13 @@ impl FakeAnswer {
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Says of the body neither how long it is nor where it ends, and closes the connection after it.
+    #[must_use]
+    pub fn to_the_end_of_the_connection(mut self) -> Self {
+        self.ends_with_connection = true;
         self
     }
 
@@ -161,6 +171,12 @@ async fn connection(mut stream: TcpStream, handler: &Handler) -> io::Result<()> 
             loop {
                 stream.write_all(&chunk).await?;
             }
+        }
+        if answer.ends_with_connection {
+            text += "connection: close\r\n\r\n";
+            stream.write_all(text.as_bytes()).await?;
+            stream.write_all(&answer.body).await?;
+            return stream.shutdown().await;
         }
         text += &format!("content-length: {}\r\n\r\n", answer.body.len());
         stream.write_all(text.as_bytes()).await?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
 
+mod answers;
 mod bed;
 mod dropbox;
 mod gcs;

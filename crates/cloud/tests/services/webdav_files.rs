@@ -162,6 +162,23 @@ async fn what_is_said_to_be_stored_in_an_odd_way_is_looked_up() {
     }
 }
 
+#[tokio::test]
+async fn what_is_said_to_be_deleted_in_an_odd_way_is_looked_up() {
+    for status in [200, 202, 207] {
+        let (bed, name) = (Bed::new(), ObjectName::new("a/b").unwrap());
+        bed.put("a/b").await.unwrap();
+        bed.instead("DELETE", status, false);
+        let deleted = bed.cloud.delete(&name).await;
+        assert!(deleted.as_ref().is_err_and(CloudError::is_transient), "{status}: {deleted:?}");
+        assert!(bed.has("a/b").await);
+        if status != 207 {
+            bed.instead("DELETE", status, true);
+            bed.cloud.delete(&name).await.unwrap();
+            assert!(!bed.has("a/b").await);
+        }
+    }
+}
+
 /// A file of the right size at its place shows nothing as long as it has not been moved there.
 #[tokio::test]
 async fn an_object_that_was_there_before_does_not_pass_for_the_new_one() {

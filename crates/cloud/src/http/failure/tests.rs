@@ -78,3 +78,14 @@ fn messages_say_what_the_service_said() {
         "the service sends us to https://elsewhere.example/x: use that address"
     );
 }
+
+#[test]
+fn what_is_taken_for_busy_keeps_the_wish_of_the_service() {
+    let failure = answer(409, &[("retry-after", "7")], "too many writes");
+    match failure.into_busy().into_busy().about_cloud() {
+        CloudError::Unavailable { retry_after, .. } => {
+            assert_eq!(retry_after, Some(Duration::from_secs(7)));
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -60,6 +60,8 @@ pub(super) enum Trouble {
 #[derive(Debug, Deserialize)]
 pub(super) struct File {
     pub(super) rev: String,
+    #[serde(default)]
+    size: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,6 +145,9 @@ impl Client {
         let described = answer.header("dropbox-api-result");
         let file: Option<File> = described.and_then(|text| serde_json::from_str(text).ok());
         match file {
+            Some(file) if file.size.is_some_and(|size| size != answer.body.len() as u64) => {
+                Err(nonsense("another number of bytes than the file has"))
+            }
             Some(file) => Ok((answer.body, file.rev)),
             None => Err(nonsense("a file without its revision")),
         }
@@ -214,6 +219,13 @@ fn nonsense(what: &str) -> Trouble {
 
 /// All that went well; and what did not, by what the service says.
 fn judge(answer: Answer) -> Result<Answer, Trouble> {
+    // A token that is none is a bad request here, told in plain text.
+    if answer.status == StatusCode::BAD_REQUEST
+        && String::from_utf8_lossy(&answer.body).to_lowercase().contains("access token")
+    {
+        let failure = answer.failure().into_status(StatusCode::UNAUTHORIZED);
+        return Err(Trouble::Cloud(failure.about_cloud()));
+    }
     if answer.status != StatusCode::CONFLICT {
         return answer.success().map_err(|failure| Trouble::Cloud(failure.about_cloud()));
     }

@@ -108,7 +108,10 @@ impl CloudBackend for Drive {
             let Some(file) = self.find(name).await?.into_iter().next() else { return Ok(None) };
             if let Some(bytes) = self.client.download(&file.id).await? {
                 let tag = Tag::of(bytes.clone());
-                return Ok(Some((bytes, tag)));
+                // Not what was listed: an answer that ended early, or another has replaced it.
+                if file.sha256_checksum.is_empty() || file.sha256_checksum == tag.as_str() {
+                    return Ok(Some((bytes, tag)));
+                }
             }
         }
         Err(CloudError::unavailable("the object comes and goes"))

@@ -176,12 +176,20 @@ struct Reason {
     reason: String,
 }
 
+/// What is said of too many requests.
+const RATES: [&str; 4] = [
+    "rateLimitExceeded",
+    "userRateLimitExceeded",
+    "sharingRateLimitExceeded",
+    "dailyLimitExceeded",
+];
+
 /// All that went well; a refusal (403) by the reason that the service gives.
 pub(super) fn judge(answer: Answer) -> Result<Answer> {
     if answer.status != StatusCode::FORBIDDEN {
         return answer.success().map_err(|failure| match failure.status() {
-            // The file has gone meanwhile: the next try finds that out.
-            Some(StatusCode::NOT_FOUND) => failure.into_busy().about_cloud(),
+            // The file, or the upload, has gone meanwhile: the next try finds that out.
+            Some(StatusCode::NOT_FOUND | StatusCode::GONE) => failure.into_busy().about_cloud(),
             _ => failure.about_cloud(),
         });
     }
@@ -191,7 +199,7 @@ pub(super) fn judge(answer: Answer) -> Result<Answer> {
     let failure = answer.failure();
     Err(if is(&["storageQuotaExceeded", "quotaExceeded"]) {
         CloudError::Full { source: boxed(failure) }
-    } else if is(&["rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded"]) {
+    } else if is(&RATES) {
         failure.into_busy().about_cloud()
     } else {
         failure.about_cloud()

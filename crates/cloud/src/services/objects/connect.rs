@@ -33,6 +33,10 @@ const BUSY: [&str; 5] = [
 /// What S3 says when temporary keys have ended, or are none.
 const SIGN_IN_AGAIN: [&str; 3] = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"];
 
+/// What it says when the address names another region than the bucket's, or no bucket.
+const WRONG_ADDRESS: [&str; 3] =
+    ["AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "InvalidBucketName"];
+
 /// What it says when a request came too slowly.
 const TOO_SLOW: [&str; 1] = ["RequestTimeout"];
 
@@ -102,16 +106,24 @@ fn refused(answer: &Answer) -> Option<Failure> {
         StatusCode::BAD_REQUEST if SIGN_IN_AGAIN.contains(&code()) => {
             Some(answer.failure().into_status(StatusCode::UNAUTHORIZED))
         }
+        StatusCode::BAD_REQUEST if WRONG_ADDRESS.contains(&code()) => {
+            Some(answer.failure().into_status(StatusCode::NOT_FOUND))
+        }
         StatusCode::BAD_REQUEST if TOO_SLOW.contains(&code()) => Some(answer.failure().into_busy()),
         status if status.is_client_error() && FULL.contains(&code()) => {
             Some(answer.failure().into_status(StatusCode::INSUFFICIENT_STORAGE))
         }
-        StatusCode::NOT_FOUND if said(&NO_BUCKET) => Some(answer.failure()),
+        StatusCode::NOT_FOUND if said(&NO_BUCKET) || is_page(answer) => Some(answer.failure()),
         StatusCode::CONFLICT if said(&BUSY) => Some(answer.failure().into_busy()),
         StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => None,
         status if status.is_success() => None,
         _ => Some(answer.failure()),
     }
+}
+
+/// A page for people is not what such a service answers: it says nothing about an object.
+fn is_page(answer: &Answer) -> bool {
+    answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"))
 }
 
 /// What an error document of S3 says in its `Code`.

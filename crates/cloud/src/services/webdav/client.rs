@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     access::Secret,
-    http::{Answer, Failure, Http, Method, Request, Url},
+    http::{Failure, Http, Method, Request, Url},
     services::{LARGEST_OBJECT, LONGEST_LISTING},
 };
 
@@ -106,6 +106,10 @@ impl Client {
             return Ok(None);
         }
         let answer = answer.success()?;
+        if !answer.has_end {
+            // It ended with the connection, and so does what breaks off.
+            self.must_be_there(path, answer.body.len() as u64).await?;
+        }
         let etag = answer.header("etag").map(ToOwned::to_owned);
         Ok(Some(Content { bytes: answer.body, etag }))
     }
@@ -146,7 +150,19 @@ impl Client {
 
     /// Deletes a file or nothing.
     pub(super) async fn delete(&self, path: &[String]) -> Result<(), Failure> {
-        gone_is_fine(self.request(Method::DELETE, path).send().await?)
+        let answer = self.request(Method::DELETE, path).send().await?;
+        match answer.status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(()),
+            // The list of what was not deleted.
+            StatusCode::MULTI_STATUS => return Err(answer.failure().into_busy()),
+            _ => answer.success()?,
+        };
+        // So may a server say that it has deleted a file. So does a page that asks to sign in to a
+        // network.
+        match self.find(path).await? {
+            Some(_) => Err(Failure::nonsense("nothing was deleted")),
+            None => Ok(()),
+        }
     }
 
     /// Makes a folder, or finds it made.
@@ -175,6 +191,10 @@ impl Client {
         // The folder is in the list itself. It is known by its length, because a server behind
         // another one may write paths that begin otherwise than ours.
         let own = entries.iter().map(|entry| entry.path.len()).min().unwrap_or_default();
+        // One that leaves it out would else pass for an empty folder.
+        if entries.iter().filter(|entry| entry.path.len() == own).count() != 1 {
+            return Err(Failure::nonsense("a list without the folder itself"));
+        }
         entries.retain(|entry| entry.path.len() == own + 1);
         Ok(Some(entries))
     }
@@ -210,13 +230,6 @@ impl Client {
             parts.clear().extend(path);
         }
         url
-    }
-}
-
-fn gone_is_fine(answer: Answer) -> Result<(), Failure> {
-    match answer.status {
-        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(()),
-        _ => answer.success().map(drop),
     }
 }
 

@@ -31,6 +31,10 @@ pub(super) fn find(address: &Address, secrets: &Secrets) -> Result<Option<Login>
         }
     }
     match user {
+        None if secrets.secret("STRONGROOM_WEBDAV_PASSWORD")?.is_some() => Err(no_credentials(
+            "STRONGROOM_WEBDAV_PASSWORD is set, but no user: name one in the address, or in \
+             STRONGROOM_WEBDAV_USER",
+        )),
         None => Ok(None),
         Some(user) => Err(no_credentials(&format!(
             "set STRONGROOM_WEBDAV_PASSWORD to the (app) password of {user}, or put it into ~/.netrc"
