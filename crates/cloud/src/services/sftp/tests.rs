@@ -42,6 +42,8 @@ enum Oddity {
     Huge,
     /// Folders have no end.
     Endless,
+    /// Files end a byte before they should.
+    Short,
     /// There is no room left, which the protocol has no word for.
     Full,
 }
@@ -158,6 +160,9 @@ impl Handler for Served {
         let mut attrs = attributes(disk.files.get(&handle).ok_or(StatusCode::NoSuchFile)?);
         if disk.odd == Some(Oddity::Huge) {
             attrs.size = Some(u64::MAX);
+        }
+        if disk.odd == Some(Oddity::Short) {
+            attrs.size = attrs.size.map(|size| size + 1);
         }
         Ok(Attrs { id, attrs })
     }
@@ -414,6 +419,16 @@ async fn a_file_or_a_folder_without_an_end_is_an_error() {
     line.disk().odd = Some(Oddity::Endless);
     let listed = cloud.list(&name("a"), None).await;
     assert!(matches!(listed, Err(CloudError::TooOld { .. })), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_ends_early_is_no_object() {
+    let line = Line::new();
+    let cloud = line.cloud();
+    cloud.put(&name("a/b"), "x".into(), PutMode::CreateOnly).await.unwrap();
+    line.disk().odd = Some(Oddity::Short);
+    let got = cloud.get(&name("a/b")).await;
+    assert!(got.as_ref().is_err_and(CloudError::is_transient), "{got:?}");
 }
 
 #[tokio::test]
