@@ -1,6 +1,7 @@
 //! LDK's key-value stores and persisters over a Strongroom store.
 #![doc = include_str!("../README.md")]
 
+mod caught;
 mod ldk_0_2;
 #[cfg(feature = "ldk-0-3")]
 pub mod ldk_0_3;

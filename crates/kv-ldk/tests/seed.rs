@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kv_core::testing::{Fault, FaultyStore, Landing};
 use kv_ldk::{SEED_KEY, StrongroomStore};
 use kv_mem::MemStore;
 use lightning::{
@@ -23,4 +24,17 @@ fn a_node_that_was_moved_keeps_its_identity() {
     let error = store.seed_or(&derived).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(error.to_string().contains("32 bytes"), "{error}");
+}
+
+#[test]
+fn a_seed_that_cannot_be_read_is_not_taken_for_none() {
+    let fault = Arc::new(Fault::default());
+    let faulty = FaultyStore::new(Arc::new(MemStore::new()), fault.clone());
+    let store = StrongroomStore::new(Arc::new(faulty));
+    KVStoreSync::write(&store, "", "", SEED_KEY, vec![2; 32]).unwrap();
+    fault.fail_nth(1, Landing::Absent);
+    let error = store.seed_or(&[1; 32]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
+    assert!(fault.fired());
+    assert_eq!(*store.seed_or(&[1; 32]).unwrap(), [2; 32]);
 }

@@ -1,7 +1,5 @@
 //! Reads a monitor as LDK's persisters have stored it: whole, or with its later updates beside it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::{
     Locator,
     ldk::{
@@ -21,7 +19,7 @@ use super::{
         },
     },
 };
-use crate::StrongroomStore;
+use crate::{StrongroomStore, caught::caught};
 
 /// What `MonitorUpdatingPersister` puts before a monitor, so that nobody reads it without its updates.
 pub(super) const WITH_UPDATES: [u8; 2] = [0xff; 2];
@@ -47,7 +45,7 @@ pub(super) enum Unreadable {
 /// nothing is left of its channel.
 ///
 /// LDK reads updates, too. But it panics at one that is missing (0.3) or that does not fit (both), or goes
-/// on without those behind the gap (0.2).
+/// on without those behind the gap (0.2); and at a monitor that is too old.
 pub(super) fn read_monitor<ES, SP, B, F, L>(
     store: &StrongroomStore,
     name: &str,
@@ -66,11 +64,10 @@ where
     let bytes = get(store, MONITORS, "", name)?;
     let whole = bytes.strip_prefix(&WITH_UPDATES);
     let mut rest = whole.unwrap_or(&bytes);
-    let read = Option::<(Locator, ChannelMonitor<SP::EcdsaSigner>)>::read(&mut rest, keys);
-    let Some((tip, monitor)) = read.map_err(|error| no(format!("it is no monitor: {error}")))?
-    else {
-        return Ok(None);
-    };
+    let read =
+        caught(|| Option::<(Locator, ChannelMonitor<SP::EcdsaSigner>)>::read(&mut rest, keys));
+    let read = read.map_err(no)?.map_err(|error| no(format!("it is no monitor: {error}")))?;
+    let Some((tip, monitor)) = read else { return Ok(None) };
     if monitor.persistence_key().to_string() != name {
         return Err(no("it lies under the name of another monitor"));
     }
@@ -89,15 +86,14 @@ where
             return Err(no(format!("an update before update {id} is missing")));
         }
         let bytes = get(store, UPDATES, name, update)?;
-        let update = ChannelMonitorUpdate::read(&mut &bytes[..]);
+        let update = caught(|| ChannelMonitorUpdate::read(&mut &bytes[..])).map_err(no)?;
         let update = update.map_err(|error| no(format!("{id} is no update: {error}")))?;
         let is_of_this = update.channel_id.is_none_or(|of| of == monitor.channel_id());
         if update.update_id != id || !is_of_this {
             return Err(no(format!("in place of update {id} is another one")));
         }
-        // A monitor that LDK has panicked in is not used any more.
         let apply = || monitor.update_monitor(&update, &broadcaster, &fee_estimator, &logger);
-        if !matches!(catch_unwind(AssertUnwindSafe(apply)), Ok(Ok(()))) {
+        if !matches!(caught(apply), Ok(Ok(()))) {
             return Err(no(format!("update {id} does not fit")));
         }
     }

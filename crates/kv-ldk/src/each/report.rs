@@ -29,7 +29,8 @@ pub enum ManagerVerdict {
     /// LDK refuses it, because of the channel that is [`Verdict::Unreadable`], or because it is
     /// damaged if there is none. Restore another point.
     Refused {
-        /// LDK's reason; `DangerousValue` means that a monitor is older than the manager.
+        /// LDK's reason; `DangerousValue` means that a monitor is older than the manager. Damage at which
+        /// LDK panics is `InvalidValue`.
         cause: DecodeError,
     },
 }

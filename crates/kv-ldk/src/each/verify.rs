@@ -21,6 +21,7 @@ use super::{
         io::{self, ErrorKind},
         ln::{
             channelmanager::{ChannelManager, ChannelManagerReadArgs},
+            msgs::DecodeError,
             types::ChannelId,
         },
         onion_message::messenger::MessageRouter,
@@ -37,7 +38,7 @@ use super::{
     },
     monitors::{Folded, Unreadable, read_monitor},
 };
-use crate::StrongroomStore;
+use crate::{StrongroomStore, caught::caught};
 
 /// What a node would give to LDK to read its manager, without what sends, watches or logs.
 pub struct ReadArgs<ES, NS, SP, F, R, MR> {
@@ -126,8 +127,11 @@ where
         Err(error) => return Err(error),
     };
     let fee_estimator = &*args.fee_estimator;
-    let read =
-        <(Locator, ChannelManager<&NoWatch, &Sent, ES, NS, SP, &F::Target, R, MR, &Words>)>::read(
+    let read = caught(|| {
+        let read = <(
+            Locator,
+            ChannelManager<&NoWatch, &Sent, ES, NS, SP, &F::Target, R, MR, &Words>,
+        )>::read(
             &mut io::Cursor::new(bytes),
             ChannelManagerReadArgs::new(
                 args.entropy_source,
@@ -143,20 +147,22 @@ where
                 monitors.iter().collect(),
             ),
         );
+        read.map(|(_, manager)| manager.list_channels().iter().map(|of| of.channel_id.0).collect())
+    });
     let errors = words.take_errors();
-    match read {
-        Ok((_, manager)) => {
+    match read.unwrap_or(Err(DecodeError::InvalidValue)) {
+        Ok(open) => {
             report.manager = ManagerVerdict::Loads;
-            let open: BTreeSet<_> =
-                manager.list_channels().iter().map(|channel| channel.channel_id.0).collect();
             for channel in &mut report.channels {
-                let of =
-                    |monitor: &&ChannelMonitor<_>| Some(monitor.channel_id()) == channel.channel;
-                let was_closed = monitors.iter().find(of).is_some_and(|monitor| {
-                    was_closed(monitor, |sent| {
-                        monitor.rebroadcast_pending_claims(sent, fee_estimator, &&words);
+                let of = channel.channel;
+                let was_closed = || {
+                    let monitor = monitors.iter().find(|monitor| Some(monitor.channel_id()) == of);
+                    monitor.is_some_and(|monitor| {
+                        was_closed(monitor, |sent| {
+                            monitor.rebroadcast_pending_claims(sent, fee_estimator, &&words);
+                        })
                     })
-                });
+                };
                 channel.judge(&open, was_closed, &words, &errors);
             }
         }
@@ -174,7 +180,7 @@ impl ChannelReport {
     fn judge(
         &mut self,
         open: &BTreeSet<[u8; 32]>,
-        was_closed: bool,
+        was_closed: impl FnOnce() -> bool,
         words: &Words,
         errors: &[Heard],
     ) {
@@ -183,8 +189,14 @@ impl ChannelReport {
         self.verdict = match words.closes(channel) {
             _ if open.contains(&channel.0) => Verdict::Fine,
             Some(cause) => Verdict::WouldBeForceClosed { cause },
-            None if was_closed => Verdict::Closed,
-            None => Verdict::Unclear,
+            None => match caught(was_closed) {
+                Ok(true) => Verdict::Closed,
+                Ok(false) => Verdict::Unclear,
+                Err(said) => {
+                    self.said.push(said);
+                    Verdict::Unclear
+                }
+            },
         };
     }
 }

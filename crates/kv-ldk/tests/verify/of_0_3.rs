@@ -2,7 +2,9 @@
 
 #![expect(clippy::duplicate_mod, reason = "one text for both versions of LDK")]
 
-use crate::ldk_0_3::{ldk, ours, small};
+use crate::ldk_0_3::{Locator, ldk, ours, small};
 
+#[path = "damage.rs"]
+mod damage;
 #[path = "vectors.rs"]
 mod vectors;
