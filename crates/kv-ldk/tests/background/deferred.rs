@@ -21,18 +21,21 @@ use kv_ldk::StrongroomStore;
 use kv_mem::MemStore;
 
 use super::{
-    deferred_monitors,
+    deferred_async_monitors, deferred_monitors,
+    keeps::{Keeps, WHOLE},
     ldk::{
         events::Event,
         ln::msgs::MessageSendEvent,
-        util::persist::{KVStoreSync, read_channel_monitors},
+        util::{persist::KVStoreSync, ser::Writeable},
     },
     ours::ReplicatedPersister,
     processor::{Awaited, on_a_thread, until},
-    small::{Parts, Persister, Small, ask_for_channel, hidden_number, mine_funding},
+    small::{
+        AsyncMonitors, Parts, Small, ask_for_channel, async_updating, hidden_number, mine_funding,
+    },
 };
 use crate::{
-    common::{cloud_takes_everything, recorder},
+    common::{cloud_takes_everything, later::Later, recorder},
     tape::Tape,
 };
 
@@ -46,13 +49,12 @@ fn revoking(tape: &Arc<Tape>) -> Box<dyn Fn()> {
 const TURN: Duration = Duration::from_millis(500);
 
 /// With what the store has, or new.
-fn node(seed: u8, store: &Arc<StrongroomStore>, persister: Arc<Persister>) -> Arc<Small> {
+fn node(seed: u8, store: &Arc<StrongroomStore>, keeps: &Keeps) -> Arc<Small> {
     let parts = Parts::new(&[seed; 32]);
-    let monitors = deferred_monitors(&parts, persister);
-    let keys = || parts.keys.clone();
+    let monitors = deferred_monitors(&parts, keeps.persister(&parts, store));
     Arc::new(match KVStoreSync::read(&**store, "", "", "manager") {
         Ok(manager) => {
-            let read = read_channel_monitors(store.clone(), keys(), keys()).unwrap();
+            let read = keeps.read(&parts, store);
             Small::load_over(parts, monitors, &manager, read).unwrap()
         }
         Err(_) => Small::over(parts, monitors),
@@ -60,27 +62,27 @@ fn node(seed: u8, store: &Arc<StrongroomStore>, persister: Arc<Persister>) -> Ar
 }
 
 /// A node and its processor.
-struct Alive {
-    node: Arc<Small>,
-    processor: Awaited,
+pub(super) struct Alive {
+    pub(super) node: Arc<Small>,
+    pub(super) processor: Awaited,
     /// Called when the peer is about to get the secret of one more state.
-    revokes: Box<dyn Fn()>,
+    pub(super) revokes: Box<dyn Fn()>,
 }
 
 impl Alive {
-    fn new(seed: u8, store: Arc<dyn KvStore>) -> Self {
-        let store = Arc::new(StrongroomStore::new(store));
-        Self::with(seed, &store, store.clone())
+    pub(super) fn new(seed: u8, store: Arc<dyn KvStore>) -> Self {
+        Self::with(seed, store, &Keeps::Whole)
     }
 
-    fn with(seed: u8, store: &Arc<StrongroomStore>, persister: Arc<Persister>) -> Self {
-        let node = node(seed, store, persister);
-        let processor = Awaited::start(&node, store);
+    pub(super) fn with(seed: u8, store: Arc<dyn KvStore>, keeps: &Keeps) -> Self {
+        let store = Arc::new(StrongroomStore::new(store));
+        let node = node(seed, &store, keeps);
+        let processor = Awaited::start(&node, &store);
         Self { node, processor, revokes: Box::new(|| ()) }
     }
 
     /// Gives its messages to the other one; whether there were any.
-    fn deliver(&self, to: &Self) -> bool {
+    pub(super) fn deliver(&self, to: &Self) -> bool {
         self.node.deliver(&to.node, |message| {
             if let MessageSendEvent::SendRevokeAndACK { .. } = message {
                 (self.revokes)();
@@ -116,9 +118,15 @@ fn open_channel(a: &mut Alive, b: &mut Alive, mut complete: impl FnMut() -> bool
     assert_eq!(a.node.manager.list_usable_channels().len(), 1);
 }
 
+/// The other node, without a processor.
+fn peer() -> Small {
+    let local = StrongroomStore::new(Arc::new(MemStore::new()));
+    Small::new(Parts::new(&[2; 32]), Arc::new(local))
+}
+
 /// Starts the first node with what is in the store; the hidden number of the state it goes on from.
-fn keeps_its_channel(store: Arc<dyn KvStore>, when: &str) -> u64 {
-    let mut alive = Alive::new(1, store.clone());
+pub(super) fn keeps_its_channel(store: Arc<dyn KvStore>, keeps: &Keeps, when: &str) -> u64 {
+    let mut alive = Alive::with(1, store.clone(), keeps);
     alive.turn();
     alive.turn();
     let node = &alive.node;
@@ -145,6 +153,7 @@ fn keeps_its_channel(store: Arc<dyn KvStore>, when: &str) -> u64 {
 /// Starts the first node with what each crash has left; how many there were.
 fn after_each_batch(
     tape: &Tape,
+    keeps: &Keeps,
     first: usize,
     number_0: u64,
     open: impl Fn(Arc<dyn KvStore>) -> Arc<dyn KvStore>,
@@ -153,20 +162,20 @@ fn after_each_batch(
     assert!(tape.revoked_before(all) > 0, "states were revoked");
     for batches in first..=all {
         let when = format!("after {batches} of {all}");
-        let newest = keeps_its_channel(open(tape.after(batches)), &when) ^ number_0;
+        let newest = keeps_its_channel(open(tape.after(batches)), keeps, &when) ^ number_0;
         let revoked = tape.revoked_before(batches);
         assert!(newest >= revoked, "{newest} comes back, {revoked} are revoked {when}");
     }
     all - first + 1
 }
 
-#[test]
-fn with_deferred_monitors_no_crash_closes_a_channel() {
+fn no_crash_closes_a_channel(keeps: &Keeps) {
     let tape = Tape::new();
-    let (mut a, mut b) = (Alive::new(1, tape.clone()), Alive::new(2, Arc::new(MemStore::new())));
+    let mut a = Alive::with(1, tape.clone(), keeps);
+    let mut b = Alive::new(2, Arc::new(MemStore::new()));
     open_channel(&mut a, &mut b, || false);
     let first = tape.len();
-    let number_0 = keeps_its_channel(tape.after(first), "at the beginning");
+    let number_0 = keeps_its_channel(tape.after(first), keeps, "at the beginning");
     a.revokes = revoking(&tape);
     for _ in 0..2 {
         a.node.pay(&b.node, 3_000_000);
@@ -178,7 +187,86 @@ fn with_deferred_monitors_no_crash_closes_a_channel() {
 
     let all = tape.len();
     assert!(all - first > 16, "{} writes of four payments", all - first);
-    let places = after_each_batch(&tape, first, number_0, |store| store);
+    let places = after_each_batch(&tape, keeps, first, number_0, |store| store);
+    println!("{places} places for a crash, no channel closed");
+}
+
+#[test]
+fn with_deferred_monitors_no_crash_closes_a_channel() {
+    no_crash_closes_a_channel(&Keeps::Whole);
+}
+
+#[test]
+fn with_deferred_monitors_stored_in_updates_no_crash_closes_a_channel() {
+    no_crash_closes_a_channel(&Keeps::Updates);
+}
+
+/// A node whose monitors are awaited; it lives by steps as LDK's processor takes them.
+struct Stepping {
+    node: Small<AsyncMonitors>,
+    store: Arc<StrongroomStore>,
+    later: Later,
+}
+
+impl Stepping {
+    fn new(store: Arc<dyn KvStore>) -> Self {
+        let (parts, later) = (Parts::new(&[1; 32]), Later::default());
+        let store = Arc::new(StrongroomStore::new(store));
+        let persister = async_updating(&parts, &store, &later, WHOLE);
+        let monitors = deferred_async_monitors(&parts, persister);
+        Self { node: Small::over(parts, monitors), store, later }
+    }
+
+    /// The manager first, then the monitors that it has changed, as far as they were changed before.
+    fn step(&self) -> bool {
+        self.node.handle_events();
+        if self.node.manager.get_and_clear_needs_persistence() {
+            let changed = self.node.monitors.pending_operation_count();
+            let manager = self.node.manager.encode();
+            KVStoreSync::write(&*self.store, "", "", "manager", manager).unwrap();
+            self.node.monitors.flush(changed, &self.node.parts.quiet);
+        }
+        self.later.finish_in_order()
+    }
+}
+
+/// Updates are run in the order in which LDK hands them out: 0.3.0-rc3 submits each when it is first
+/// polled, and not at the call as 0.2 does.
+#[test]
+fn with_deferred_monitors_awaited_in_updates_no_crash_closes_a_channel() {
+    let tape = Tape::new();
+    let (a, b) = (Stepping::new(tape.clone()), peer());
+    let live = || {
+        let mut idle = 0;
+        while idle < 3 {
+            b.handle_events();
+            let mut any = a.step();
+            any |= a.node.deliver(&b, |message| {
+                if let MessageSendEvent::SendRevokeAndACK { .. } = message {
+                    tape.revoke();
+                }
+            });
+            any |= b.deliver(&a.node, |_| ());
+            idle = if any { 0 } else { idle + 1 };
+        }
+    };
+    ask_for_channel(&a.node, &b);
+    live();
+    mine_funding(&a.node, &b);
+    live();
+    let (first, before) = (tape.len(), tape.revoked_before(tape.len()));
+    assert_eq!((a.node.manager.list_usable_channels().len(), before), (1, 0));
+    let number_0 = keeps_its_channel(tape.after(first), &Keeps::Updates, "at the beginning");
+    for _ in 0..2 {
+        a.node.pay(&b, 3_000_000);
+        live();
+        b.pay(&a.node, 2_000_000);
+        live();
+    }
+    assert_eq!((a.node.paid(), b.paid()), (2, 2));
+    let keys = tape.keys();
+    assert!(keys.iter().any(|key| key == "5"), "updates are stored one by one: {keys:?}");
+    let places = after_each_batch(&tape, &Keeps::Updates, first, number_0, |store| store);
     println!("{places} places for a crash, no channel closed");
 }
 
@@ -189,7 +277,7 @@ fn with_deferred_monitors_on_ldks_thread_no_crash_closes_a_channel() {
     let stores = [tape.clone() as Arc<dyn KvStore>, Arc::new(MemStore::new())];
     let stores = stores.map(|store| Arc::new(StrongroomStore::new(store)));
     let [a, b] =
-        [(1, &stores[0]), (2, &stores[1])].map(|(seed, store)| node(seed, store, store.clone()));
+        [(1, &stores[0]), (2, &stores[1])].map(|(seed, store)| node(seed, store, &Keeps::Whole));
     let both = [on_a_thread(&a, &stores[0]), on_a_thread(&b, &stores[1])];
     let usable = |node: &Small| node.manager.list_usable_channels().len() == 1;
     ask_for_channel(&a, &b);
@@ -207,7 +295,8 @@ fn with_deferred_monitors_on_ldks_thread_no_crash_closes_a_channel() {
     both.into_iter().for_each(|each| each.stop().unwrap());
     let all = tape.len();
     for batches in first..=all {
-        keeps_its_channel(tape.after(batches), &format!("after {batches} of {all}"));
+        let when = format!("after {batches} of {all}");
+        keeps_its_channel(tape.after(batches), &Keeps::Whole, &when);
     }
     println!("{} places for a crash, no channel closed", all - first + 1);
 }
@@ -230,7 +319,7 @@ fn with_deferred_monitors_no_power_cut_closes_a_channel() {
     };
     let (mut a, mut b) = (Alive::new(1, store.clone()), Alive::new(2, Arc::new(MemStore::new())));
     open_channel(&mut a, &mut b, background);
-    let number_0 = keeps_its_channel(open(&disk.copy()), "at the beginning");
+    let number_0 = keeps_its_channel(open(&disk.copy()), &Keeps::Whole, "at the beginning");
     let (recording, revoked) = (disk.clone(), AtomicU64::new(0));
     a.revokes = Box::new(move || {
         recording.set_progress(revoked.fetch_add(1, Ordering::SeqCst) + 1);
@@ -255,7 +344,7 @@ fn with_deferred_monitors_no_power_cut_closes_a_channel() {
             disk.crash_keeping(&fates);
             if seen.insert((disk.fingerprint(), point.progress)) {
                 let when = format!("after {} calls: {fates:?}", point.calls);
-                let newest = keeps_its_channel(open(&disk), &when) ^ number_0;
+                let newest = keeps_its_channel(open(&disk), &Keeps::Whole, &when) ^ number_0;
                 assert!(newest >= point.progress, "{newest} of {} {when}", point.progress);
                 most = most.max(point.progress);
             }
@@ -271,8 +360,7 @@ fn replicated(tape: Arc<Tape>) -> (Arc<Recorder>, Arc<ReplicatedPersister>, Aliv
     let recorder = recorder(tape);
     let waiting = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
     let persister = Arc::new(ReplicatedPersister::open(waiting).unwrap());
-    let store = Arc::new(StrongroomStore::new(recorder.clone()));
-    let alive = Alive::with(1, &store, persister.clone());
+    let alive = Alive::with(1, recorder.clone(), &Keeps::Replicated(persister.clone()));
     (recorder, persister, alive)
 }
 
@@ -326,13 +414,14 @@ fn deferred_and_replicated_no_crash_closes_a_channel() {
     let first = tape.len();
     // Below the recorder: what it adds for itself is in the way of nobody.
     let below = |store| recorder(store) as Arc<dyn KvStore>;
-    let number_0 = keeps_its_channel(below(tape.after(first)), "at the beginning");
+    let whole = &Keeps::Whole;
+    let number_0 = keeps_its_channel(below(tape.after(first)), whole, "at the beginning");
     a.revokes = revoking(&tape);
     node.pay(&b.node, 3_000_000);
     settle(&mut a, &mut b, goes_on);
     b.node.pay(&node, 2_000_000);
     settle(&mut a, &mut b, goes_on);
     assert_eq!((node.paid(), b.node.paid()), (1, 1));
-    let places = after_each_batch(&tape, first, number_0, below);
+    let places = after_each_batch(&tape, whole, first, number_0, below);
     println!("{places} places for a crash, no channel closed");
 }

@@ -21,10 +21,11 @@ use lightning::{
     chain::{Watch, chaininterface::BroadcasterInterface, chainmonitor::ChainMonitor},
     sign::{InMemorySigner, NodeSigner},
     types::payment::PaymentHash,
-    util::config::UserConfig,
+    util::{config::UserConfig, native_async::FutureSpawner},
 };
 
-use self::small::{Manager, Monitors, Parts, Persister, Sent};
+use self::small::{AsyncMonitors, Manager, Monitors, Parts, Persister, Sent};
+use super::later::Later;
 
 /// Channels whose whole value may be under way.
 pub fn config() -> UserConfig {
@@ -43,6 +44,25 @@ pub fn monitors(parts: &Parts, persister: Arc<Persister>) -> Arc<Monitors> {
         parts.keys.clone(),
         parts.keys.get_peer_storage_key(),
     ))
+}
+
+/// They are awaited, and stored in updates.
+pub fn async_monitors(parts: &Parts, persister: small::AsyncUpdating) -> Arc<AsyncMonitors> {
+    Arc::new(ChainMonitor::new_async_beta(
+        None,
+        parts.sent.clone(),
+        parts.quiet.clone(),
+        parts.fees.clone(),
+        persister,
+        parts.keys.clone(),
+        parts.keys.get_peer_storage_key(),
+    ))
+}
+
+impl FutureSpawner for Later {
+    fn spawn<T: Future<Output = ()> + Send + 'static>(&self, future: T) {
+        self.push(future);
+    }
 }
 
 /// What a payment to this node needs.

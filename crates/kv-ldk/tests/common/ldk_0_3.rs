@@ -21,14 +21,17 @@ use lightning_0_3::{
     },
     sign::{InMemorySigner, NodeSigner},
     types::payment::PaymentHash,
-    util::config::UserConfig,
+    util::{config::UserConfig, native_async::FutureSpawner},
 };
 pub use lightning_0_3::{
     chain::{BlockLocator as Locator, BlockLocator as Tip},
     ln::outbound_payment::{RecipientOnionFields, Retry, RetryableSendFailure},
 };
 
-use self::small::{Manager, Monitors, Parts, Persister, Sent};
+use tokio::sync::oneshot;
+
+use self::small::{AsyncMonitors, AsyncUpdating, Manager, Monitors, Parts, Persister, Sent};
+use crate::common::later::Later;
 
 /// Channels that need nothing of the chain to be closed.
 pub fn config() -> UserConfig {
@@ -57,6 +60,50 @@ fn chain_monitor(parts: &Parts, persister: Arc<Persister>, deferred: bool) -> Ar
         parts.keys.get_peer_storage_key(),
         deferred,
     ))
+}
+
+/// They are awaited, and stored in updates.
+pub fn async_monitors(parts: &Parts, persister: AsyncUpdating) -> Arc<AsyncMonitors> {
+    async_chain_monitor(parts, persister, false)
+}
+
+/// The same, written when whoever stores the manager says so.
+pub fn deferred_async_monitors(parts: &Parts, persister: AsyncUpdating) -> Arc<AsyncMonitors> {
+    async_chain_monitor(parts, persister, true)
+}
+
+fn async_chain_monitor(
+    parts: &Parts,
+    persister: AsyncUpdating,
+    deferred: bool,
+) -> Arc<AsyncMonitors> {
+    Arc::new(ChainMonitor::new_async_beta(
+        None,
+        parts.sent.clone(),
+        parts.quiet.clone(),
+        parts.fees.clone(),
+        persister,
+        parts.keys.clone(),
+        parts.keys.get_peer_storage_key(),
+        deferred,
+    ))
+}
+
+impl FutureSpawner for Later {
+    type E = oneshot::error::RecvError;
+    type SpawnedFutureResult<T> = oneshot::Receiver<T>;
+
+    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        future: F,
+    ) -> oneshot::Receiver<T> {
+        let (tell, told) = oneshot::channel();
+        self.push(async move {
+            // Of most of them nobody wants to know.
+            _ = tell.send(future.await);
+        });
+        told
+    }
 }
 
 /// What a payment to this node needs.

@@ -4,6 +4,8 @@
 #![allow(clippy::allow_attributes, reason = "it is not the same for each test")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests panics")]
 
+pub mod child;
+pub mod later;
 pub mod ldk_0_2;
 
 pub use self::ldk_0_2::small;
@@ -15,7 +17,8 @@ use std::sync::{
 
 use backup::{Recorder, RecorderSettings, Rules};
 use kv_core::{
-    Batch, Capabilities, Commit, Key, KvStore, Namespace, Result, Value, testing::ManualClock,
+    Batch, Capabilities, Commit, Key, KvStore, KvStoreExt, Namespace, Result, Value,
+    testing::ManualClock,
 };
 use kv_fs::{FsStore, Settings};
 use kv_mem::MemStore;
@@ -60,6 +63,15 @@ pub fn cloud_takes_everything(recorder: &Recorder) {
         recorder.acknowledge(state).unwrap();
         recorder.fence_passed(cut.to);
     }
+}
+
+/// The cloud has everything up to this sequence number and nothing behind it.
+pub fn cloud_takes(recorder: &Recorder, to: u64) {
+    recorder.flush().unwrap();
+    let mut state = recorder.state();
+    state.backed_up = to;
+    recorder.acknowledge(state).unwrap();
+    recorder.fence_passed(to);
 }
 
 /// Counts the batches.

@@ -1,66 +1,46 @@
 //! The process is killed while it pays.
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    process::{Child, ChildStderr, Command, Stdio},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc, thread};
 
 use kv_core::testing::Random;
 use kv_fs::{FsStore, Settings};
 use kv_ldk::StrongroomStore;
 use tempfile::TempDir;
 
-use crate::pair::{Keeps, Pair, load};
+use crate::{
+    common::child::{Halting, Process, Told, say},
+    pair::{Keeps, Pair, load},
+};
 
-const FOLDER: &str = "STRONGROOM_LDK_TEST_FOLDER";
+const REVOKED: &str = "revoked";
+const PAID: &str = "paid";
 
-/// Not a test of its own: what [`a_process_that_is_killed_leaves_what_ldk_loads`] kills. It pays for
-/// as long as it lives, and says what it revokes before the peer hears of it.
+fn open(folder: &std::path::Path) -> Arc<FsStore> {
+    Arc::new(FsStore::open(folder, Settings::default()).unwrap())
+}
+
+/// Not a test of its own: what the tests below kill. It pays for as long as it lives, and says what it
+/// revokes before the peer hears of it.
 #[test]
 fn child_process() {
-    let Some(folder) = env::var_os(FOLDER) else { return };
-    let store = Arc::new(FsStore::open(folder.as_ref(), Settings::default()).unwrap());
-    // Printed to standard error, which the test harness leaves alone.
-    let (revoke, idle) = (|| eprintln!("revoked"), || ());
-    let pair = Pair::open(Keeps::Whole, store, &revoke, &idle);
-    eprintln!("{}", pair.number());
+    let Some(told) = Told::here() else { return };
+    let keeps = if told.kind == "updates" { Keeps::Updates } else { Keeps::Whole };
+    let store = Halting::over(open(&told.folder));
+    let (revoke, idle) = (|| say(REVOKED), || ());
+    let pair = Pair::open(keeps, store.clone(), &revoke, &idle);
+    say(pair.number());
+    store.halt_before(told.halt);
     loop {
         pair.pay_both_ways(1);
+        say(PAID);
     }
 }
 
-struct Process {
-    child: Child,
-    lines: BufReader<ChildStderr>,
-}
-
-impl Process {
-    fn start(folder: &TempDir) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "killed::child_process", "--nocapture"])
-            .env(FOLDER, folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap());
-        Self { child, lines }
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        (!line.is_empty()).then(|| line.trim().to_owned())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+fn start(folder: &TempDir, keeps: Keeps, halt: u64) -> (Process, u64) {
+    let kind = if matches!(keeps, Keeps::Updates) { "updates" } else { "whole" };
+    let mut process = Process::start("killed::child_process", folder.path(), kind, halt);
+    let number_0 = process.line().unwrap().parse().unwrap();
+    (process, number_0)
 }
 
 #[test]
@@ -68,20 +48,63 @@ fn a_process_that_is_killed_leaves_what_ldk_loads() {
     let mut random = Random::seeded(9);
     for _ in 0..10 {
         let folder = TempDir::new().unwrap();
-        let mut process = Process::start(&folder);
-        let number_0 = process.line().unwrap().parse().unwrap();
-        let mut revoked = 0;
+        let (mut process, number_0) = start(&folder, Keeps::Whole, 0);
+        let mut lines = Vec::new();
         for _ in 0..1 + random.below(12) {
-            assert_eq!(process.line().unwrap(), "revoked");
-            revoked += 1;
+            lines.push(process.line().unwrap());
         }
-        process.child.kill().unwrap();
-        process.child.wait().unwrap();
         // What it said and nobody has read yet counts, too.
-        while process.line().is_some() {
-            revoked += 1;
-        }
-        let store = Arc::new(FsStore::open(folder.path(), Settings::default()).unwrap());
-        load(Keeps::Whole, StrongroomStore::new(store), number_0, revoked);
+        lines.extend(process.kill());
+        let revoked = lines.iter().filter(|line| *line == REVOKED).count();
+        let store = StrongroomStore::new(open(folder.path()));
+        load(Keeps::Whole, store, number_0, revoked as u64);
     }
+}
+
+/// Whether LDK closes the channel after a kill before this write of a payment there and back; `None` if
+/// there are not that many.
+fn killed_before(keeps: Keeps, halt: u64) -> Option<bool> {
+    let folder = TempDir::new().unwrap();
+    let (mut process, number_0) = start(&folder, keeps, halt);
+    let mut revoked = 0;
+    loop {
+        match process.line().unwrap().as_str() {
+            REVOKED => revoked += 1,
+            PAID => return None,
+            said => {
+                assert_eq!(said, Halting::SAYS);
+                break;
+            }
+        }
+    }
+    assert!(process.kill().is_empty(), "it goes on behind the halt");
+    Some(load(keeps, StrongroomStore::new(open(folder.path())), number_0, revoked))
+}
+
+fn killed_everywhere(keeps: Keeps) {
+    // Two at a time.
+    let every_second = |first| {
+        let each = (first..).step_by(2).map(|halt| (halt, killed_before(keeps, halt)));
+        each.map_while(|(halt, closed)| closed.map(|closed| (halt, closed))).collect::<Vec<_>>()
+    };
+    let closed: BTreeMap<u64, bool> = thread::scope(|scope| {
+        let both = [1, 2].map(|first| scope.spawn(move || every_second(first)));
+        both.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    });
+    let times = closed.values().filter(|closed| **closed).count();
+    println!("killed before each of {} writes, the channel closed after {times}", closed.len());
+    assert!(closed.len() > 12, "{closed:?}");
+    assert!(closed.keys().copied().eq(1..=closed.len() as u64), "{closed:?}");
+    // LDK 0.2 does this by design, where the manager is not stored yet.
+    assert!(times > 0 && times < closed.len(), "{closed:?}");
+}
+
+#[test]
+fn a_process_that_is_killed_before_any_write_leaves_what_ldk_loads() {
+    killed_everywhere(Keeps::Whole);
+}
+
+#[test]
+fn a_process_that_is_killed_before_any_write_of_updates_leaves_what_ldk_loads() {
+    killed_everywhere(Keeps::Updates);
 }

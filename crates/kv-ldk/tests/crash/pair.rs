@@ -10,48 +10,36 @@ use lightning::{
     chain::channelmonitor::ChannelMonitor,
     events::{ClosureReason, Event},
     ln::msgs::MessageSendEvent,
-    sign::{InMemorySigner, KeysManager},
+    sign::InMemorySigner,
     util::{
-        persist::{KVStoreSync, MonitorUpdatingPersister, read_channel_monitors},
+        persist::{KVStoreSync, read_channel_monitors},
         ser::Writeable,
     },
 };
 
 use crate::common::small::{
-    Fees, Parts, Persister, Quiet, Sent, Small, ask_for_channel, hidden_number, mine_funding,
+    Parts, Persister, Quiet, Small, ask_for_channel, hidden_number, mine_funding, updating,
 };
 
 const SEED: [u8; 32] = [1; 32];
+/// Every so many updates the whole monitor is stored again.
+const WHOLE: u64 = 5;
 
 type Read = Vec<(BlockHash, ChannelMonitor<InMemorySigner>)>;
-type Updating = MonitorUpdatingPersister<
-    Arc<StrongroomStore>,
-    Arc<Quiet>,
-    Arc<KeysManager>,
-    Arc<KeysManager>,
-    Arc<Sent>,
-    Arc<Fees>,
->;
 
 /// How monitors are stored.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Keeps {
     Whole,
-    /// One by one, and the whole one after every fifth.
+    /// One by one, and now and then whole.
     Updates,
 }
 
 impl Keeps {
-    fn updating(parts: &Parts, store: &Arc<StrongroomStore>) -> Updating {
-        let (keys, parts) = (parts.keys.clone(), parts.clone());
-        let (quiet, sent, fees) = (parts.quiet, parts.sent, parts.fees);
-        MonitorUpdatingPersister::new(store.clone(), quiet, 5, keys.clone(), keys, sent, fees)
-    }
-
     fn persister(self, parts: &Parts, store: &Arc<StrongroomStore>) -> Arc<Persister> {
         match self {
             Self::Whole => store.clone(),
-            Self::Updates => Arc::new(Self::updating(parts, store)),
+            Self::Updates => Arc::new(updating(parts, store, WHOLE)),
         }
     }
 
@@ -62,7 +50,7 @@ impl Keeps {
                 read_channel_monitors(store.clone(), keys.clone(), keys).unwrap()
             }
             Self::Updates => {
-                Self::updating(parts, store).read_all_channel_monitors_with_updates().unwrap()
+                updating(parts, store, WHOLE).read_all_channel_monitors_with_updates().unwrap()
             }
         }
     }

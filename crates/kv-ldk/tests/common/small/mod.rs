@@ -7,6 +7,7 @@
 
 mod between;
 mod parts;
+mod updating;
 
 use std::sync::{
     Arc, Mutex,
@@ -37,6 +38,7 @@ pub use self::{
         ask_for_channel, carry, connect, hidden_number, mine, mine_funding, open_channel, run,
     },
     parts::{Fees, Graph, Manager, Monitors, Parts, Persister, Quiet, Scorer, Sent},
+    updating::{AsyncMonitors, AsyncUpdating, Updating, async_updating, updating},
 };
 
 /// A node that runs.

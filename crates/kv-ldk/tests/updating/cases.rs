@@ -1,150 +1,51 @@
-//! LDK's `MonitorUpdatingPersister`, waiting and awaited, over stores of each kind.
+//! LDK's `MonitorUpdatingPersister`, waiting and awaited, over stores of each kind: what it stores is
+//! what a node goes on from.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
 
-mod common;
-
 use std::{
-    collections::VecDeque,
-    pin::{Pin, pin},
-    sync::{Arc, Mutex},
+    pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use backup::{Policies, Policy, Replicated};
-use common::{
-    cloud_takes_everything, recorder,
-    small::{Fees, Manager, Parts, Quiet, Sent, Small, connect, open_channel, run},
-    stores,
-};
 use kv_core::testing::block_on;
-use kv_ldk::{ReadArgs, ReplicatedPersister, StrongroomStore, verify_channels};
+use kv_ldk::StrongroomStore;
 use kv_mem::MemStore;
-use lightning::{
-    bitcoin::BlockHash,
-    chain::{
-        ChannelMonitorUpdateStatus, Filter,
-        chainmonitor::{AsyncPersister, ChainMonitor, Persist},
-        channelmonitor::ChannelMonitor,
-    },
-    sign::{InMemorySigner, KeysManager, NodeSigner},
-    util::{
-        native_async::FutureSpawner,
-        persist::{
-            KVStore, KVStoreSync, MonitorUpdatingPersister, MonitorUpdatingPersisterAsync,
-            read_channel_monitors,
+
+use super::{
+    Locator, async_monitors,
+    ldk::{
+        chain::{
+            ChannelMonitorUpdateStatus, Watch, chainmonitor::Persist,
+            channelmonitor::ChannelMonitor,
         },
-        ser::{ReadableArgs, Writeable},
+        sign::InMemorySigner,
+        util::{
+            persist::{KVStore, KVStoreSync, read_channel_monitors},
+            ser::{ReadableArgs, Writeable},
+        },
+    },
+    ours::{ReadArgs, ReplicatedPersister, verify_channels},
+    small::{
+        AsyncMonitors, Manager, Parts, Small, Updating, async_updating, connect, open_channel, run,
+        updating,
     },
 };
+use crate::common::{cloud_takes_everything, later::Later, recorder, stores};
 
 /// Every so many updates the whole monitor is stored again.
 const WHOLE: u64 = 7;
 
-type Waiting = MonitorUpdatingPersister<
-    Arc<StrongroomStore>,
-    Arc<Quiet>,
-    Arc<KeysManager>,
-    Arc<KeysManager>,
-    Arc<Sent>,
-    Arc<Fees>,
->;
-type Awaited = MonitorUpdatingPersisterAsync<
-    Arc<StrongroomStore>,
-    Later,
-    Arc<Quiet>,
-    Arc<KeysManager>,
-    Arc<KeysManager>,
-    Arc<Sent>,
-    Arc<Fees>,
->;
-type AsyncMonitors = ChainMonitor<
-    InMemorySigner,
-    Arc<dyn Filter + Send + Sync>,
-    Arc<Sent>,
-    Arc<Fees>,
-    Arc<Quiet>,
-    AsyncPersister<
-        Arc<StrongroomStore>,
-        Later,
-        Arc<Quiet>,
-        Arc<KeysManager>,
-        Arc<KeysManager>,
-        Arc<Sent>,
-        Arc<Fees>,
-    >,
-    Arc<KeysManager>,
->;
-
 type Monitor = ChannelMonitor<InMemorySigner>;
-type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Keeps futures until somebody wants them done.
-#[derive(Clone, Default)]
-struct Later(Arc<Mutex<VecDeque<Job>>>);
-
-impl FutureSpawner for Later {
-    fn spawn<T: Future<Output = ()> + Send + 'static>(&self, future: T) {
-        self.0.lock().unwrap().push_back(Box::pin(future));
-    }
+fn waiting(parts: &Parts, store: &Arc<StrongroomStore>) -> Updating {
+    updating(parts, store, WHOLE)
 }
 
-impl Later {
-    fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-
-    /// The last first: what counts is the order in which they were made.
-    fn finish(&self) -> bool {
-        let mut any = false;
-        loop {
-            let next = self.0.lock().unwrap().pop_back();
-            let Some(future) = next else { return any };
-            block_on(future);
-            any = true;
-        }
-    }
-}
-
-fn waiting(parts: &Parts, store: &Arc<StrongroomStore>) -> Waiting {
-    MonitorUpdatingPersister::new(
-        store.clone(),
-        parts.quiet.clone(),
-        WHOLE,
-        parts.keys.clone(),
-        parts.keys.clone(),
-        parts.sent.clone(),
-        parts.fees.clone(),
-    )
-}
-
-fn awaited(parts: &Parts, store: &Arc<StrongroomStore>, later: &Later) -> Awaited {
-    MonitorUpdatingPersisterAsync::new(
-        store.clone(),
-        later.clone(),
-        parts.quiet.clone(),
-        WHOLE,
-        parts.keys.clone(),
-        parts.keys.clone(),
-        parts.sent.clone(),
-        parts.fees.clone(),
-    )
-}
-
-fn async_monitors(
-    parts: &Parts,
-    store: &Arc<StrongroomStore>,
-    later: &Later,
-) -> Arc<AsyncMonitors> {
-    Arc::new(ChainMonitor::new_async_beta(
-        None,
-        parts.sent.clone(),
-        parts.quiet.clone(),
-        parts.fees.clone(),
-        awaited(parts, store, later),
-        parts.keys.clone(),
-        parts.keys.get_peer_storage_key(),
-    ))
+fn awaited(parts: &Parts, store: &Arc<StrongroomStore>, later: &Later) -> Arc<AsyncMonitors> {
+    async_monitors(parts, async_updating(parts, store, later, WHOLE))
 }
 
 /// The other node, on a store of its own.
@@ -182,10 +83,7 @@ fn check(name: &str, parts: &Parts, store: &StrongroomStore, updates: u64) {
     assert!(report.is_fine(), "{name}: {report:?}");
 }
 
-fn store_manager<M: lightning::chain::Watch<InMemorySigner>>(
-    store: &StrongroomStore,
-    manager: &Manager<M>,
-) {
+fn store_manager<M: Watch<InMemorySigner>>(store: &StrongroomStore, manager: &Manager<M>) {
     block_on(KVStore::write(store, "", "", "manager", manager.encode())).unwrap();
 }
 
@@ -227,7 +125,7 @@ fn awaited_updates_count_in_the_order_in_which_they_were_made() {
     for made in stores() {
         let store = Arc::new(StrongroomStore::new(made.store.clone()));
         let (parts, peer, later) = (Parts::new(&[1; 32]), peer(), Later::default());
-        let node = Small::over(parts.clone(), async_monitors(&parts, &store, &later));
+        let node = Small::over(parts.clone(), awaited(&parts, &store, &later));
         open_channel(&node, &peer, || later.finish());
         for _ in 0..3 {
             node.pay(&peer, 1_000_000);
@@ -241,10 +139,10 @@ fn awaited_updates_count_in_the_order_in_which_they_were_made() {
         check(made.name, &parts, &store, updates);
 
         drop(node);
-        let reader = awaited(&parts, &store, &later);
-        let read = block_on(reader.read_all_channel_monitors_with_updates()).unwrap();
+        let reader = async_updating(&parts, &store, &later, WHOLE);
+        let read = later.finish_for(reader.read_all_channel_monitors_with_updates()).unwrap();
         assert_eq!(read[0].1.get_latest_update_id(), updates, "{}", made.name);
-        let monitors = async_monitors(&parts, &store, &later);
+        let monitors = awaited(&parts, &store, &later);
         let bytes = block_on(KVStore::read(&*store, "", "", "manager")).unwrap();
         let manager = parts.read_manager(&bytes, monitors.clone(), &read).unwrap();
         for (_, monitor) in read {
@@ -282,7 +180,7 @@ fn a_monitor_that_ldk_archives_is_kept_and_goes_to_no_node() {
         assert_eq!(names, [name.to_string()], "{}", made.name);
         let bytes = KVStoreSync::read(&*store, "archived_monitors", "", &names[0]).unwrap();
         let keys = (&*parts.keys, &*parts.keys);
-        let (_, archived) = <(BlockHash, Monitor)>::read(&mut &bytes[..], keys).unwrap();
+        let (_, archived) = <(Locator, Monitor)>::read(&mut &bytes[..], keys).unwrap();
         assert_eq!(archived.get_latest_update_id(), updates, "{}", made.name);
     }
 }
@@ -293,11 +191,9 @@ fn awaited_updates_wait_for_the_cloud_where_the_store_does() {
     let replicated = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
     let store = Arc::new(StrongroomStore::new(replicated));
     let (parts, peer, later) = (Parts::new(&[1; 32]), peer(), Later::default());
-    let node = Small::over(parts.clone(), async_monitors(&parts, &store, &later));
-    let cloud = || {
-        cloud_takes_everything(&recorder);
-        later.finish()
-    };
+    let node = Small::over(parts.clone(), awaited(&parts, &store, &later));
+    // A whole monitor is followed by the removal of its updates, which waits for the cloud again.
+    let cloud = || later.finish_while(|| cloud_takes_everything(&recorder));
     open_channel(&node, &peer, cloud);
     node.pay(&peer, 1_000_000);
     // The cloud is away: the update is under way, and nothing leaves the node.
@@ -371,6 +267,6 @@ fn what_was_stored_in_updates_is_opened_replicated() {
     Persist::<InMemorySigner>::archive_persisted_channel(&*persister, name);
     assert_eq!(archived(), [name.to_string()]);
     let bytes = KVStoreSync::read(&*store, "archived_monitors", "", &archived()[0]).unwrap();
-    let (_, monitor) = <(BlockHash, Monitor)>::read(&mut &bytes[..], (keys, keys)).unwrap();
+    let (_, monitor) = <(Locator, Monitor)>::read(&mut &bytes[..], (keys, keys)).unwrap();
     assert_eq!(monitor.get_latest_update_id(), newest);
 }
