@@ -1,8 +1,15 @@
 //! Replicated monitors: no channel goes on before the cloud has what it goes on from.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
 
+#[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "ldk-0-3")]
+#[path = "../common/ldk_0_3.rs"]
+mod ldk_0_3;
+mod of_0_2;
+#[cfg(feature = "ldk-0-3")]
+mod of_0_3;
 
 use std::{
     pin::pin,
@@ -41,8 +48,9 @@ use lightning::{
         msgs::{BaseMessageHandler, MessageSendEvent},
         types::ChannelId,
     },
+    sign::InMemorySigner,
     util::{
-        persist::{KVStoreSync, MonitorName},
+        persist::{KVStoreSync, MonitorName, read_channel_monitors},
         ser::Writeable,
         test_channel_signer::TestChannelSigner,
         test_utils::TestChainMonitor,
@@ -287,6 +295,66 @@ fn a_monitor_that_is_on_its_way_is_archived_as_it_will_be() {
         let local = StrongroomStore::new(recorder.clone());
         let archived = KVStoreSync::read(&local, "archived_monitors", "", &name.to_string());
         assert!(archived.unwrap() == encoded);
+        nodes[0].node.get_and_clear_pending_msg_events();
+    });
+}
+
+#[test]
+fn of_two_monitors_on_their_way_the_newer_one_is_archived() {
+    // Nothing is written before somebody waits.
+    let disk = SimDisk::new();
+    let store = FsStore::open_alone(disk.mount(), Settings::default()).unwrap();
+    let recorder = recorder(Arc::new(store));
+    let (node, persister) = small_node(&recorder);
+    let peer = peer();
+    open_channel(&node, &peer, || {
+        cloud_takes_everything(&recorder);
+        !pass_on(&persister, &node).is_empty()
+    });
+    node.pay(&peer, 10_000_000);
+    cloud_takes_everything(&recorder);
+    // The cloud has that one, which nobody has asked for yet, when the next one comes.
+    peer.pay(&node, 20_000_000);
+    assert!(peer.deliver(&node, |_| ()));
+    assert_eq!(persister.waiting(), 2);
+    assert_eq!(pass_on(&persister, &node).len(), 1);
+    let channel = node.manager.list_channels()[0].channel_id;
+    let (name, latest, encoded) = {
+        let monitor = node.monitors.get_monitor(channel).unwrap();
+        (monitor.persistence_key(), monitor.get_latest_update_id(), monitor.encode())
+    };
+    let keys = &*node.parts.keys;
+    let local = StrongroomStore::new(recorder.clone());
+    let stored = read_channel_monitors(&local, keys, keys).unwrap();
+    assert!(stored[0].1.get_latest_update_id() < latest);
+    Persist::<InMemorySigner>::archive_persisted_channel(&*persister, name);
+    recorder.flush().unwrap();
+    let archived = KVStoreSync::read(&local, "archived_monitors", "", &name.to_string());
+    assert!(archived.unwrap() == encoded, "it is archived as it will be");
+}
+
+#[test]
+fn an_archiving_that_fails_is_told_and_after_a_failure_nothing_is_archived() {
+    let fault = Arc::new(Fault::default());
+    let faulty = Arc::new(FaultyStore::new(Arc::new(MemStore::new()), fault.clone()));
+    let recorder = recorder(faulty);
+    with_channel!(replicated(&recorder, 100), recorder, |nodes, switch, channel| {
+        let name = {
+            let monitor = nodes[0].chain_monitor.chain_monitor.get_monitor(channel).unwrap();
+            monitor.persistence_key()
+        };
+        let before = recorder.sequence();
+        // The monitor cannot be read.
+        fault.fail_nth(1, Landing::Absent);
+        Persist::<TestChannelSigner>::archive_persisted_channel(&switch.replicated, name);
+        assert!(fault.fired());
+        let outcome = block_on(switch.replicated.next_completed());
+        assert!(matches!(outcome, Err(Error::Io { .. })), "{outcome:?}");
+        Persist::<TestChannelSigner>::archive_persisted_channel(&switch.replicated, name);
+        assert_eq!(recorder.sequence(), before, "nothing is archived");
+        assert_eq!(switch.replicated.waiting(), 0, "nothing waits any more");
+        pay!(nodes);
+        assert_eq!(switch.replicated.waiting(), 0, "nothing waits any more");
         nodes[0].node.get_and_clear_pending_msg_events();
     });
 }
