@@ -7,10 +7,18 @@ mod tape;
 macro_rules! of_ldk {
     ($version:ident, $ldk:ident, $migratable:ident) => {
         mod $version {
-            use std::sync::Arc;
+            use std::{
+                pin::pin,
+                sync::Arc,
+                task::{Context, Waker},
+            };
 
             use backup::{Policies, Policy, Replicated};
-            use kv_core::{KvStore as Below, KvStoreExt, Namespace, testing::block_on};
+            use kv_core::{
+                KvStore as Below, KvStoreExt, Namespace,
+                testing::{Fault, FaultyStore, Landing, block_on},
+            };
+            use kv_fs::{FsStore, Settings, disk::SimDisk};
             use kv_ldk::StrongroomStore;
             use $ldk::{
                 io::ErrorKind,
@@ -21,7 +29,7 @@ macro_rules! of_ldk {
             };
 
             use crate::{
-                common::{cloud_takes_everything, recorder, stores},
+                common::{cloud_takes_everything, recorder, sealed, stores},
                 tape::Tape,
             };
 
@@ -161,6 +169,62 @@ macro_rules! of_ldk {
                 }
                 drop(KVStore::write(&store, "updates", "m", "a", vec![1]));
                 assert!(tape.newest_is_synced());
+            }
+
+            /// Nothing is written there before somebody waits.
+            fn idle(disk: &SimDisk) -> StrongroomStore {
+                let files = FsStore::open_alone(disk.mount(), Settings::default()).unwrap();
+                StrongroomStore::new(Arc::new(files))
+            }
+
+            #[test]
+            fn what_was_answered_survives_a_power_cut() {
+                let (disk, at) = (SimDisk::new(), ("ns", "", "k"));
+                KVStoreSync::write(&idle(&disk), at.0, at.1, at.2, vec![1]).unwrap();
+                disk.crash();
+                assert_eq!(read(&idle(&disk), at), Some(vec![1]));
+                KVStoreSync::remove(&idle(&disk), at.0, at.1, at.2, false).unwrap();
+                disk.crash();
+                assert_eq!(read(&idle(&disk), at), None);
+                // Who awaits is answered when it is written, and not before.
+                let store = idle(&disk);
+                let mut write = pin!(KVStore::write(&store, at.0, at.1, at.2, vec![2]));
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(write.as_mut().poll(&mut cx).is_pending());
+                store.inner().flush().unwrap();
+                block_on(write).unwrap();
+                disk.crash();
+                assert_eq!(read(&idle(&disk), at), Some(vec![2]));
+            }
+
+            #[test]
+            fn a_failure_is_told_and_damage_is_not_taken_for_absence() {
+                let fault = Arc::new(Fault::default());
+                let below: Arc<dyn Below> = Arc::new(kv_mem::MemStore::new());
+                let faulty = Arc::new(FaultyStore::new(below.clone(), fault.clone()));
+                let outcomes: [fn(&StrongroomStore) -> Result<(), $ldk::io::Error>; 4] = [
+                    |store| KVStoreSync::read(store, "ns", "", "k").map(drop),
+                    |store| KVStoreSync::list(store, "ns", "").map(drop),
+                    |store| $migratable::list_all_keys(store).map(drop),
+                    |store| KVStoreSync::write(store, "ns", "", "k", vec![1]),
+                ];
+                for outcome in outcomes {
+                    fault.fail_nth(1, Landing::Absent);
+                    let error = outcome(&StrongroomStore::new(faulty.clone())).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Other, "{error}");
+                    assert!(fault.fired());
+                }
+                let store = StrongroomStore::new(sealed(below.clone()));
+                KVStoreSync::write(&store, "ns", "", "k", vec![1; 9]).unwrap();
+                for ns in below.namespaces().unwrap().iter().filter(|ns| !ns.is_reserved()) {
+                    for key in below.list_all(ns).unwrap() {
+                        let mut value = below.read_required(ns, &key).unwrap().to_vec();
+                        *value.last_mut().unwrap() ^= 1;
+                        below.write(ns, &key, value).unwrap();
+                    }
+                }
+                let error = KVStoreSync::read(&store, "ns", "", "k").unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
             }
 
             #[test]

@@ -2,6 +2,7 @@
 //! first, so a crash between any two writes closes no channel.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+#![expect(clippy::print_stdout, reason = "what was tried is worth seeing")]
 
 use std::{
     collections::HashSet,

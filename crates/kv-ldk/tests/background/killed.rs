@@ -1,6 +1,7 @@
 //! The process is killed while LDK's processor runs its node, whose monitors are deferred.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
+#![expect(clippy::print_stdout, reason = "what was tried is worth seeing")]
 
 use std::{path::Path, sync::Arc, thread, time::Duration};
 

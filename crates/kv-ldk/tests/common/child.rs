@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests panics")]
+#![allow(clippy::print_stderr, reason = "what a child tells its parent")]
 
 use std::{
     env,

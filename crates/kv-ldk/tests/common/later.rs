@@ -18,7 +18,7 @@ impl Later {
         self.0.lock().unwrap().push_back(Box::pin(job));
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 

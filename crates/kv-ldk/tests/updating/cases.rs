@@ -198,7 +198,7 @@ fn awaited_updates_wait_for_the_cloud_where_the_store_does() {
     node.pay(&peer, 1_000_000);
     // The cloud is away: the update is under way, and nothing leaves the node.
     node.handle_events();
-    assert_eq!(later.len(), 1);
+    assert_eq!(later.count(), 1);
     assert!(!node.deliver(&peer, |_| ()));
     run(&node, &peer, cloud);
     assert_eq!(node.paid(), 1);

@@ -457,6 +457,25 @@ fn a_closed_channel_is_no_trouble() {
 }
 
 #[test]
+fn what_a_stored_update_would_send_is_told_and_not_sent() {
+    let two = Two::open();
+    let [x, y] = two.monitors();
+    two.keeper.updates.lock().unwrap().clear();
+    let (peer, why) = (two.peer.manager.get_our_node_id(), "by the test".to_owned());
+    two.node.manager.force_close_broadcasting_latest_txn(&two.channels[0], &peer, why).unwrap();
+    two.node.handle_events();
+    let sent = std::mem::take(&mut *two.node.parts.sent.0.lock().unwrap());
+    let updates = two.keeper.updates.lock().unwrap().clone();
+    assert_eq!((sent.len(), updates.len()), (1, 1));
+    let manager = two.manager();
+    for manager in [Some(&manager[..]), None] {
+        let report = two.verify_with(manager, &[&x, &y], &updates);
+        assert_eq!(report.would_send, [sent[0].compute_txid()], "{report:?}");
+        assert_eq!(report.is_fine(), manager.is_some());
+    }
+}
+
+#[test]
 fn a_manager_that_is_absent_or_damaged_is_told() {
     let two = Two::open();
     assert!(two.verify(None, &[]).is_fine(), "a new node");
