@@ -176,6 +176,21 @@ fn a_failure_at_every_operation() {
 }
 
 #[test]
+fn a_failure_while_the_disk_is_waited_for_is_told() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let changes: Vec<_> = Changes::seeded(6).take(2).collect();
+    let mut persister = BdkPersister::new(store, "w").unwrap();
+    WalletPersister::persist(&mut persister, &changes[0]).unwrap();
+    disk.fail_nth(1, std::io::ErrorKind::StorageFull);
+    for _ in 0..2 {
+        let outcome = WalletPersister::persist(&mut persister, &changes[1]);
+        assert!(matches!(outcome, Err(Error::Store(_))), "{outcome:?}");
+    }
+    assert!(disk.fired());
+}
+
+#[test]
 fn a_dropped_future_loses_no_order() {
     let disk = SimDisk::new();
     let store = open(&disk);

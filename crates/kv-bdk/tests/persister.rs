@@ -186,7 +186,12 @@ fn of_many_threads_that_create_one_wallet_one_wins() {
                         start.wait();
                         match persist(&mut persister, &change) {
                             Ok(()) => 1,
-                            Err(Error::WrittenElsewhere) => 0,
+                            Err(Error::WrittenElsewhere) => {
+                                // Not only once: what it knows is not what is there.
+                                let again = persist(&mut persister, &change);
+                                assert!(matches!(again, Err(Error::WrittenElsewhere)), "{again:?}");
+                                0
+                            }
                             Err(error) => panic!("{error:?}"),
                         }
                     })
@@ -248,12 +253,14 @@ fn another_wallet_under_the_name_is_refused() {
     let network = ChangeSet { network: Some(Network::Bitcoin), ..changes[256].clone() };
     let descriptor =
         ChangeSet { descriptor: changes[0].change_descriptor.clone(), ..changes[256].clone() };
+    let change =
+        ChangeSet { change_descriptor: changes[0].descriptor.clone(), ..changes[256].clone() };
     // Another script for an index is found when entries are merged, before anything is written.
     let mut script = changes[256].clone();
     let (id, scripts) = states(&changes)[256].indexer.spk_cache.clone().pop_first().unwrap();
     let index = *scripts.first_key_value().unwrap().0;
     script.indexer.spk_cache.entry(id).or_default().insert(index, Default::default());
-    for other in [&network, &descriptor, &script] {
+    for other in [&network, &descriptor, &change, &script] {
         let before = keys(&store);
         let outcome = persist(&mut persister, other);
         assert!(matches!(outcome, Err(Error::OtherWallet)), "{outcome:?}");
@@ -261,6 +268,26 @@ fn another_wallet_under_the_name_is_refused() {
     }
     persist(&mut persister, &same).unwrap();
     assert_eq!(keys(&store).len(), 1);
+}
+
+/// Such entries are not written here; whatever has, what the wallet began with counts, as in bdk.
+#[test]
+fn of_two_identities_in_the_entries_the_first_stays() {
+    let first = Changes::seeded(8).next().unwrap();
+    let other = ChangeSet {
+        descriptor: first.change_descriptor.clone(),
+        change_descriptor: first.descriptor.clone(),
+        network: Some(Network::Bitcoin),
+        ..ChangeSet::default()
+    };
+    let store = Arc::new(MemStore::new());
+    for (number, change) in [(1, &first), (2, &other)] {
+        let alone = Arc::new(MemStore::new());
+        persist(&mut persister(&alone), change).unwrap();
+        let bytes = alone.read_required(&entries(), &Key::number(1)).unwrap();
+        store.write(&entries(), &Key::number(number), bytes).unwrap();
+    }
+    assert_eq!(load(&mut persister(&store)).unwrap(), states(&[first])[1]);
 }
 
 #[test]
@@ -404,4 +431,9 @@ fn after_an_unknown_outcome_nothing_is_written_before_the_wallet_is_loaded() {
     assert!(unknown(&outcome), "{outcome:?}");
     assert_eq!(recorder.sequence(), written, "it writes nothing");
     assert_eq!(load(&mut persister).unwrap(), states(&changes)[1]);
+    // Then it goes on.
+    recorder.fence_passed(written);
+    assert!(at_once(AsyncWalletPersister::persist(&mut persister, &changes[1])).is_none());
+    assert!(recorder.sequence() > written);
+    assert_eq!(load(&mut persister).unwrap(), states(&changes)[2]);
 }

@@ -263,6 +263,17 @@ macro_rules! of_ldk {
             }
 
             #[test]
+            fn what_layers_keep_for_themselves_is_not_listed() {
+                let below: Arc<dyn Below> = Arc::new(kv_mem::MemStore::new());
+                let recorded = StrongroomStore::new(recorder(below.clone()));
+                KVStoreSync::write(&recorded, "ns", "", "k", vec![1]).unwrap();
+                assert!(below.namespaces().unwrap().iter().any(Namespace::is_reserved));
+                // Nobody could write it to another store.
+                let names = $migratable::list_all_keys(&StrongroomStore::new(below)).unwrap();
+                assert_eq!(names, [("ns".into(), "".into(), "k".into())]);
+            }
+
+            #[test]
             fn a_store_that_waits_for_the_cloud_is_refused_to_who_would_block() {
                 let recorder = recorder(Arc::new(kv_mem::MemStore::new()));
                 let policies = Policies::all(Policy::Replicated);
@@ -345,8 +356,11 @@ of_ldk!(ldk_0_3, lightning_0_3, MigratableKVStoreSync);
 
 #[cfg(feature = "ldk-0-3")]
 mod pages {
+    use std::sync::Arc;
+
     use kv_core::testing::block_on;
     use kv_ldk::StrongroomStore;
+    use kv_mem::MemStore;
     use lightning_0_3::{
         io::ErrorKind,
         util::persist::{
@@ -383,6 +397,30 @@ mod pages {
             let none = PaginatedKVStoreSync::list_paginated(&store, "none", "", None).unwrap();
             assert!(none.keys.is_empty() && none.next_page_token.is_none());
         }
+    }
+
+    #[test]
+    fn graph_and_scorer_that_lie_elsewhere_come_last_and_once() {
+        let all = StrongroomStore::new(Arc::new(MemStore::new()));
+        for key in ["scorer", "network_graph", "manager"] {
+            KVStoreSync::write(&all, "", "", key, vec![1]).unwrap();
+        }
+        for n in 0..60 {
+            KVStoreSync::write(&all, "", "", &format!("key{n}"), vec![1]).unwrap();
+        }
+        // One of them was written again since, so that an old one is on the first page and one on the last.
+        KVStoreSync::remove(&all, "", "", "scorer", false).unwrap();
+        KVStoreSync::write(&all, "", "", "scorer", vec![2]).unwrap();
+        let store = all.with_graph_in(Arc::new(MemStore::new()));
+        KVStoreSync::write(&store, "", "", "scorer", vec![3]).unwrap();
+        let first = PaginatedKVStoreSync::list_paginated(&store, "", "", None).unwrap();
+        let token = first.next_page_token;
+        let second = PaginatedKVStoreSync::list_paginated(&store, "", "", token).unwrap();
+        let keys = [first.keys, second.keys].concat();
+        let is_graph = |key: &&String| ["scorer", "network_graph"].contains(&key.as_str());
+        assert_eq!(keys.iter().filter(is_graph).collect::<Vec<_>>(), ["scorer"], "{keys:?}");
+        assert_eq!(keys.last().unwrap(), "scorer");
+        assert_eq!((keys.len(), second.next_page_token), (62, None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Replicated monitors: no channel goes on before the cloud has what it goes on from.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic")]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -17,7 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use backup::{Policies, Policy, Recorder, Replicated};
@@ -172,6 +172,33 @@ fn nothing_leaves_the_node_before_the_cloud_has_the_monitor() {
         check_added_monitors!(nodes[0], 0);
         assert_eq!(nodes[0].node.get_and_clear_pending_msg_events().len(), 1);
         assert_eq!(switch.replicated.waiting(), 0);
+    });
+}
+
+/// Notes that it was woken.
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn who_waits_while_nothing_is_under_way_is_woken() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    with_channel!(replicated(&recorder, 100), recorder, |nodes, switch, channel| {
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(bell.clone());
+        let mut waits = pin!(switch.replicated.next_completed());
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(!bell.0.load(Ordering::SeqCst));
+        pay!(nodes);
+        assert!(bell.0.load(Ordering::SeqCst));
+        cloud_takes_everything(&recorder);
+        assert_eq!(block_on(waits).unwrap().0, channel);
+        nodes[0].node.get_and_clear_pending_msg_events();
     });
 }
 

@@ -236,7 +236,9 @@ fn what_was_stored_in_updates_is_opened_replicated() {
 
     let persister = open();
     let (keys, sent, fees) = (&*parts.keys, &*parts.sent, &*parts.fees);
+    let before = recorder.sequence();
     let read = persister.read_channel_monitors(keys, keys, sent, fees).unwrap();
+    assert_eq!(recorder.sequence(), before + 1, "it becomes whole in one batch");
     assert_eq!(read[0].1.get_latest_update_id(), updates);
     assert_eq!(persister.waiting(), 1, "it is stored as a whole");
     assert!(KVStoreSync::list(&*store, "monitor_updates", &name.to_string()).unwrap().is_empty());
