@@ -18,7 +18,7 @@ use common::{
     Contents, FRAME, apply, backed_up, changes, clock, key, ns, numbered, recorder, recorder_with,
     stores::{self, Hook, Hooked, Slow},
 };
-use kv_core::{Batch, Key, KvStore, KvStoreExt, Namespace, testing::Random};
+use kv_core::{Batch, Key, KvStore, KvStoreExt, Namespace, Timestamp, testing::Random};
 use kv_mem::{Medium, MemStore};
 
 type Changes = BTreeMap<(Namespace, Key), Option<Vec<u8>>>;
@@ -334,6 +334,37 @@ fn what_was_submitted_behind_the_flush_waits_for_the_next_cut() {
     slow.crash();
     let reopened = common::recorder(slow);
     assert_eq!(reopened.sequence(), 1);
+}
+
+/// Or an older moment would be given values from after it.
+#[test]
+fn the_time_of_a_cut_is_that_of_its_last_change_though_it_needed_no_note() {
+    for (name, reopened_at, last) in
+        [("s", None, 5000), ("m", None, 5000), ("s", Some(9000), 9000), ("m", Some(9000), 5000)]
+    {
+        let (medium, clock) = (Medium::default(), clock());
+        let open = || {
+            let store = Arc::new(MemStore::open(medium.clone()).unwrap());
+            recorder_with(store, clock.clone(), u64::MAX)
+        };
+        let mut recorder = open();
+        for time in [1000, 5000] {
+            clock.set(Timestamp(time));
+            recorder.write(&ns(name), &key("k"), time.to_string().as_bytes()).unwrap();
+        }
+        if let Some(time) = reopened_at {
+            clock.set(Timestamp(time));
+            medium.crash();
+            recorder = open();
+        }
+        let cut = recorder.cut(0).unwrap().unwrap();
+        assert_eq!(cut.time, (1000, last), "{name}, opened again at {reopened_at:?}");
+        // What is noted later says when by itself.
+        recorder.acknowledge(upto(&recorder, cut.to)).unwrap();
+        clock.set(Timestamp(9500));
+        recorder.write(&ns(name), &key("k"), b"later").unwrap();
+        assert_eq!(recorder.cut(cut.to).unwrap().unwrap().time, (9500, 9500));
+    }
 }
 
 #[test]

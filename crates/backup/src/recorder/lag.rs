@@ -42,11 +42,8 @@ impl Recorder {
 
 impl Memory {
     /// A change was made at this time.
-    pub(super) fn saw(&mut self, time: u64, noted: bool) {
-        // Between two notes time is not kept on disk, so it must not matter here.
-        if noted || self.open.time.is_none() {
-            self.open.saw_time(Some((time, time)));
-        }
+    pub(super) fn saw(&mut self, time: u64) {
+        self.open.saw_time(Some((time, time)));
     }
 
     /// Whether this is too much to be kept.

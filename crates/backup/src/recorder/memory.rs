@@ -33,7 +33,7 @@ pub(super) struct Generation {
     pub(super) end: u64,
     /// Shared with a cut that is being read.
     pub(super) names: Arc<HashMap<Name, Dirty>>,
-    /// Time of the first and the last change that was noted.
+    /// Time of the first and the last change; never before the last, or older moments would hold it.
     pub(super) time: Option<(u64, u64)>,
     /// Wide enough for any sum of lengths that a damaged log may claim.
     bytes: u128,

@@ -70,7 +70,8 @@ impl Recorder {
             None => begin(&*inner, &places)?,
         };
         let fence = FenceKeeper::open(&*inner, &places)?;
-        let order = Order::load(&*inner, &places, &rules, state, settings.memory_budget)?;
+        let order =
+            Order::load(&*inner, &places, &rules, state, (settings.memory_budget, clock.now().0))?;
         let waiting = Waiting::new(order.state.backed_up);
         Ok(Arc::new(Self {
             inner,
@@ -102,7 +103,7 @@ impl Order {
         places: &Places,
         rules: &Rules,
         state: BackupState,
-        budget: u64,
+        (budget, now): (u64, u64),
     ) -> Result<Self> {
         let entries = Entries::read(inner, places, &state)?;
         let mut stamps = StampClock::new(state.writer);
@@ -115,6 +116,7 @@ impl Order {
         let tombstones = Tombstones::load(inner, places)?;
         let mut memory = Memory::new(budget, state.backed_up);
         let (newest, open) = (entries.sequence, &mut memory.open);
+        let mut last_change = entries.time;
         let mut last: Option<(String, String, Namespace)> = None;
         let mut take_in = |Note { name, noted }: Note| -> Result<()> {
             // Neighbours share their namespace, in memory, too.
@@ -127,6 +129,10 @@ impl Order {
                 _ => name.place()?.0,
             };
             let place = (ns.clone(), name.checked_key()?);
+            if matches!(noted, Noted::Value(_)) && rules.of(&place.0) != Rule::Mergeable {
+                // Once noted, it may have changed again without an entry: at any time up to now.
+                last_change = last_change.max(now);
+            }
             let held = match noted {
                 Noted::Value(_) => Held::Dropped,
                 Noted::Removed if rules.of(&place.0) == Rule::Mergeable => {
@@ -175,7 +181,7 @@ impl Order {
             }
         }
         let next_page = numbers.last().copied().unwrap_or(0);
-        open.saw_time(time);
+        open.saw_time(time.map(|(first, last)| (first, last.max(last_change))));
         open.paging.unpaged = unpaged;
         open.paging.notes = notes;
         open.paging.pages = numbers;
@@ -205,6 +211,8 @@ struct Entries {
     sequence: u64,
     /// The newest stamp.
     stamp: (u64, u32),
+    /// When the newest entry was written.
+    time: u64,
     /// What is neither folded nor in the cloud, oldest first.
     needed: Vec<LogEntry>,
     /// Their sequence numbers and slots.
@@ -226,6 +234,7 @@ impl Entries {
             newest: 0,
             sequence: state.backed_up,
             stamp: (0, 0),
+            time: 0,
             needed: Vec::new(),
             in_use: VecDeque::new(),
             free: Vec::new(),
@@ -234,7 +243,7 @@ impl Entries {
         let (folded, mut expected) = (newest.folded, newest.folded);
         entries.newest = newest.index;
         entries.sequence = entries.sequence.max(newest.sequence);
-        entries.stamp = newest.stamp;
+        (entries.stamp, entries.time) = (newest.stamp, newest.time);
         for (index, (slot, entry)) in slots {
             if index <= folded {
                 entries.free.push(slot);

@@ -217,7 +217,7 @@ impl Order {
             touched.extend(changes.iter().map(Recording::entry_name));
         }
         if tracking {
-            self.memory.saw(time, noted);
+            self.memory.saw(time);
             for Recording { name, noted, held } in changes {
                 self.memory.push(sequence, name, noted, held);
             }
