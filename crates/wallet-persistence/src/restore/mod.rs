@@ -165,7 +165,11 @@ pub(crate) async fn run(
     })
     .await?;
     // One moment of one device; and, unless an older one was asked for, what the others have put
-    // beside it.
+    // beside it. Where a newer head of that device was passed over, what it put later is of another
+    // moment than its single-writer data; where the fence names an older one, that counts.
+    let is_passed_over = *object != offer.newest.0;
+    let is_beside =
+        |other: &ObjectRef| other != object && !(is_passed_over && other.id.writer == writer);
     let mut merged = Vec::new();
     if at == RestoreAt::Newest {
         let catch_up = CatchUp { recorder: &recorder, source: &source, follower: None };
