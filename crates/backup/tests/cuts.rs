@@ -218,6 +218,32 @@ fn a_cut_moves_over_what_changes_while_it_reads_and_comes_to_an_end() {
     assert_eq!(changes(&cut), Changes::from(expected));
 }
 
+/// What changes behind it is noted nowhere, so nothing would tell that a value is of a later moment.
+#[test]
+fn a_log_that_is_dropped_while_a_cut_is_under_way_leaves_no_cut() {
+    for while_flushing in [false, true] {
+        let hook = Hook::default();
+        let store = Arc::new(Hooked::new(Arc::new(MemStore::new()), hook.clone()));
+        let mut settings = common::budget(0);
+        settings.max_lag_bytes = 1000;
+        let recorder = Recorder::open(store, common::rules(), clock(), settings).unwrap();
+        let both = |value: &[u8]| {
+            Batch::new().put(&ns("s"), &key("a"), value).put(&ns("s"), &key("b"), value)
+        };
+        recorder.submit(both(b"before")).wait().unwrap();
+        let (weak, done) = (Arc::downgrade(&recorder), AtomicBool::new(false));
+        *hook.lock().unwrap() = Some(Arc::new(move |_: &Namespace, looked: &Key| {
+            let is_time =
+                if while_flushing { looked.as_number().is_some() } else { looked.as_str() == "b" };
+            if is_time && !done.swap(true, Ordering::Relaxed) {
+                weak.upgrade().unwrap().submit(both(&[7; 1000])).wait().unwrap();
+            }
+        }));
+        assert_eq!(recorder.cut(0).unwrap(), None, "two moments in one");
+        assert!(!recorder.is_noting() && recorder.lag().dump_needed);
+    }
+}
+
 #[test]
 fn what_leaves_is_durable_first_and_its_number_is_never_used_again() {
     // A power cut after: 0 a submit, 1 a cut, 2 an acknowledgement, 3 another flush.

@@ -93,7 +93,7 @@ impl Recorder {
     }
 
     /// Reads values that are not held; `false` if one of them was changed after the cut, which then
-    /// must move.
+    /// must move, or may have been since the log was dropped.
     fn read_dropped(&self, cut: &mut Gathered) -> Result<bool> {
         let mut read: Vec<(usize, Option<Value>)> = Vec::new();
         for (i, ((ns, key), held)) in cut.changes.iter().enumerate() {
@@ -103,6 +103,9 @@ impl Recorder {
         }
         // Only after the last read: a change submitted later cannot have been read.
         let order = self.order();
+        if !order.is_tracking() {
+            return Ok(false);
+        }
         for (i, value) in read {
             let Some((name, held)) = cut.changes.get_mut(i) else { continue };
             if order.memory.open.names.contains_key(name) {
