@@ -262,6 +262,18 @@ pub enum Reaction {
 }
 
 impl Error {
+    /// Whether it says that an object in a cloud is not what it was, or not there; not that it could
+    /// not be asked for.
+    pub(crate) fn says_lost(&self) -> bool {
+        use backup::Error as Backup;
+        matches!(
+            self,
+            Self::Backup(
+                Backup::Missing { .. } | Backup::Damaged { .. } | Backup::BrokenChain { .. }
+            ) | Self::Cloud(CloudError::Damaged { .. })
+        )
+    }
+
     /// What a person can do.
     pub fn reaction(&self) -> Reaction {
         match self {

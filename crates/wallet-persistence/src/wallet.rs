@@ -15,7 +15,7 @@ use crate::{
     hub::Hub,
     moved::{self, Begun},
     replicate::TakeOverFrom,
-    restore,
+    restore::{self, Stale},
     tower::Tower,
 };
 
@@ -179,7 +179,8 @@ impl WalletPersistence {
     }
 
     /// As [`WalletPersistence::restore_at`], though more is known to exist: to look at an older state,
-    /// or because the rest is lost. [`RestoreReport::newer`] says what is missing.
+    /// or because the rest is lost or damaged. [`RestoreReport::newer`] says what is missing, and
+    /// [`RestoreReport::passed_over`] what could not be read.
     ///
     /// Never start a Lightning node from it: its peers can punish it for a state that was revoked.
     /// [`Session::take_over`] refuses where the fence says that there is newer data with a single
@@ -209,7 +210,7 @@ impl WalletPersistence {
             }
             Place::Store(_) => None,
         };
-        let offer = restore::look(&sealer, &clouds).await?;
+        let offer = restore::look(&sealer, &clouds, stale).await?;
         let choice = restore::choose(&self.parts, &offer, at, root).await?;
         if !choice.newer.is_empty() && stale == Stale::Refused {
             return Err(choice.refused().into());
@@ -317,13 +318,6 @@ impl WalletPersistence {
         closed?;
         Ok(report)
     }
-}
-
-/// Whether an older state is restored than is known to exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stale {
-    Refused,
-    Accepted,
 }
 
 /// Whether it is the left-over in the store that stands in the way.

@@ -1,7 +1,7 @@
 //! `restore`: a wallet from its words (or key) and its clouds alone.
 
 use wallet_persistence::{
-    CloudUrl, Error, RestoreAt, RestoreProgress, RestoreReport, UnlockError, WriterReport,
+    CloudUrl, Error, Reaction, RestoreAt, RestoreProgress, RestoreReport, UnlockError, WriterReport,
 };
 
 use super::Context;
@@ -36,6 +36,11 @@ pub(super) async fn run(
             let what = format!("this would bring back the state of {}", time::with_age(time));
             Failure::from(error).before(what)
         }
+        UnlockError::Other(error) if !accept_stale && error.reaction() == Reaction::OtherCloud => {
+            let but = "what is older and whole can be looked at with --accept-stale: what came later \
+                       is lost there";
+            Failure::from(error).on("the newest state cannot be restored", but)
+        }
         error => context.failure(error),
     })?;
     context.out.result(&report, || restored(&report))
@@ -67,6 +72,9 @@ fn restored(report: &RestoreReport) -> String {
     ];
     rows.splice(3..3, heads);
     rows.extend(report.newer.iter().map(|newer| row([&"NOT restored", newer])));
+    let passed_over = report.passed_over.iter();
+    rows.extend(passed_over.map(|name| row([&"passed over", &format_args!("{name}, damaged")])));
+    rows.extend(report.unreachable.iter().map(|why| row([&"NO answer from a cloud", why])));
     rows.push(row([&"your own entries", &"not taken here before \"strongroom takeover\""]));
     table(&rows)
 }

@@ -79,10 +79,7 @@ pub(crate) async fn heads(
     cloud: &dyn CloudBackend,
     all: bool,
 ) -> Result<Vec<(ObjectRef, Head)>> {
-    let tag = sealer.tag();
-    let listed = cloud::poll_backups(cloud, &backup::class_prefix(&tag, Class::Head)).await?;
-    let objects: Vec<ObjectRef> =
-        listed.iter().filter_map(|meta| ObjectRef::parse(&tag, &meta.name).ok()).collect();
+    let objects = listed(sealer, cloud).await?;
     let mut newest: BTreeMap<WriterId, u64> = BTreeMap::new();
     for object in &objects {
         let sequence = newest.entry(object.id.writer).or_default();
@@ -91,9 +88,39 @@ pub(crate) async fn heads(
     let mut heads = Vec::new();
     for object in objects {
         if all || newest.get(&object.id.writer) == Some(&object.id.to) {
-            let bytes = fetch(cloud, &tag, &object).await?;
-            heads.push((object, sealer.open(&object, ObjectHash::NONE, &bytes)?));
+            heads.push((object, open(sealer, cloud, &object).await?));
         }
     }
     Ok(heads)
+}
+
+/// All heads in a cloud that can be read; and those that cannot, though they are listed.
+pub(crate) async fn readable_heads(
+    sealer: &backup::ObjectSealer,
+    cloud: &dyn CloudBackend,
+) -> Result<(Vec<(ObjectRef, Head)>, Vec<ObjectRef>)> {
+    let (mut heads, mut lost) = (Vec::new(), Vec::new());
+    for object in listed(sealer, cloud).await? {
+        match open(sealer, cloud, &object).await {
+            Ok(head) => heads.push((object, head)),
+            Err(error) if error.says_lost() => lost.push(object),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((heads, lost))
+}
+
+async fn listed(sealer: &backup::ObjectSealer, cloud: &dyn CloudBackend) -> Result<Vec<ObjectRef>> {
+    let tag = sealer.tag();
+    let listed = cloud::poll_backups(cloud, &backup::class_prefix(&tag, Class::Head)).await?;
+    Ok(listed.iter().filter_map(|meta| ObjectRef::parse(&tag, &meta.name).ok()).collect())
+}
+
+async fn open(
+    sealer: &backup::ObjectSealer,
+    cloud: &dyn CloudBackend,
+    object: &ObjectRef,
+) -> Result<Head> {
+    let bytes = fetch(cloud, &sealer.tag(), object).await?;
+    Ok(sealer.open(object, ObjectHash::NONE, &bytes)?)
 }

@@ -19,7 +19,7 @@ pub(crate) use self::{
     dump::{Watch, Watches, due, dump, sweep, sweep_is_due},
     fence::{Fences, TakeOverFrom, fenced_head, random, read as read_fence, take_over},
     fetch::fetch,
-    head::{begins_anew, heads},
+    head::{begins_anew, heads, readable_heads},
     history::{Found, KnownHeads, look},
     lines::Lines,
     list::{Newest, list, newest_of_each, points},

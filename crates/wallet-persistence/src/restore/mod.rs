@@ -1,16 +1,15 @@
 //! Restoring: from the key and the clouds alone to one consistent moment.
 
 mod layers;
+mod offer;
 mod point;
 mod source;
 mod stale;
 mod store;
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use backup::{
-    Fence, Head, ObjectRef, ObjectSealer, Position, Recorder, RecorderSettings, WriterId,
-};
+use backup::{ObjectRef, ObjectSealer, Position, Recorder, RecorderSettings};
 use cloud::CloudBackend;
 use kv_core::KvStore;
 use serde::Serialize;
@@ -19,13 +18,14 @@ use vault::{Keys, RootSecret};
 use self::store::Store;
 pub(crate) use self::{
     layers::{Depth, Fetched, Point, Sink, Worker, read},
+    offer::{Offer, look},
     point::{newest as newest_point, visit_points},
     source::{Segments, Source, list},
-    stale::{Choice, choose, list as list_newer},
+    stale::{Choice, Stale, choose, list as list_newer},
 };
 pub use self::{point::RestoreAt, stale::NewerState};
 use crate::{
-    Error, HeadSummary, Result, UnlockError, VerifiedRestore, WriterReport, builder::Parts,
+    HeadSummary, Result, UnlockError, VerifiedRestore, WriterReport, builder::Parts,
     registry, replicate, replicate::CatchUp, tower, verified, wallet::blocking,
 };
 
@@ -82,36 +82,15 @@ pub struct RestoreReport {
     pub merged: Vec<WriterReport>,
     /// What is known to exist and was not restored, since an older state was accepted.
     pub newer: Vec<NewerState>,
+    /// Heads in the clouds, by name, that are damaged everywhere and were passed over, since an older
+    /// state was accepted.
+    pub passed_over: Vec<String>,
+    /// Why clouds did not answer, as chains of messages. At least one did.
+    pub unreachable: Vec<String>,
     /// Objects fetched.
     pub objects: u64,
     /// Bytes fetched.
     pub bytes: u64,
-}
-
-type Heads = Vec<(ObjectRef, Head)>;
-
-/// What the clouds offer.
-pub(crate) struct Offer {
-    /// Those that answered, the one with the newest head first.
-    clouds: Vec<Arc<dyn CloudBackend>>,
-    agreeing: usize,
-    newest: (ObjectRef, Head),
-    /// Every head found.
-    all: Heads,
-    /// The newest of each installation.
-    newest_each: Heads,
-    /// The furthest fence found.
-    fence: Option<Fence>,
-}
-
-impl Offer {
-    /// All heads of one installation, newest first.
-    fn heads_of(&self, writer: WriterId) -> Heads {
-        let mut heads = self.all.clone();
-        heads.retain(|(object, _)| object.id.writer == writer);
-        heads.sort_by_key(|(object, head)| Reverse((head.sequence, head.time, object.hash)));
-        heads
-    }
 }
 
 /// Restores into a store that is empty, or where the same was interrupted.
@@ -167,13 +146,13 @@ pub(crate) async fn run(
     // One moment of one device; and, unless an older one was asked for, what the others have put
     // beside it. Where a newer head of that device was passed over, what it put later is of another
     // moment than its single-writer data; where the fence names an older one, that counts.
-    let is_passed_over = *object != offer.newest.0;
+    let is_passed_over = *object != offer.newest.0 || !offer.passed_over.is_empty();
     let is_beside =
         |other: &ObjectRef| other != object && !(is_passed_over && other.id.writer == writer);
     let mut merged = Vec::new();
     if at == RestoreAt::Newest {
         let catch_up = CatchUp { recorder: &recorder, source: &source, follower: None };
-        for (newest, _) in offer.newest_each.iter().filter(|(o, _)| o != object) {
+        for (newest, _) in offer.newest_each.iter().filter(|(other, _)| is_beside(other)) {
             let heads = offer.heads_of(newest.id.writer);
             merged.extend(replicate::merge_writer(&catch_up, heads, |_| ()).await);
         }
@@ -199,6 +178,8 @@ pub(crate) async fn run(
         value_bytes: restored.bytes,
         merged,
         newer: newer.clone(),
+        passed_over: offer.passed_over.iter().map(ToString::to_string).collect(),
+        unreachable: offer.unreachable.clone(),
         objects: fetched.objects,
         bytes: fetched.bytes,
     })
@@ -211,66 +192,8 @@ pub(crate) async fn point_at(
     at: RestoreAt,
     at_once: usize,
 ) -> Result<(Source, Point)> {
-    let offer = look(sealer, clouds).await?;
+    let offer = look(sealer, clouds, Stale::Refused).await?;
     let source = Source::new(sealer.clone(), offer.clouds.iter().cloned(), at_once);
     let (point, _) = point::find_among(&source, &offer.newest_each, &offer.newest, at).await?;
     Ok((source, point))
-}
-
-/// A slow cloud may have the newest state, so it is waited for: so much longer than backups wait.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The heads in all clouds that answer. A head that is damaged is an error: whatever is older must
-/// not be taken for the newest silently.
-pub(crate) async fn look(sealer: &ObjectSealer, clouds: &[Arc<dyn CloudBackend>]) -> Result<Offer> {
-    let mut found: Vec<(Arc<dyn CloudBackend>, Heads)> = Vec::new();
-    let mut failure = None;
-    let works = clouds.iter().enumerate().map(|(i, cloud)| {
-        let (sealer, cloud) = (sealer.clone(), cloud.clone());
-        (i, async move { Ok((cloud.clone(), replicate::heads(&sealer, &*cloud, false).await?)) })
-    });
-    for (_, heads) in replicate::patient_race(PATIENCE, works).await {
-        match heads {
-            Ok(heads) => found.push(heads),
-            Err(error) => failure = Some(error),
-        }
-    }
-    if found.iter().all(|(_, heads)| heads.is_empty()) {
-        return Err(failure.unwrap_or(if clouds.is_empty() {
-            Error::NoCloud
-        } else {
-            backup::Error::NoBackup.into()
-        }));
-    }
-    let mut all: Heads = found.iter().flat_map(|(_, heads)| heads.clone()).collect();
-    all.sort_unstable_by_key(|(object, _)| *object);
-    all.dedup_by_key(|(object, _)| *object);
-    // Where the fence says whose single-writer data counts, no clock decides; what merges is merged
-    // from all.
-    let asked: Vec<_> = found.iter().map(|(cloud, _)| cloud.clone()).collect();
-    let fenced = replicate::fenced_head(sealer, &asked, &all).await?;
-    let newest = match fenced.head {
-        Some(head) => head,
-        None => backup::newest_head(&all).cloned().ok_or(backup::Error::NoBackup)?,
-    };
-    let is_listed = all.iter().any(|(object, _)| *object == newest.0);
-    let mut holding = Vec::new();
-    for (cloud, heads) in found {
-        // What only the fence names was replaced by newer heads long ago, and is in no listing.
-        let holds = match is_listed {
-            true => heads.iter().any(|(object, _)| *object == newest.0),
-            false => replicate::fetch(&*cloud, &sealer.tag(), &newest.0).await.is_ok(),
-        };
-        holding.push((cloud, holds));
-    }
-    let agreeing = holding.iter().filter(|(_, holds)| *holds).count();
-    holding.sort_by_key(|(_, holds)| !holds);
-    let mut writers: BTreeMap<WriterId, Heads> = BTreeMap::new();
-    for head in &all {
-        writers.entry(head.0.id.writer).or_default().push(head.clone());
-    }
-    let newest_each = writers.values().filter_map(|heads| backup::newest_head(heads).cloned());
-    let newest_each = newest_each.collect();
-    let clouds = holding.into_iter().map(|(cloud, _)| cloud).collect();
-    Ok(Offer { clouds, agreeing, newest, all, newest_each, fence: fenced.fence })
 }

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use backup::{Head, ObjectRef, ObjectSealer, WriterId};
+use backup::{Head, ObjectHash, ObjectRef, ObjectSealer, WriterId};
 use serde::Serialize;
 use vault::{Keys, RootSecret};
 
@@ -38,6 +38,13 @@ impl fmt::Display for NewerState {
 /// For the message of an error.
 pub(crate) fn list(newer: &[NewerState]) -> String {
     newer.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Whether an older state is restored than is known to exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stale {
+    Refused,
+    Accepted,
 }
 
 /// What is to be restored.
@@ -101,8 +108,9 @@ async fn is_whole(source: &Source, head: &Head) -> Result<bool> {
     let parts = head.newest.iter().flat_map(|link| &link.parts);
     for object in parts.chain([&head.dump]) {
         match source.get(object).await {
-            Ok(_) => {}
-            Err(Error::Backup(_)) => return Ok(false),
+            Ok(bytes) if ObjectHash::of(&bytes) == object.hash => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.says_lost() => return Ok(false),
             Err(other) => return Err(other),
         }
     }
@@ -131,6 +139,14 @@ fn newer(point: &Point, offer: &Offer, at: RestoreAt) -> Vec<NewerState> {
     for seen in seen.filter(|seen| !retired.contains(&seen.writer)) {
         let listed = offer.newest_each.iter().find(|(object, _)| object.id.writer == seen.writer);
         miss(seen.writer, seen.to, listed.map(|(_, head)| head.sequence));
+    }
+    for lost in &offer.lost {
+        let of = offer.newest_each.iter().find(|(object, _)| object.id.writer == lost.id.writer);
+        let restored = match lost.id.writer == point.writer {
+            true => Some(point.sequence),
+            false => of.map(|(_, head)| head.sequence),
+        };
+        miss(lost.id.writer, lost.id.to, restored);
     }
     let (newest, head) = &offer.newest;
     if at == RestoreAt::Newest && newest.id.writer == point.writer {

@@ -6,7 +6,7 @@ use wallet_persistence::{
     Error, NewerState, Reaction, RestoreAt, RestoreReport, Session, UnlockError, WalletPersistence,
 };
 
-use crate::bed::{Bed, root, set};
+use crate::bed::{Bed, is_damage, root, set};
 
 /// An entry with a single writer, as the channels of a Lightning node are.
 async fn put(session: &Session, value: &str) -> u64 {
@@ -147,4 +147,80 @@ async fn what_a_stopped_device_still_puts_is_not_missed() {
     let report = wallet.restore(&root(), |_| ()).await.unwrap();
     assert_eq!(report.newer, []);
     assert_eq!(got(&wallet.unlock(&root()).await.unwrap()), "new");
+}
+
+/// With one cloud there is no other to ask: without being told it restores nothing, with it what is whole.
+#[tokio::test]
+async fn a_damaged_newest_head_is_passed_over_only_if_told_to() {
+    let bed = Bed::new();
+    let session = bed.device(&[0]).create(&root()).await.unwrap();
+    put(&session, "old").await;
+    bed.clock.advance(60_000);
+    let newest = put(&session, "new").await;
+    session.lock().await.unwrap();
+    let head = bed.objects("h").pop().unwrap();
+    for lie in [
+        Lie::FlipBit { name: head.clone() },
+        Lie::Cut { name: head.clone(), to: 0 },
+        Lie::RollBackObject { name: head.clone(), to: 0 },
+    ] {
+        let is_listed = !matches!(lie, Lie::RollBackObject { .. });
+        bed.malice[0].be_honest();
+        bed.malice[0].lie(lie.clone());
+        let refused = bed.device(&[0]).restore(&root(), |_| ()).await.unwrap_err();
+        assert!(is_damage(&refused) || !is_listed, "{lie:?}: {refused:?}");
+        let wallet = bed.device(&[0]);
+        let (old, report) = accepted(&wallet, RestoreAt::Newest).await;
+        assert_eq!(got(&old), "old", "{lie:?}");
+        assert_eq!(report.passed_over.contains(&head.to_string()), is_listed, "{report:?}");
+        assert!(report.newer.iter().any(|newer| newer.known == newest), "{report:?}");
+    }
+}
+
+/// Nor is a damaged fencing head in the way of whoever wants to look at what is left.
+#[tokio::test]
+async fn a_damaged_fencing_head_is_passed_over_only_if_told_to() {
+    let bed = Bed::new();
+    let session = bed.device(&[0]).create(&root()).await.unwrap();
+    put(&session, "newest").await;
+    session.lock().await.unwrap();
+    let names = bed.malice[0].names();
+    let fence = names.into_iter().find(|name| name.as_str().ends_with("/f")).unwrap();
+    bed.malice[0].lie(Lie::FlipBit { name: fence.clone() });
+    bed.device(&[0]).restore(&root(), |_| ()).await.unwrap_err();
+    let wallet = bed.device(&[0]);
+    let (session, report) = accepted(&wallet, RestoreAt::Newest).await;
+    assert_eq!(got(&session), "newest");
+    assert_eq!(report.passed_over, [fence.to_string()]);
+}
+
+/// The segment that the newest head names is damaged, and there is no other cloud.
+#[tokio::test]
+async fn a_damaged_newest_segment_is_passed_over_only_if_told_to() {
+    let bed = Bed::new();
+    let session = bed.device(&[0]).create(&root()).await.unwrap();
+    put(&session, "old").await;
+    bed.clock.advance(60_000);
+    let newest = put(&session, "new").await;
+    session.lock().await.unwrap();
+    bed.malice[0].lie(Lie::FlipBit { name: bed.objects("s").pop().unwrap() });
+    let refused = bed.device(&[0]).restore(&root(), |_| ()).await.unwrap_err();
+    assert!(is_damage(&refused), "{refused:?}");
+    let wallet = bed.device(&[0]);
+    let (old, report) = accepted(&wallet, RestoreAt::Newest).await;
+    assert_eq!(got(&old), "old");
+    assert!(report.newer.iter().any(|newer| newer.known == newest), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_restore_says_which_cloud_did_not_answer() {
+    let bed = Bed::new();
+    bed.old_and_new(&[0, 1]).await;
+    bed.malice[1].lie(Lie::EmptyListings);
+    let report = bed.device(&[0, 1]).restore(&root(), |_| ()).await.unwrap();
+    assert_eq!(report.unreachable, [""; 0]);
+    bed.malice[1].be_honest();
+    bed.malice[1].lie(Lie::ReverseListings);
+    let report = bed.device(&[0, 1]).restore(&root(), |_| ()).await.unwrap();
+    assert_eq!((report.clouds, report.unreachable.len()), (1, 1), "{report:?}");
 }

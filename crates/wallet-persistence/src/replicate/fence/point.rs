@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use backup::{Fence, Head, ObjectHash, ObjectRef, ObjectSealer, furthest_fence};
+use backup::{
+    Fence, Head, ObjectHash, ObjectName, ObjectRef, ObjectSealer, fence_name, furthest_fence,
+};
 use cloud::CloudBackend;
 
 use super::read;
-use crate::{Error, Result, replicate::fetch};
+use crate::{Error, Result, replicate::fetch, restore::Stale};
 
 /// What the fencing heads of some clouds say.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub(crate) struct Fenced {
     /// The head that the newest acknowledged single-writer data is in; `None` if nothing is
     /// acknowledged, or no cloud has that head any more.
     pub(crate) head: Option<(ObjectRef, Head)>,
+    /// What of that could not be read and was passed over.
+    pub(crate) passed_over: Vec<ObjectName>,
 }
 
 /// Looks where the newest acknowledged single-writer data is, among `heads` or in a head that the
@@ -23,26 +27,50 @@ pub(crate) struct Fenced {
 ///
 /// The newest head of the holder counts. A holder that has put none yet holds exactly the restore
 /// point that it took over: what the writer before has put later does not count.
+///
+/// What is damaged is an error, unless an older state is accepted: then it is passed over, and what the
+/// fence names is looked for in older heads of the same writer.
 pub(crate) async fn fenced_head(
     sealer: &ObjectSealer,
     clouds: &[Arc<dyn CloudBackend>],
     heads: &[(ObjectRef, Head)],
+    stale: Stale,
 ) -> Result<Fenced> {
+    let is_passed_over = |error: &Error| stale == Stale::Accepted && error.says_lost();
+    let mut passed_over = Vec::new();
     let mut fences: Vec<Fence> = Vec::new();
     let mut failure = None;
     for cloud in clouds {
         match read(&**cloud, sealer).await {
             Ok(found) => fences.extend(found.map(|(fence, _)| fence)),
+            Err(error) if is_passed_over(&error) => passed_over.push(fence_name(&sealer.tag())),
             Err(error) => failure = Some(error),
         }
     }
     let Some(fence) = standing(&fences).cloned() else {
         // One that could not be read must not be taken for none: whoever was deposed would count. These
         // clouds have just answered, so it is worth another try; one that is away is not among them.
-        return failure.map_or_else(|| Ok(Fenced::default()), Err);
+        let none = Fenced { passed_over, ..Fenced::default() };
+        return failure.map_or(Ok(none), Err);
     };
-    let head = head_of(&fence, sealer, clouds, heads).await?;
-    Ok(Fenced { fence: Some(fence), head })
+    let head = match head_of(&fence, sealer, clouds, heads).await {
+        Err(error) if is_passed_over(&error) => {
+            passed_over.extend(fence.at.map(|at| at.head.name(&sealer.tag())));
+            before(&fence, heads)
+        }
+        head => head?,
+    };
+    Ok(Fenced { fence: Some(fence), head, passed_over })
+}
+
+/// The newest head of the writer that a fence acknowledges, up to there.
+fn before(fence: &Fence, heads: &[(ObjectRef, Head)]) -> Option<(ObjectRef, Head)> {
+    let at = fence.at?;
+    let is_before = |(object, head): &&(ObjectRef, Head)| {
+        object.id.writer == at.writer && head.sequence <= at.sequence
+    };
+    let before: Vec<_> = heads.iter().filter(is_before).cloned().collect();
+    backup::newest_head(&before).cloned()
 }
 
 /// The furthest fence that is not outlived: one that a takeover put into too few clouds, after which
