@@ -46,6 +46,7 @@ pub(crate) async fn post(
         return Err(Error::NoCloud);
     }
     let mut report = BackupReport::default();
+    let asked = inner.tower.recorder.sequence();
     for _ in 0..BEGINNINGS {
         let begins = {
             let _one_at_a_time = inner.posting.lock().await;
@@ -65,6 +66,11 @@ pub(crate) async fn post(
         };
         if let Some(done) = done {
             report.add(&done);
+            // A log that was dropped meanwhile leaves no cut, and nothing to say of what it held.
+            let recorder = &inner.tower.recorder;
+            if recorder.lag().dump_needed && recorder.state().backed_up < asked {
+                continue;
+            }
             report.sequence = inner.tower.recorder.state().backed_up;
             return Ok(report);
         }

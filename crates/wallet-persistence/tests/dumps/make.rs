@@ -1,7 +1,9 @@
 //! Making dumps.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kv_core::testing::Random;
-use wallet_persistence::{Batch, DumpKind, Error, KvStoreExt, RestoreAt};
+use wallet_persistence::{Batch, DumpKind, Error, KvStore, KvStoreExt, RestoreAt};
 
 use crate::common::{Answer, Call, Device, Watched, contents, key, ns, restored, write};
 
@@ -168,4 +170,33 @@ async fn a_full_dump_is_due_when_deltas_exceed_half_of_it() {
     assert!(entries.iter().any(|n| *n < 10_000), "no delta was due: {entries:?}");
     assert!(entries.iter().any(|n| *n >= 10_000), "no full dump was due: {entries:?}");
     assert_eq!(restored(&cloud, RestoreAt::Newest).await.unwrap().0, contents(&session));
+}
+
+/// It is dropped while a segment of before goes up, so what was to follow is in no cut; and again while
+/// the dump is made that takes its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_during_which_the_log_is_dropped_holds_all_that_was_there_before_it() {
+    let cloud = Watched::new();
+    let device = Device::with(&cloud, 1_000_000, |settings| settings.max_lag_records = 20);
+    let session = device.create().await;
+    write(&session, "s", 0..3, 1).await;
+    session.post_backup().await.unwrap();
+    write(&session, "s", 0..3, 2).await;
+    cloud.rule(|call| if matches!(call, Call::Put(_)) { Answer::Fails } else { Answer::AsIs });
+    session.post_backup().await.unwrap_err();
+    write(&session, "s", 3..6, 3).await;
+    let (kv, done) = (session.kv().unwrap(), [AtomicBool::new(false), AtomicBool::new(false)]);
+    cloud.rule(move |call| {
+        if let Call::Put(name) = call
+            && !done[usize::from(name.as_str().contains("/d/"))].swap(true, Ordering::SeqCst)
+        {
+            let put = |batch: Batch, n| batch.put(&ns("s"), &key(n), b"dropped".as_slice());
+            kv.submit((100..200).fold(Batch::new(), put)).wait().unwrap();
+        }
+        Answer::AsIs
+    });
+    session.post_backup().await.unwrap();
+    assert!(!session.status().unwrap().dump_needed);
+    let (found, _) = restored(&cloud, RestoreAt::Newest).await.unwrap();
+    assert!(found == contents(&session), "it has answered that all of it is there");
 }
