@@ -19,7 +19,7 @@ use std::{
 use backup::{Gate, Policies, Policy, Recorder, Refusal, Replicated, WriterId};
 use common::{clock, key, ns, numbered, recorder, recorder_with};
 use kv_core::{
-    Batch, Commit, Error, Key, KvStore, KvStoreExt, Namespace, Result,
+    Batch, Commit, Error, Key, KvStore, KvStoreExt, Namespace, Operation, Result,
     testing::{Damage, Fault, FaultyStore, Landing, Testbed},
 };
 use kv_mem::{Medium, MemStore};
@@ -419,4 +419,39 @@ fn a_store_tells_which_namespaces_wait_for_the_cloud() {
     assert!(replication.lag().is_none());
     sealed.lock();
     assert!(replication.waits(&ns("s")), "what cannot be told is assumed");
+}
+
+#[test]
+fn a_read_that_fails_once_ends_no_wait() {
+    let (medium, fault) = (Medium::default(), Arc::new(Fault::default()));
+    let store = FaultyStore::new(Arc::new(MemStore::open(medium).unwrap()), fault.clone());
+    let recorder = recorder_with(Arc::new(store), clock(), 0);
+    let store = replicated(&recorder, 10);
+    let mut commit = store.submit(put(1));
+    // The flush, then the value that is no longer in memory.
+    fault.fail_nth(2, Landing::Absent);
+    let failed = recorder.cut(0).unwrap_err();
+    assert!(fault.fired() && matches!(failed, Error::Io { during: Operation::Read, .. }));
+    assert!(poll(&mut commit).is_pending(), "the next backup reads it again");
+    let cut = recorder.cut(0).unwrap().unwrap();
+    acknowledge(&recorder, cut.to);
+    assert!(matches!(poll(&mut commit), Poll::Ready(Ok(()))));
+    // A store that takes nothing any more ends it.
+    let mut commit = store.submit(put(2));
+    fault.fail_nth(1, Landing::Absent);
+    recorder.cut(cut.to).unwrap_err();
+    assert!(matches!(poll(&mut commit), Poll::Ready(Err(Error::Io { .. }))));
+}
+
+#[test]
+fn a_batch_of_preconditions_only_answers_as_the_store_does_and_waits_for_no_cloud() {
+    let recorder = recorder(MemStore::new());
+    let store = replicated(&recorder, 1);
+    let mut waiting = store.submit(put(1));
+    let absent = |n| Batch::new().require_absent(&ns("s"), &numbered(n));
+    assert!(matches!(poll(&mut store.submit(absent(2))), Poll::Ready(Ok(()))));
+    let refused = poll(&mut store.submit(absent(1)));
+    assert!(matches!(refused, Poll::Ready(Err(Error::Precondition { .. }))), "{refused:?}");
+    assert!(poll(&mut waiting).is_pending());
+    assert_eq!((recorder.sequence(), store.waiting()), (1, 1), "it changes nothing");
 }

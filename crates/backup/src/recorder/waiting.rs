@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use kv_core::{BoxError, Error, Result};
+use kv_core::{BoxError, Error, Operation, Result};
 
 use super::{NotYetReplicated, Recorder, STORE};
 
@@ -206,10 +206,13 @@ impl Waiting {
         self.change(|state| state.acknowledged = state.acknowledged.max(to));
     }
 
-    /// The store below has failed: unless that was a refusal, no backup will come of it before it
-    /// is opened again.
+    /// The store below has failed: unless that was a refusal, or a value that could not be read just
+    /// now, no backup will come of it before it is opened again.
     pub(super) fn failed(&self, error: &Error) {
-        if !error.is_refusal() || matches!(error, Error::Poisoned { .. } | Error::Closed { .. }) {
+        let is_read = matches!(error, Error::Io { during: Operation::Read, .. });
+        if !is_read && !error.is_refusal()
+            || matches!(error, Error::Poisoned { .. } | Error::Closed { .. })
+        {
             self.end(error.clone());
         }
     }
