@@ -2,12 +2,13 @@
 
 mod late;
 mod patient;
+mod sound;
 
 use std::sync::Arc;
 
 use cloud::{Access, CloudBackend, CloudIdentity, CloudUrl, RetrySettings, Retrying};
 
-use self::{late::Late, patient::Patient};
+use self::{late::Late, patient::Patient, sound::Sound};
 use crate::{Error, Result, session::Inner};
 
 type Cloud = Arc<dyn CloudBackend>;
@@ -133,7 +134,8 @@ pub(crate) async fn open_existing_clouds(
     }
 }
 
-/// Tries again what fails for the moment, and ends calls that hang.
+/// Tries again what fails for the moment, and ends calls that hang or panic.
 pub(crate) fn with_retry(cloud: Cloud) -> Cloud {
-    Arc::new(Retrying::new(Arc::new(Patient(cloud)), RetrySettings::default()))
+    let sound = Arc::new(Sound(cloud));
+    Arc::new(Retrying::new(Arc::new(Patient(sound)), RetrySettings::default()))
 }

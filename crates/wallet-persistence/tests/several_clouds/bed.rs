@@ -28,6 +28,8 @@ pub(crate) enum Mood {
     FailsHeads,
     /// A part of a dump never arrives.
     HangsDumps,
+    /// Every call panics.
+    Panics,
 }
 
 /// A cloud with moods.
@@ -51,6 +53,7 @@ impl Moody {
         if mood == Mood::Fails as u8 || (mood == Mood::FailsHeads as u8 && is("/h/")) {
             return Err(CloudError::Full { source: Arc::new(std::io::Error::other("told to")) });
         }
+        assert!(mood != Mood::Panics as u8, "told to panic");
         call.await
     }
 }

@@ -258,3 +258,28 @@ async fn a_wallet_locks_though_somebody_waits_for_a_cloud_that_hangs() {
         }
     }
 }
+
+/// It ends no task with it, so nobody waits for ever, and what it did not take goes up later.
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_panics_is_one_that_fails() {
+    const LONG: Duration = Duration::from_secs(1200);
+    for panics in [1, 2] {
+        let bed = Bed::new();
+        let session = bed.wallet(by_itself(None)).create(&root()).await.unwrap();
+        let kv = session.kv_replicated().unwrap();
+        in_time(kv.submit(put("first", b"1"))).await.unwrap();
+        bed.clouds[..panics].iter().for_each(|cloud| cloud.set(Mood::Panics));
+        let waits = kv.submit(put("second", b"2"));
+        tokio::time::timeout(LONG, session.post_backup()).await.unwrap().unwrap_err();
+        tokio::time::sleep(LONG).await;
+        let status = session.status().unwrap();
+        let reason = status.replicas[0].failing.as_ref().unwrap();
+        assert!(reason.contains("panicked"), "{reason}");
+        bed.clouds.iter().for_each(|cloud| cloud.set(Mood::Well));
+        tokio::time::timeout(LONG, waits).await.unwrap().unwrap();
+        for cloud in 0..2 {
+            assert_eq!(bed.restored_from(cloud).await, contents(&session));
+        }
+        session.lock().await.unwrap();
+    }
+}
