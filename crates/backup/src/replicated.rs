@@ -73,7 +73,7 @@ impl Policies {
     /// A batch waits for the cloud if one of its keys does. An empty one is a flush, and does what
     /// its namespace-less policy says.
     fn of_batch(&self, batch: &Batch) -> Policy {
-        if batch.is_empty() {
+        if is_flush(batch) {
             return self.others;
         }
         let waits = batch.changes().any(|(ns, ..)| self.of(ns) == Policy::Replicated);
@@ -145,6 +145,12 @@ impl Replicated {
     }
 }
 
+/// Whether it asks for nothing but that all before it is safe. One of preconditions only changes
+/// nothing, so no cloud is waited for, but they must hold.
+fn is_flush(batch: &Batch) -> bool {
+    batch.is_empty() && batch.absent_keys().len() == 0
+}
+
 /// A commit that is here first, then in the cloud.
 #[derive(Debug)]
 struct Both {
@@ -203,7 +209,7 @@ impl KvStore for Replicated {
     fn submit(&self, batch: Batch) -> Commit {
         // A lazy batch asks for nothing but its place in the order.
         match (batch.durability(), self.policies.of_batch(&batch)) {
-            (Durability::Synced, Policy::Replicated) if batch.is_empty() => self.caught_up(),
+            (Durability::Synced, Policy::Replicated) if is_flush(&batch) => self.caught_up(),
             (Durability::Synced, Policy::Replicated) => self.submit_replicated(batch, None),
             _ => self.recorder.submit(batch),
         }
