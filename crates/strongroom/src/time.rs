@@ -52,7 +52,21 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
 
 /// A moment, in milliseconds since the Unix epoch, with its age.
 pub(crate) fn with_age(ms: u64) -> String {
-    format!("{} ({})", iso(ms / 1000), ago(now().saturating_sub(ms)))
+    age_at(ms, now())
+}
+
+/// Clocks may differ by so much without a word, in milliseconds.
+const TOLERANCE: u64 = 3_600_000;
+
+fn age_at(ms: u64, now: u64) -> String {
+    match ms.saturating_sub(now) {
+        ..TOLERANCE => format!("{} ({})", iso(ms / 1000), ago(now.saturating_sub(ms))),
+        ahead => format!(
+            "{} (in the future by {}: the clock of this device, or of that which wrote it, is wrong)",
+            iso(ms / 1000),
+            span(ahead)
+        ),
+    }
 }
 
 /// An age in milliseconds.
@@ -97,6 +111,19 @@ mod tests {
         assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(iso(1_663_666_283), "2022-09-20T09:31:23Z");
         assert_eq!(iso(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_moment_in_the_future_has_no_age() {
+        let minute = 60_000;
+        assert_eq!(age_at(1000, 1000 + minute), "1970-01-01T00:00:01Z (1 min ago)");
+        assert_eq!(age_at(minute, 0), "1970-01-01T00:01:00Z (0 s ago)", "clocks differ a little");
+        let future = age_at(4_107_542_400_000, 0);
+        assert!(
+            future.starts_with("2100-03-01T00:00:00Z (in the future by 47541 days"),
+            "{future}"
+        );
+        assert!(age_at(u64::MAX, 0).contains("in the future"));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) use self::{
 };
 pub use self::{point::RestoreAt, stale::NewerState};
 use crate::{
-    HeadSummary, Result, UnlockError, VerifiedRestore, WriterReport, builder::Parts,
+    HeadSummary, Result, UnlockError, VerifiedRestore, WriterReport, builder::Parts, clock,
     registry, replicate, replicate::CatchUp, tower, verified, wallet::blocking,
 };
 
@@ -63,6 +63,9 @@ pub struct RestoreReport {
     pub time: u64,
     /// How long ago that was, in milliseconds.
     pub age_ms: u64,
+    /// How far it lies in the future of this device's clock, in milliseconds, if that is more than clocks
+    /// may differ: one of the two is wrong, and the age says nothing.
+    pub clock_ahead_ms: Option<u64>,
     /// Whether an older one was wanted than the newest there is.
     pub at: RestoreAt,
     /// How many clouds were asked and answered.
@@ -169,6 +172,7 @@ pub(crate) async fn run(
         sequence: point.sequence,
         time: point.time,
         age_ms: now.saturating_sub(point.time),
+        clock_ahead_ms: clock::is_wrong(point.time.saturating_sub(now)),
         at,
         clouds: offer.clouds.len(),
         clouds_agreeing: offer.agreeing,
