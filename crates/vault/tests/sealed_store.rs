@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use common::{Bed, change, everything, key, ns, root, values};
 use kv_core::{
-    Batch, Error, InvalidName, Key, KvStore, KvStoreExt, Namespace, Severity, testing::Testbed,
+    Batch, Error, InvalidName, Key, KvStore, KvStoreExt, Namespace, Severity,
+    testing::{Fault, FaultyStore, Landing, Testbed},
 };
-use kv_mem::MemStore;
+use kv_mem::{Medium, MemStore};
 use vault::{RootSecret, SealedStore, UnlockError, Words};
 
 fn report(store: &dyn KvStore) -> kv_core::Report {
@@ -391,4 +392,40 @@ fn preconditions_are_translated() {
     let again = store.write_if_absent(&a, &key("k"), b"2");
     assert!(matches!(again, Err(Error::Precondition { .. })));
     assert!(matches!(store.read(&a, &key("k")).unwrap().as_deref(), Some(b"1")));
+}
+
+#[test]
+fn a_store_is_made_with_the_first_entries_of_the_log_or_not_at_all() {
+    let (log, data) = (ns("~backup", "state"), ns("accounts", ""));
+    for landing in [Landing::Absent, Landing::Landed] {
+        let (medium, fault) = (Medium::default(), Arc::new(Fault::default()));
+        let open = || {
+            let store = Arc::new(MemStore::open(medium.clone()).unwrap());
+            Arc::new(FaultyStore::new(store, fault.clone()))
+        };
+        let first = Batch::new().put(&log, &Key::number(1), b"first");
+        for nth in 1.. {
+            fault.fail_nth(nth, landing);
+            let made = SealedStore::create_with(open(), &root(), first.clone());
+            fault.fail_nth(0, landing);
+            match SealedStore::open(open(), &root()) {
+                Ok(store) => {
+                    let found = store.read(&log, &Key::number(1)).unwrap();
+                    assert_eq!(found.as_deref(), Some(&b"first"[..]), "operation {nth}");
+                    assert_eq!(store.namespaces().unwrap(), [log.clone()]);
+                    break;
+                }
+                Err(error) => assert!(made.is_err() && matches!(error, UnlockError::Empty)),
+            }
+        }
+    }
+    // A name that has to be hidden would need the directory.
+    let store = Arc::new(MemStore::new());
+    let refused = SealedStore::create_with(
+        store.clone(),
+        &root(),
+        Batch::new().put(&data, &key("one"), b"value"),
+    );
+    assert!(matches!(refused, Err(UnlockError::Store(Error::InvalidName { .. }))));
+    assert!(store.namespaces().unwrap().is_empty());
 }

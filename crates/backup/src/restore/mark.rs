@@ -14,7 +14,7 @@ const VERSION: u32 = 2;
 /// Written in the order of the data, so whatever it counts is there when it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    version: u32,
+    pub(super) version: u32,
     /// The dump whose parts are counted; `None` while none is.
     pub(super) base: Option<ObjectRef>,
     /// So many of its parts are in the store.
@@ -30,6 +30,11 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// That of a restore which has just begun.
+    pub(super) fn leading(base: &ObjectRef, to: (WriterId, u64)) -> Self {
+        Self { base: Some(*base), to: Some(to), ..Self::default() }
+    }
+
     /// Whether a restore of this point may go on here. What the earlier one has written is undone by
     /// layers above the same dump only if they hold at least as much of the same chain.
     pub(super) fn leads_to(&self, base: &ObjectRef, (writer, sequence): (WriterId, u64)) -> bool {

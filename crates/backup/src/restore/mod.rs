@@ -74,6 +74,13 @@ impl Restorer {
         Self::in_empty(store, rules, Mark::default())
     }
 
+    /// The mark alone with which [`Restorer::begin`] begins: for whoever makes the store that it goes
+    /// into, in the same batch. A store without it would be taken for a wallet in which nothing is.
+    pub fn first_mark(base: &ObjectRef, to: (WriterId, u64)) -> Result<Batch> {
+        let mark = Mark::leading(base, to);
+        Ok(Batch::new().put(&Places::new()?.state, &log::restoring(), mark.write()))
+    }
+
     /// Begins a restore of the dump `base` and the layers above it up to a restore point `to` (whose,
     /// and its last change); or goes on where an earlier one was interrupted, if that led to the same
     /// or an earlier point of the same chain over the same dump: all upper layers must be given again,
@@ -85,18 +92,15 @@ impl Restorer {
         base: &ObjectRef,
         to: (WriterId, u64),
     ) -> Result<Self> {
-        let aim = |mut mark: Mark| {
-            (mark.base, mark.to) = (Some(*base), Some(to));
-            mark
-        };
         match Mark::read(&*store, &Places::new()?)? {
-            None => Self::in_empty(store, rules, aim(Mark::default())),
+            None => Self::in_empty(store, rules, Mark::leading(base, to)),
             Some(mark) if mark.leads_to(base, to) => {
-                Self::with_mark(store, rules, aim(mark), true)?.begun()
+                Self::with_mark(store, rules, Mark { to: Some(to), ..mark }, true)?.begun()
             }
             Some(_) => {
-                clear(&*store, &rules)?;
-                Self::in_empty(store, rules, aim(Mark::default()))
+                let mark = Mark::leading(base, to);
+                clear(&*store, &rules, &mark)?;
+                Self::with_mark(store, rules, mark, false)
             }
         }
     }
@@ -258,8 +262,9 @@ impl Restorer {
     }
 }
 
-/// Removes everything that is backed up. The mark goes last: until then this is no wallet.
-fn clear(store: &dyn KvStore, rules: &Rules) -> Result<()> {
+/// Removes everything that is backed up. A mark stays all the time, at last the new one: this is no
+/// wallet.
+fn clear(store: &dyn KvStore, rules: &Rules, new: &Mark) -> Result<()> {
     let places = Places::new()?;
     for ns in store.namespaces()? {
         if rules.of(&ns) == Rule::LocalOnly || ns == places.state {
@@ -276,7 +281,7 @@ fn clear(store: &dyn KvStore, rules: &Rules) -> Result<()> {
         }
     }
     let batch = Batch::new().remove(&places.state, &log::state());
-    store.submit(batch.remove(&places.state, &log::restoring())).wait()?;
+    store.submit(batch.put(&places.state, &log::restoring(), new.write())).wait()?;
     Ok(())
 }
 

@@ -49,11 +49,27 @@ enum State {
 impl SealedStore {
     /// Makes a new wallet in an empty store.
     pub fn create(inner: Arc<dyn KvStore>, root: &RootSecret) -> Result<Arc<Self>, UnlockError> {
+        Self::create_with(inner, root, Batch::new())
+    }
+
+    /// The same with the first entries of the log, in one batch: never is one there without the other.
+    /// Only entries in `~backup` can be, where names stay in clear.
+    pub fn create_with(
+        inner: Arc<dyn KvStore>,
+        root: &RootSecret,
+        first: Batch,
+    ) -> Result<Arc<Self>, UnlockError> {
         if !inner.namespaces()?.is_empty() {
             return Err(UnlockError::NotEmpty);
         }
-        let header = Header::new(Keys::derive(root).wallet_tag());
-        inner.submit(header.write()).wait()?;
+        let keys = Keys::derive(root);
+        let header = Header::new(keys.wallet_tag());
+        let (journal, names) = directory::load(&*inner, &keys)?;
+        let mut batch = Unlocked::new(keys, journal, names).seal_clear(first)?;
+        for (ns, key, change) in header.write().into_changes() {
+            batch.insert(ns, key, change);
+        }
+        inner.submit(batch).wait()?;
         Self::open(inner, root)
     }
 

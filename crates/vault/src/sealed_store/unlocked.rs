@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use kv_core::{Batch, Change, Commit, Error, Key, KvStore, Namespace, Prepared, Result, Value};
+use kv_core::{
+    Batch, Change, Commit, Error, InvalidName, Key, KvStore, Namespace, Prepared, Result, Value,
+};
 
 use super::{STORE, invalid, sealing::Sealing};
 use crate::{
@@ -176,6 +178,12 @@ impl Unlocked {
         journal.accept(noted, &mut changes, &mut names);
         names.accept(changes, receipt);
         Ok(commit)
+    }
+
+    /// A batch as it goes below, if all of its names stay in clear.
+    pub(super) fn seal_clear(&self, batch: Batch) -> Result<Batch> {
+        let Translated { batch, touched } = self.translate(batch)?;
+        if touched.is_empty() { Ok(batch) } else { Err(invalid(InvalidName::Taken)) }
     }
 
     /// What of the touched names is added and removed by a batch that comes next.

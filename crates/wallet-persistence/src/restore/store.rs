@@ -7,7 +7,7 @@ use kv_core::KvStore;
 use vault::{RootSecret, SealedStore};
 
 use super::layers::{Sink, Worker};
-use crate::{Result, UnlockError, registry};
+use crate::{Error, Result, UnlockError, registry};
 
 pub(super) struct Store {
     pub(super) restorer: Restorer,
@@ -27,7 +27,10 @@ impl Store {
     ) -> Result<Self, UnlockError> {
         let sealed: Arc<dyn KvStore> = match SealedStore::open(store.clone(), root) {
             Ok(begun) => begun,
-            Err(vault::UnlockError::Empty) => SealedStore::create(store, root)?,
+            Err(vault::UnlockError::Empty) => {
+                let mark = Restorer::first_mark(base, to).map_err(Error::from)?;
+                SealedStore::create_with(store, root, mark)?
+            }
             Err(other) => return Err(other.into()),
         };
         let restorer = Restorer::begin(sealed.clone(), registry::rules(), base, to)?;

@@ -10,9 +10,11 @@ use std::{
 
 use backup::{Class, DumpPart, ObjectHash, ObjectRef, ObjectSealer};
 use cloud::CloudBackend;
+use kv_core::testing::{Fault, FaultyStore, Landing};
+use kv_mem::{Medium, MemStore};
 use vault::Keys;
 use wallet_persistence::{
-    DumpKind, Error, KvStoreExt, RestoreAt, RestoreProgress, Settings, UnlockError,
+    DumpKind, Error, KvStore, KvStoreExt, RestoreAt, RestoreProgress, Settings, UnlockError,
     WalletPersistence,
 };
 
@@ -290,4 +292,99 @@ async fn a_restore_reads_from_another_cloud_what_one_lacks() {
     clouds[1].inner.delete(&clouds[1].names("/s/").await[0]).await.unwrap();
     let report = over_both().restore(&root(), |_| ()).await.unwrap();
     assert_eq!((report.clouds, report.clouds_agreeing, report.changes), (2, 2, 30_000));
+}
+
+/// An own store in which a restore was cut off is no empty wallet, wherever that was: not while the
+/// store is made, nor while what leads elsewhere is cleared away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_cut_off_at_any_operation_leaves_no_wallet_that_opens() {
+    let cloud = Watched::new();
+    let device = Device::new(&cloud, 1_000_000);
+    let session = device.create().await;
+    write(&session, "s", 0..3, 1).await;
+    session.post_backup().await.unwrap();
+    let (earlier, then) = (session.status().unwrap().sequence, contents(&session));
+    write(&session, "s", 2..5, 2).await;
+    session.post_backup().await.unwrap();
+    let now = contents(&session);
+    for landing in [Landing::Absent, Landing::Landed] {
+        for has_begun in [false, true] {
+            for nth in 1.. {
+                let (medium, fault) = (Medium::default(), Arc::new(Fault::default()));
+                let opened = (medium.clone(), fault.clone());
+                let open = move || {
+                    let store = Arc::new(MemStore::open(opened.0.clone())?);
+                    Ok(Arc::new(FaultyStore::new(store, opened.1.clone())) as Arc<dyn KvStore>)
+                };
+                let mut settings = Settings::default();
+                settings.replicate_every = None;
+                let wallet = WalletPersistence::over(open).cloud(cloud.clone()).settings(settings);
+                let wallet = wallet.build();
+                let (at, expected) = match has_begun {
+                    false => (RestoreAt::Newest, &now),
+                    true => (RestoreAt::Sequence(earlier), &then),
+                };
+                if has_begun {
+                    // Something of the newest state is there, and not all.
+                    cloud.rule(|call| match call {
+                        Call::Get(name) if name.as_str().contains("/d/") => Answer::Fails,
+                        _ => Answer::AsIs,
+                    });
+                    wallet.restore(&root(), |_| ()).await.unwrap_err();
+                    cloud.honest();
+                }
+                fault.fail_nth(nth, landing);
+                let outcome = wallet.restore_stale_at(&root(), at, |_| ()).await;
+                let is_over = !fault.fired();
+                fault.fail_nth(0, landing);
+                let at_which = format!("operation {nth}, {landing:?}, begun {has_begun}");
+                match wallet.unlock(&root()).await {
+                    Ok(session) => {
+                        assert!(contents(&session) == *expected, "half a wallet: {at_which}");
+                        session.lock().await.unwrap();
+                    }
+                    Err(_) => {
+                        assert!(outcome.is_err(), "{at_which}");
+                        wallet.restore_stale_at(&root(), at, |_| ()).await.unwrap();
+                        let session = wallet.unlock(&root()).await.unwrap();
+                        assert!(contents(&session) == *expected, "{at_which}");
+                        session.lock().await.unwrap();
+                    }
+                }
+                if is_over {
+                    assert!(nth > 8, "{nth} operations");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// While it was wrong its changes are said to be of that time; before and after it nothing is lost, and a
+/// restore says what it cannot know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_far_ahead_hides_no_restore_point_and_is_told() {
+    const FAR: u64 = 9_000_000_000_000;
+    let cloud = Watched::new();
+    let device = Device::new(&cloud, 1_000_000);
+    let session = device.create().await;
+    let mut held = Vec::new();
+    for (salt, time) in [(1, 1_000_000), (2, FAR), (3, 2_000_000)] {
+        device.clock.set(wallet_persistence::Timestamp(time));
+        write(&session, "s", 0..3, salt).await;
+        session.post_backup().await.unwrap();
+        held.push(contents(&session));
+    }
+    for (at, expected) in [
+        (RestoreAt::Time(1_500_000), &held[0]),
+        (RestoreAt::Time(2_500_000), &held[2]),
+        (RestoreAt::Time(u64::MAX), &held[2]),
+    ] {
+        let (found, report) = restored(&cloud, at).await.unwrap();
+        assert!(found == *expected, "{at:?}: {report:?}");
+        // The newest head comes after all before it, whatever the clock said then.
+        let ahead =
+            matches!(at, RestoreAt::Time(u64::MAX)).then_some(report.time - 4_000_000_000_000);
+        assert_eq!((report.clock_ahead_ms, ahead.is_some()), (ahead, report.age_ms == 0));
+    }
 }
