@@ -93,6 +93,7 @@ impl Recorder {
     /// It knows of changes that are not backed up yet; those that were backed up since `sequence`
     /// are the caller's to know.
     pub fn differing(&self, entries: &[Entry], sequence: u64) -> Result<Vec<EntryName>> {
+        let drops = self.log_drops();
         let mut differing = Vec::new();
         let mut last: Option<(EntryName, Option<Value>)> = None;
         let mut ahead = ReadAhead::new(self);
@@ -129,8 +130,8 @@ impl Recorder {
         if !differing.is_empty() {
             // Only after the reads: what is changed later cannot have been read.
             let order = self.order();
-            if !order.is_tracking() {
-                // Anything may have changed.
+            if !order.is_tracking() || order.drops != drops {
+                // Anything may have changed meanwhile.
                 return Ok(Vec::new());
             }
             let mut unchanged = Vec::new();

@@ -35,6 +35,7 @@ pub(super) async fn scrub(
         tag: tower.sealer.tag(),
         out: CloudReport::default(),
         good: BTreeSet::new(),
+        gone: BTreeSet::new(),
         reached: BTreeSet::new(),
         newest: BTreeMap::new(),
         everywhere: Source::new(tower.sealer.clone(), all.iter().cloned(), at_once),
@@ -44,8 +45,12 @@ pub(super) async fn scrub(
     let mine = tower.recorder.state().head;
     scrub.read_everything(&**cloud).await?;
     let heads = scrub.heads().await?;
+    // Listed, and gone when it was read, it must have been replaced.
+    let is_replaced =
+        |mine| scrub.gone.contains(mine) && tower.recorder.state().head != Some(*mine);
     if let Some(mine) = mine
         && !scrub.good.contains(&mine)
+        && !is_replaced(&mine)
     {
         scrub.lacks_newest(inner, name, &mine);
     }
@@ -80,6 +85,9 @@ struct Scrub {
     out: CloudReport,
     /// Objects whose bytes are those of their name.
     good: BTreeSet<ObjectRef>,
+    /// Objects that were listed and are not there any more: other sessions and devices delete what
+    /// they no longer need at any time. What a restore point needs is missed there.
+    gone: BTreeSet<ObjectRef>,
     /// Objects that a restore point needs.
     reached: BTreeSet<ObjectRef>,
     /// The newest head of each writer, by its sequence number, and whether all it needs is whole.
@@ -155,6 +163,8 @@ impl Scrub {
                 Err(_) => self.notice(format!("{} is not an object of this version", meta.name)),
             }
         }
+        // Heads go first: a running device replaces them all the time.
+        objects.sort_by_key(|object| object.id.class != Class::Head);
         let mut left = objects.into_iter();
         let mut running = InOrder::new(self.source.at_once);
         loop {
@@ -173,14 +183,40 @@ impl Scrub {
                 }
                 (object, Ok(None)) => {
                     self.out.report.entries += 1;
-                    self.damage(format!("{} is damaged", object.name(&self.tag)));
+                    let elsewhere = self.elsewhere(&object).await;
+                    self.damage(format!("{} is damaged{elsewhere}", object.name(&self.tag)));
                 }
-                // Heads that newer ones replaced go at any time.
-                (object, Err(Error::Backup(backup::Error::Missing { .. })))
-                    if object.id.class == Class::Head => {}
-                (_, Err(Error::Backup(error))) => self.damage(error.to_string()),
+                (object, Err(Error::Backup(backup::Error::Missing { .. }))) => {
+                    self.gone.insert(object);
+                }
+                (object, Err(Error::Backup(error))) => {
+                    let elsewhere = self.elsewhere(&object).await;
+                    self.damage(format!("{error}{elsewhere}"));
+                }
                 (_, Err(other)) => return Err(other),
             }
+        }
+    }
+
+    /// What to add if another cloud has an object whole.
+    async fn elsewhere(&self, object: &ObjectRef) -> &'static str {
+        match self.everywhere.get(object).await {
+            Ok(bytes) if ObjectHash::of(&bytes) == object.hash => {
+                "; another cloud of this wallet has it whole, and a restore that is told of both takes \
+                 it from there"
+            }
+            _ => "",
+        }
+    }
+
+    /// The same for the object that an error is about.
+    async fn elsewhere_of(&self, error: &backup::Error) -> &'static str {
+        let (backup::Error::Missing { name } | backup::Error::Damaged { name }) = error else {
+            return "";
+        };
+        match ObjectRef::parse(&self.tag, name) {
+            Ok(object) => self.elsewhere(&object).await,
+            Err(_) => "",
         }
     }
 

@@ -1,11 +1,19 @@
 //! A device against its own backup.
 
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use cloud::CloudBackend;
 use kv_mem::MemStore;
 use wallet_persistence::{
     Batch, DumpKind, Error, Key, KvStore, KvStoreExt, Namespace, ProfileField, Value,
 };
 
-use crate::common::{Device, Watched, key, ns, root, write};
+use crate::common::{Answer, Call, Device, Watched, key, ns, root, write};
 
 /// Every sealed value below the wallet, as somebody with the disk sees it.
 fn files(device: &Device) -> Vec<(Namespace, Key, Value)> {
@@ -108,4 +116,44 @@ async fn what_was_changed_since_the_backup_is_no_difference() {
     session.dump(DumpKind::Delta).await.unwrap();
     let report = session.verify(true).await.unwrap();
     assert!(!report.is_damaged(), "{:?}", report.clouds[0].report.findings);
+}
+
+/// Of this device or of another one: what no restore point needs may go at any moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_while_a_scrub_runs_is_no_damage() {
+    let cloud = Watched::new();
+    let none = |settings: &mut wallet_persistence::Settings| {
+        settings.keep_restore_points_for = Duration::ZERO;
+    };
+    let device = Device::with(&cloud, 1_000_000, none);
+    let session = device.create().await;
+    write(&session, "s", 0..5, 0).await;
+    session.post_backup().await.unwrap();
+    write(&session, "s", 0..5, 1).await;
+    session.post_backup().await.unwrap();
+    let mut old = Vec::new();
+    for class in ["/d/", "/i/", "/s/"] {
+        old.extend(cloud.names(class).await);
+    }
+    for salt in 2..5 {
+        device.clock.advance(1000);
+        write(&session, "s", 0..5, salt).await;
+        session.post_backup().await.unwrap();
+        session.dump(DumpKind::Full).await.unwrap();
+    }
+    let (truth, done) = (cloud.inner.clone(), AtomicBool::new(false));
+    let (goes, count) = (old.clone(), old.len());
+    cloud.rule(move |call| {
+        if matches!(call, Call::Get(_)) && !done.swap(true, Ordering::SeqCst) {
+            for name in &goes {
+                let deleted =
+                    pin!(truth.delete(name)).poll(&mut Context::from_waker(Waker::noop()));
+                assert!(deleted.is_ready());
+            }
+        }
+        Answer::AsIs
+    });
+    let report = session.verify(true).await.unwrap();
+    assert!(!report.is_damaged(), "{report:?}");
+    assert!(count >= 3 && cloud.names("/").await.iter().all(|name| !old.contains(name)));
 }

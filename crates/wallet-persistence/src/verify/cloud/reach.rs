@@ -50,7 +50,7 @@ impl Scrub {
         for _ in 1..HEADS {
             let goes_back = next.filter(|(_, head)| !replicate::begins_anew(head));
             let Some(previous) = goes_back.and_then(|(_, head)| head.previous) else { break };
-            if !self.good.contains(&previous) {
+            if !self.good.contains(&previous) && !self.gone.contains(&previous) {
                 missing.push(previous);
             }
             next = heads.iter().copied().find(|(object, _)| *object == previous);
@@ -62,16 +62,23 @@ impl Scrub {
                 continue;
             }
             let outcome = self.restore_point(head, i == 0).await;
+            if matches!(outcome, Err(Error::Backup(_))) && self.is_gone(object).await {
+                // Replaced meanwhile, with all that only it needed.
+                continue;
+            }
             if i == 0 {
                 self.newest.insert(object.id.writer, (object.id.to, outcome.is_ok()));
             }
             match outcome {
                 Ok(()) => self.out.restore_points += 1,
-                Err(Error::Backup(error)) => self.damage(format!(
-                    "{} cannot be restored: {error}; if this is a device of yours that is whole, \
-                     let it make a full dump (backup dump --full)",
-                    object.name(&self.tag)
-                )),
+                Err(Error::Backup(error)) => {
+                    let elsewhere = self.elsewhere_of(&error).await;
+                    self.damage(format!(
+                        "{} cannot be restored from here: {error}{elsewhere}; if this is a device of \
+                         yours that is whole, let it make a full dump (backup dump --full)",
+                        object.name(&self.tag)
+                    ));
+                }
                 Err(other) => return Err(other),
             }
         }
@@ -79,6 +86,12 @@ impl Scrub {
             self.older_head_is_missing(&object, heads.first().copied()).await;
         }
         Ok(())
+    }
+
+    /// Whether a head that was read is no longer there.
+    async fn is_gone(&self, head: &ObjectRef) -> bool {
+        let found = self.source.get(head).await;
+        matches!(found, Err(Error::Backup(backup::Error::Missing { .. })))
     }
 
     /// An older head is not here. A device that ended before it could note a head that it had put
