@@ -116,6 +116,24 @@ async fn a_device_that_was_away_for_too_long_is_told_and_rejoins() {
 }
 
 #[tokio::test]
+async fn who_rejoins_takes_the_state_of_one_that_counts_though_its_own_head_is_newer() {
+    let cloud = Arc::new(MemCloud::new());
+    let [(device, here), (returned, away)] = two(&cloud).await;
+    here.set_profile(ProfileField::GivenName, "Ada").await.unwrap();
+    device.clock.advance(200 * DAY);
+    poll(&here).await;
+    here.post_backup().await.unwrap();
+    assert!(poll(&away).await.retired);
+    returned.clock.advance(201 * DAY);
+    away.add_account(account(9), None).await.unwrap();
+    away.post_backup().await.unwrap();
+    let report = away.rejoin().await.unwrap().unwrap();
+    assert_eq!(report.from, here.status().unwrap().writer);
+    assert_eq!(accounts(&away), [account(1), account(2), account(3), account(9)]);
+    assert_eq!(away.profile(ProfileField::GivenName).unwrap().as_deref(), Some("Ada"));
+}
+
+#[tokio::test]
 async fn rejoining_reads_segments_delta_and_full_dump_newest_first() {
     let cloud = Arc::new(MemCloud::new());
     let [(device, here), (_, away)] = two(&cloud).await;

@@ -35,9 +35,13 @@ pub(crate) async fn rejoin(inner: &Inner) -> Result<Option<RejoinReport>> {
     let _no_backup = inner.posting.lock().await;
     let Some(retired) = tower.recorder.is_retired() else { return Ok(None) };
     let found = newest(tower, clouds, Found::new(), &mut PollReport::default()).await?;
-    let heads: Vec<_> = found.into_values().flatten().collect();
-    let newest = backup::newest_head(&heads).filter(|(o, _)| o.id.writer != retired.writer);
-    let (object, head) = newest.cloned().ok_or(backup::Error::NoBackup)?;
+    // What does not count may well have the newest head: this device goes on putting its own.
+    let mut passed_over = tower.recorder.retired();
+    passed_over.push(retired);
+    let counts = |writer| passed_over.iter().all(|retired| retired.writer != writer);
+    let mut heads: Vec<_> = found.into_values().flatten().collect();
+    heads.retain(|(object, _)| counts(object.id.writer));
+    let (object, head) = backup::newest_head(&heads).cloned().ok_or(backup::Error::NoBackup)?;
     let at_once = tower.settings.fetch_at_once;
     let source = Source::new(tower.sealer.clone(), clouds.iter().cloned(), at_once);
 
