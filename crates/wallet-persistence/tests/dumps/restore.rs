@@ -384,7 +384,7 @@ async fn a_clock_that_was_far_ahead_hides_no_restore_point_and_is_told() {
         assert!(found == *expected, "{at:?}: {report:?}");
         // The newest head comes after all before it, whatever the clock said then.
         let ahead =
-            matches!(at, RestoreAt::Time(u64::MAX)).then_some(report.time - 4_000_000_000_000);
+            matches!(at, RestoreAt::Time(u64::MAX)).then(|| report.time - 4_000_000_000_000);
         assert_eq!((report.clock_ahead_ms, ahead.is_some()), (ahead, report.age_ms == 0));
     }
 }
