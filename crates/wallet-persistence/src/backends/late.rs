@@ -60,12 +60,14 @@ impl CloudBackend for Late {
 
     /// Until it is open, what it can take is for it to say when something is put.
     fn limits(&self) -> Limits {
-        let unknown = Limits {
-            largest_object: u64::MAX,
-            listing_is_immediate: false,
-            full_page: None,
-            can_honour: Probe::NONE,
-        };
-        self.cloud.get().map_or(unknown, |cloud| cloud.limits())
+        self.cloud.get().map_or(UNKNOWN, |cloud| cloud.limits())
     }
 }
+
+/// Of a cloud that cannot be asked.
+pub(super) const UNKNOWN: Limits = Limits {
+    largest_object: u64::MAX,
+    listing_is_immediate: false,
+    full_page: None,
+    can_honour: Probe::NONE,
+};

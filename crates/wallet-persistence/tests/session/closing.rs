@@ -1,42 +1,29 @@
 //! Locking and suspending come to their end, whoever stops waiting for it.
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use cloud::{CloudBackend, CloudError, Limits, MemCloud, ObjectMeta, ObjectName, PutMode, Tag};
-use wallet_persistence::{Error, Event, Session, Settings, UnlockError, WalletPersistence};
+use cloud::{CloudBackend, MemCloud};
+use wallet_persistence::{
+    Clock, Error, Event, Session, Settings, Timestamp, UnlockError, WalletPersistence,
+};
 
 use crate::common::{account, root};
 
-/// A cloud that ends whatever asks it.
-#[derive(Debug)]
-struct Panics;
+/// A clock that ends whatever asks it, while it is told to.
+#[derive(Debug, Default)]
+struct Panics(AtomicBool);
 
-#[async_trait]
-impl CloudBackend for Panics {
-    async fn put(&self, _: &ObjectName, _: Bytes, _: PutMode) -> Result<Tag, CloudError> {
-        panic!("told to")
-    }
-
-    async fn get(&self, _: &ObjectName) -> Result<Option<(Bytes, Tag)>, CloudError> {
-        panic!("told to")
-    }
-
-    async fn list(
-        &self,
-        _: &ObjectName,
-        _: Option<&ObjectName>,
-    ) -> Result<Vec<ObjectMeta>, CloudError> {
-        panic!("told to")
-    }
-
-    async fn delete(&self, _: &ObjectName) -> Result<(), CloudError> {
-        panic!("told to")
-    }
-
-    fn limits(&self) -> Limits {
-        MemCloud::new().limits()
+impl Clock for Panics {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.load(Ordering::SeqCst), "told to");
+        Timestamp(1_700_000_000_000)
     }
 }
 
@@ -121,12 +108,23 @@ async fn who_locks_forgets_what_a_suspending_kept() {
 /// What went wrong behind the session is told by locking; it is no reason to ask for words.
 #[tokio::test]
 async fn a_background_task_that_panicked_takes_no_keys_along() {
-    let (wallet, session) = wallet(Arc::new(Panics)).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (clock, mut settings) = (Arc::new(Panics::default()), Settings::default());
+    settings.replicate_every = Some(Duration::from_millis(1));
+    let cloud = Arc::new(MemCloud::new());
+    let wallet = WalletPersistence::in_memory().cloud(cloud).clock(clock.clone());
+    let wallet = wallet.settings(settings).build();
+    let session = wallet.create(&root()).await.unwrap();
+    session.add_account(account(1, 1), None).await.unwrap();
+    let end_tasks = async || {
+        clock.0.store(true, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        clock.0.store(false, Ordering::SeqCst);
+    };
+    end_tasks().await;
     let suspended = session.suspend().await.unwrap();
     let resumed = suspended.resume().await.unwrap();
     assert_eq!(resumed.session.accounts().unwrap().len(), 1);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    end_tasks().await;
     for _ in 0..2 {
         let locked = resumed.session.lock().await;
         assert!(matches!(locked, Err(Error::Task)), "{locked:?}");
