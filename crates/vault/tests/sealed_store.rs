@@ -412,7 +412,7 @@ fn a_store_is_made_with_the_first_entries_of_the_log_or_not_at_all() {
                 Ok(store) => {
                     let found = store.read(&log, &Key::number(1)).unwrap();
                     assert_eq!(found.as_deref(), Some(&b"first"[..]), "operation {nth}");
-                    assert_eq!(store.namespaces().unwrap(), [log.clone()]);
+                    assert_eq!(store.namespaces().unwrap(), std::slice::from_ref(&log));
                     break;
                 }
                 Err(error) => assert!(made.is_err() && matches!(error, UnlockError::Empty)),
