@@ -310,8 +310,8 @@ mod tests {
         }
     }
 
-    /// Clouds that have one object (or, the last number, do not), and take so long for it.
-    async fn source(clouds: &[(Option<u64>, bool)]) -> (Source, ObjectRef) {
+    /// Clouds that take so long, and have this in place of one object (`sealed`), or nothing.
+    async fn source(clouds: &[(Option<u64>, &'static str)]) -> (Source, ObjectRef) {
         let keys = vault::Keys::derive(&vault::RootSecret::from_bytes([7; 32]));
         let sealer = ObjectSealer::new(keys);
         let bytes = Bytes::from_static(b"sealed");
@@ -319,11 +319,11 @@ mod tests {
         let id = ObjectId { class, writer, epoch: 0, from: 1, to: 2, part: 0 };
         let object = ObjectRef { id, hash: ObjectHash::of(&bytes) };
         let mut all: Vec<Arc<dyn CloudBackend>> = Vec::new();
-        for (secs, has_it) in clouds {
+        for (secs, content) in clouds {
             let mem = MemCloud::new();
-            if *has_it {
+            if !content.is_empty() {
                 let name = object.name(&sealer.tag());
-                mem.put(&name, bytes.clone(), PutMode::CreateOnly).await.unwrap();
+                mem.put(&name, (*content).into(), PutMode::CreateOnly).await.unwrap();
             }
             all.push(Arc::new(Slow(mem, secs.map(Duration::from_secs))));
         }
@@ -333,12 +333,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_object_comes_though_every_cloud_takes_long_for_it() {
         for (clouds, takes) in [
-            (vec![(Some(300), true), (Some(400), true)], 300),
+            (vec![(Some(300), "sealed"), (Some(400), "sealed")], 300),
             // The second is asked after a minute, and is faster.
-            (vec![(Some(300), true), (Some(10), true)], 70),
-            (vec![(None, true), (Some(300), true)], 360),
-            (vec![(Some(300), true), (None, true)], 300),
-            (vec![(Some(300), true), (Some(10), false)], 300),
+            (vec![(Some(300), "sealed"), (Some(10), "sealed")], 70),
+            (vec![(None, "sealed"), (Some(300), "sealed")], 360),
+            (vec![(Some(300), "sealed"), (None, "sealed")], 300),
+            (vec![(Some(300), "sealed"), (Some(10), "")], 300),
+            // What is not the object is no answer.
+            (vec![(Some(5), "others"), (Some(10), "sealed")], 15),
         ] {
             let (source, object) = source(&clouds).await;
             let began = Instant::now();
@@ -349,17 +351,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_no_cloud_has_is_missing_and_who_is_slow_is_asked_last() {
-        let (lacking, object) = source(&[(Some(1), false), (Some(300), false)]).await;
+        let (lacking, object) = source(&[(Some(1), ""), (Some(300), "")]).await;
         let missing = lacking.get(&object).await;
         assert!(
             matches!(missing, Err(Error::Backup(backup::Error::Missing { .. }))),
             "{missing:?}"
         );
-        let (source, object) = source(&[(None, true), (Some(10), true)]).await;
+        let (source, object) = source(&[(None, "sealed"), (Some(10), "sealed")]).await;
         let began = Instant::now();
         for _ in 0..3 {
             source.get(&object).await.unwrap();
         }
         assert_eq!(began.elapsed().as_secs(), 70 + 10 + 10);
+        // The other one is not asked first because this one takes long, where that takes longer.
+        let (source, object) = self::source(&[(Some(300), "sealed"), (Some(400), "sealed")]).await;
+        let began = Instant::now();
+        for _ in 0..2 {
+            source.get(&object).await.unwrap();
+        }
+        assert_eq!(began.elapsed().as_secs(), 300 + 300);
     }
 }
