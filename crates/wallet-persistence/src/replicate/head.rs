@@ -1,6 +1,6 @@
 //! Heads: putting this installation's, and opening those a cloud holds.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use backup::{ChainWalk, Class, Head, ObjectHash, ObjectId, ObjectRef, WriterId};
 use cloud::CloudBackend;
@@ -11,7 +11,7 @@ use super::{
     lines::{Batch, Counts, Sent},
     post::Post,
 };
-use crate::{Result, session::Inner};
+use crate::{Error, Result, session::Inner};
 
 /// The extension, without content, of a head before which nothing is needed nor may be missed: some
 /// cloud, or all of them, never got it.
@@ -79,31 +79,32 @@ pub(crate) async fn heads(
     cloud: &dyn CloudBackend,
     all: bool,
 ) -> Result<Vec<(ObjectRef, Head)>> {
-    let objects = listed(sealer, cloud).await?;
-    let mut newest: BTreeMap<WriterId, u64> = BTreeMap::new();
-    for object in &objects {
-        let sequence = newest.entry(object.id.writer).or_default();
-        *sequence = (*sequence).max(object.id.to);
-    }
-    let mut heads = Vec::new();
-    for object in objects {
-        if all || newest.get(&object.id.writer) == Some(&object.id.to) {
-            heads.push((object, open(sealer, cloud, &object).await?));
-        }
-    }
-    Ok(heads)
+    let (heads, lost) = readable_heads(sealer, cloud, all).await?;
+    lost.into_iter().next().map_or(Ok(heads), |(_, error)| Err(error))
 }
 
-/// All heads in a cloud that can be read; and those that cannot, though they are listed.
+/// The same, and beside them those that are listed and cannot be read, with what is wrong with them.
+/// Where that is the newest of a writer, the newest that can be read is there instead.
 pub(crate) async fn readable_heads(
     sealer: &backup::ObjectSealer,
     cloud: &dyn CloudBackend,
-) -> Result<(Vec<(ObjectRef, Head)>, Vec<ObjectRef>)> {
+    all: bool,
+) -> Result<(Vec<(ObjectRef, Head)>, Vec<(ObjectRef, Error)>)> {
+    let mut objects = listed(sealer, cloud).await?;
+    objects.sort_by_key(|object| Reverse(object.id.to));
+    let mut newest: BTreeMap<WriterId, u64> = BTreeMap::new();
     let (mut heads, mut lost) = (Vec::new(), Vec::new());
-    for object in listed(sealer, cloud).await? {
+    for object in objects {
+        let is_older = newest.get(&object.id.writer).is_some_and(|to| object.id.to < *to);
+        if is_older && !all {
+            continue;
+        }
         match open(sealer, cloud, &object).await {
-            Ok(head) => heads.push((object, head)),
-            Err(error) if error.says_lost() => lost.push(object),
+            Ok(head) => {
+                newest.entry(object.id.writer).or_insert(object.id.to);
+                heads.push((object, head));
+            }
+            Err(error) if error.says_lost() => lost.push((object, error)),
             Err(error) => return Err(error),
         }
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     HeadSummary,
     catch_up::{CatchUp, Counts},
-    head::heads,
+    head::readable_heads,
     history::Found,
     race,
 };
@@ -83,8 +83,16 @@ pub(crate) async fn poll(inner: &Inner, found: Found) -> Result<PollReport> {
     blocking(move || stores.catch_up().map_err(Error::from)).await?;
     inner.tell_shared_keys();
     let mut report = PollReport::default();
-    let newest = newest(tower, clouds, found, &mut report).await?;
+    let (newest, lost) = newest(tower, clouds, found, &mut report).await?;
     let mine = tower.recorder.state().writer;
+    report.writers.extend(lost.iter().filter(|(object, _)| object.id.writer != mine).map(
+        |(object, error)| WriterReport {
+            writer: object.id.writer.to_string(),
+            sequence: tower.recorder.merged_to(object.id.writer).map_or(0, |head| head.id.to),
+            failure: Some(chain(error)),
+            ..WriterReport::default()
+        },
+    ));
     let firsts = || newest.values().filter_map(|heads| heads.first());
     let others = firsts().map(|(object, _)| *object).filter(|o| o.id.writer != mine);
     *inner.seen.lock().unwrap_or_else(PoisonError::into_inner) = others.collect();
@@ -92,7 +100,8 @@ pub(crate) async fn poll(inner: &Inner, found: Found) -> Result<PollReport> {
     report.heads = summaries.collect();
     report.heads.sort_by_key(|head| head.time);
 
-    let writers: Vec<WriterId> = newest.keys().copied().collect();
+    let lost = lost.keys().map(|object| object.id.writer);
+    let writers: Vec<WriterId> = newest.keys().copied().chain(lost).collect();
     for (_, head) in firsts().filter(|(object, _)| object.id.writer != mine) {
         let (recorder, head) = (tower.recorder.clone(), head.clone());
         blocking(move || Ok::<_, Error>(recorder.adopt_retired(&head)?)).await?;
@@ -191,25 +200,28 @@ pub(crate) async fn merge_writer(
 }
 
 /// The newest heads of each writer: as found already, else as asked for. A cloud that does not answer is
-/// passed over while another one does.
+/// passed over while another one does. Beside them the heads that no cloud has whole: whatever is wrong
+/// with one writer's keeps nobody from those of the others.
 pub(super) async fn newest(
     tower: &Tower,
     clouds: &[Arc<dyn CloudBackend>],
     found: Found,
     report: &mut PollReport,
-) -> Result<Newest> {
+) -> Result<(Newest, BTreeMap<ObjectRef, Error>)> {
     let mut newest = Newest::new();
+    let mut lost = BTreeMap::new();
     let mut failure = None;
     let mut answered = 0;
     let others = clouds.iter().enumerate().filter(|(i, _)| !found.contains_key(i));
     let works = others.map(|(i, cloud)| {
         let (sealer, cloud) = (tower.sealer.clone(), cloud.clone());
-        (i, async move { heads(&sealer, &*cloud, false).await })
+        (i, async move { readable_heads(&sealer, &*cloud, false).await })
     });
     // One that does not answer must not hide what the others have.
     let asked = race(works).await;
-    for (_, found) in found.into_iter().map(|(i, heads)| (i, Ok(heads))).chain(asked) {
-        let found = match found {
+    let found = found.into_iter().map(|(i, heads)| (i, Ok((heads, Vec::new()))));
+    for (_, found) in found.chain(asked) {
+        let (found, unreadable) = match found {
             Ok(found) => found,
             Err(error) => {
                 report.unreachable.push(chain(&error));
@@ -218,6 +230,7 @@ pub(super) async fn newest(
             }
         };
         answered += 1;
+        lost.extend(unreadable);
         for (object, head) in found {
             let heads = newest.entry(object.id.writer).or_default();
             if heads.iter().all(|(known, _)| *known != object) {
@@ -228,8 +241,12 @@ pub(super) async fn newest(
     for heads in newest.values_mut() {
         heads.sort_by_key(|(object, head)| Reverse((head.sequence, head.time, object.hash)));
     }
+    lost.retain(|lost: &ObjectRef, _| {
+        let heads = newest.get(&lost.id.writer);
+        heads.is_none_or(|heads| heads.iter().all(|(whole, _)| whole != lost))
+    });
     match failure {
         Some(error) if answered == 0 => Err(error),
-        _ => Ok(newest),
+        _ => Ok((newest, lost)),
     }
 }

@@ -34,7 +34,11 @@ pub(crate) async fn rejoin(inner: &Inner) -> Result<Option<RejoinReport>> {
     let _no_poll = inner.polling.lock().await;
     let _no_backup = inner.posting.lock().await;
     let Some(retired) = tower.recorder.is_retired() else { return Ok(None) };
-    let found = newest(tower, clouds, Found::new(), &mut PollReport::default()).await?;
+    let (found, lost) = newest(tower, clouds, Found::new(), &mut PollReport::default()).await?;
+    // What is taken is the whole state of somebody: not an older one in place of the newest.
+    if let Some((_, error)) = lost.into_iter().next() {
+        return Err(error);
+    }
     // What does not count may well have the newest head: this device goes on putting its own.
     let mut passed_over = tower.recorder.retired();
     passed_over.push(retired);

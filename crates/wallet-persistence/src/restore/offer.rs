@@ -62,9 +62,9 @@ pub(crate) async fn look(
         (i, async move {
             let (heads, lost) = match stale {
                 Stale::Refused => (replicate::heads(&sealer, &*cloud, false).await?, Vec::new()),
-                Stale::Accepted => replicate::readable_heads(&sealer, &*cloud).await?,
+                Stale::Accepted => replicate::readable_heads(&sealer, &*cloud, true).await?,
             };
-            Ok((cloud, heads, lost))
+            Ok((cloud, heads, lost.into_iter().map(|(object, _)| object)))
         })
     });
     for (_, heads) in replicate::patient_race(PATIENCE, works).await {

@@ -2,8 +2,9 @@
 
 use backup::{ObjectName, ObjectRef};
 use cloud::testing::Lie;
+use wallet_persistence::ProfileField;
 
-use crate::bed::{Bed, is_damage, scrubbed};
+use crate::bed::{Bed, is_damage, root, scrubbed, set};
 
 #[tokio::test]
 async fn no_object_passes_for_another() {
@@ -91,5 +92,34 @@ async fn listings_out_of_order_or_doubled_are_refused() {
         let (value, report) = bed.restore(&[0, 1]).await.unwrap();
         assert_eq!(value.as_deref(), Some("new"), "the other cloud answers");
         assert_eq!(report.clouds, 1, "and the report says that only one did");
+    }
+}
+
+/// It may be that of a device that is lost, and puts no other one.
+#[tokio::test]
+async fn one_damaged_head_keeps_nobody_from_what_the_others_put() {
+    let bed = Bed::new();
+    let (lost, _) = bed.old_and_new(&[0]).await;
+    let writer = lost.status().unwrap().writer;
+    lost.lock().await.unwrap();
+    let head = bed.objects("h").pop().unwrap();
+    let mut devices = Vec::new();
+    for _ in 0..2 {
+        let wallet = bed.device(&[0]);
+        wallet.restore(&root(), |_| ()).await.unwrap();
+        devices.push(wallet.unlock(&root()).await.unwrap());
+    }
+    bed.malice[0].lie(Lie::FlipBit { name: head.clone() });
+    set(&devices[0], "newer").await;
+    devices[0].post_backup().await.unwrap();
+    for _ in 0..2 {
+        let report = devices[1].poll_backups().await.unwrap();
+        let value = devices[1].profile(ProfileField::GivenName).unwrap();
+        assert_eq!(value.as_deref(), Some("newer"));
+        let failed = report.writers.iter().filter(|writer| writer.failure.is_some());
+        let failed: Vec<_> = failed.collect();
+        assert_eq!(failed.len(), 1, "{report:?}");
+        assert_eq!(failed[0].writer, writer);
+        assert!(failed[0].failure.as_ref().unwrap().contains(head.as_str()), "{report:?}");
     }
 }
