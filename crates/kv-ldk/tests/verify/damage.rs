@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use kv_core::testing::{Fault, FaultyStore, Landing};
+use kv_core::{
+    KvStore, KvStoreExt, Namespace,
+    testing::{Fault, FaultyStore, Landing},
+};
 use kv_ldk::StrongroomStore;
 use kv_mem::MemStore;
 
@@ -23,6 +26,7 @@ use super::{
     small::Parts,
     vectors::{Keeper, Monitor, Two},
 };
+use crate::common::sealed;
 
 /// Which bytes are tried: a manager and a monitor have some thousands.
 const EVERY: usize = 67;
@@ -156,6 +160,7 @@ fn a_monitor_that_ldk_passes_over_is_no_trouble() {
     assert_eq!(found.verdict, Verdict::Closed, "{found:?}");
     assert!(found.said[0].contains("passes over"), "{:?}", found.said);
     assert!(report.is_fine(), "{report:?}");
+    assert!(!two.verify(None, &[&x]).is_fine(), "a new manager would not know of it");
     // Where the manager still wants it, it is missing as any other.
     let report = two.verify(Some(&two.manager()), &[&x, &y]);
     assert!(!report.is_fine());
@@ -181,6 +186,49 @@ fn a_channel_that_is_closed_and_not_seen_to_be_is_unclear() {
     let report = two.verify(Some(&two.before[0]), &[&x]);
     assert_eq!(of(&report, &x).verdict, Verdict::Closed, "{report:?}");
     assert!(report.is_fine());
+}
+
+#[test]
+fn a_monitor_that_the_store_finds_damaged_is_unreadable() {
+    let two = Two::open();
+    let [x, y] = two.monitors();
+    let below: Arc<dyn KvStore> = Arc::new(MemStore::new());
+    let store = StrongroomStore::new(sealed(below.clone()));
+    let entries = || -> Vec<_> {
+        let of = |ns: Namespace| {
+            below.list_all(&ns).unwrap().into_iter().map(move |key| (ns.clone(), key))
+        };
+        below
+            .namespaces()
+            .unwrap()
+            .into_iter()
+            .filter(|ns| !ns.is_reserved())
+            .flat_map(of)
+            .collect()
+    };
+    KVStoreSync::write(&store, "", "", "manager", two.manager()).unwrap();
+    KVStoreSync::write(&store, "monitors", "", &y.0, y.1.clone()).unwrap();
+    let before = entries();
+    KVStoreSync::write(&store, "monitors", "", &x.0, x.1.clone()).unwrap();
+    for (ns, key) in entries().into_iter().filter(|entry| !before.contains(entry)) {
+        let mut value = below.read_required(&ns, &key).unwrap().to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        below.write(&ns, &key, value).unwrap();
+    }
+    let report = two.ask(&store).unwrap();
+    assert_eq!(of(&report, &x).verdict, Verdict::Unreadable, "{report:?}");
+    assert_eq!(of(&report, &y).verdict, Verdict::NotReached, "{report:?}");
+}
+
+#[test]
+fn a_monitor_under_the_name_of_another_is_unreadable() {
+    let two = Two::open();
+    let [x, mut y] = two.monitors();
+    y.1.clone_from(&x.1);
+    let report = two.verify(Some(&two.manager()), &[&x, &y]);
+    let found = of(&report, &y);
+    assert_eq!(found.verdict, Verdict::Unreadable);
+    assert!(found.said[0].contains("another monitor"), "{:?}", found.said);
 }
 
 #[test]

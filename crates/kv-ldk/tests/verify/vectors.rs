@@ -329,6 +329,12 @@ fn stops(two: &Two, report: ChannelsReport, monitor: &str) -> Vec<String> {
     said
 }
 
+/// What is said of the channel of this monitor.
+fn of(report: &ChannelsReport, monitor: &str) -> Vec<String> {
+    let mut all = report.channels.iter();
+    all.find(|found| found.monitor.as_deref() == Some(monitor)).unwrap().said.clone()
+}
+
 #[test]
 fn updates_are_read_with_their_monitor_unless_one_is_missing() {
     let two = Two::open();
@@ -337,6 +343,9 @@ fn updates_are_read_with_their_monitor_unless_one_is_missing() {
     let whole = two.verify_with(Some(&manager), &[&x, &y], &updates);
     assert!(whole.is_fine(), "{whole:?}");
     assert_eq!(found(whole).1, both(two.channels, [Verdict::Fine; 2]));
+    // A whole monitor has them already, where they were not removed yet.
+    let [newer_x, newer_y] = two.monitors();
+    assert!(two.verify_with(Some(&manager), &[&newer_x, &newer_y], &updates).is_fine());
     // The first one, one in the middle: there is one behind it.
     for missing in 0..updates.len() {
         let mut some = updates.clone();
@@ -374,6 +383,15 @@ fn an_update_that_does_not_fit_stops_the_whole_node() {
             let said = stops(&two, report, &updates[0].monitor);
             assert!(said[0].contains("another one"), "{said:?}");
         }
+    }
+    // One of another channel, with the number that is expected.
+    let mut foreign = updates.clone();
+    foreign[0].monitor = if foreign[0].monitor == x.0 { y.0.clone() } else { x.0.clone() };
+    let of_foreign = |update: &Update| update.monitor == foreign[0].monitor;
+    if !updates.iter().any(of_foreign) {
+        let report = two.verify_with(Some(&manager), &[&x, &y], &foreign[..1]);
+        let said = of(&report, &foreign[0].monitor);
+        assert!(said.iter().any(|said| said.contains("another one")), "{report:?}");
     }
     // The peer's secret is another one: LDK sees that at each second one.
     let mut refused = 0;
