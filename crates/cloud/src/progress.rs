@@ -55,6 +55,7 @@ impl Progress {
 }
 
 /// Notes that bytes of the call of this task have moved, for whoever watches it.
+#[cfg(any(feature = "sftp", test))]
 pub(crate) fn note() {
     if let Some(progress) = Progress::current() {
         progress.note();
