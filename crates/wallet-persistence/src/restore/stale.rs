@@ -103,9 +103,11 @@ async fn newest_whole(source: &Source, offer: &Offer) -> Result<(Point, ObjectRe
     Ok((point::newest(head)?, *newest))
 }
 
-/// Whether the index of a head's dump and its newest segment are there.
+/// Whether the index of a head's dump is there, and its newest segment unless the dump holds that: then
+/// it may have been deleted, or never have come to a cloud whose chain begins with the dump.
 async fn is_whole(source: &Source, head: &Head) -> Result<bool> {
-    let parts = head.newest.iter().flat_map(|link| &link.parts);
+    let is_above = |part: &&ObjectRef| part.id.to > head.dump.id.to;
+    let parts = head.newest.iter().flat_map(|link| &link.parts).filter(is_above);
     for object in parts.chain([&head.dump]) {
         match source.get(object).await {
             Ok(bytes) if ObjectHash::of(&bytes) == object.hash => {}
