@@ -286,3 +286,28 @@ impl Folder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    #[test]
+    fn a_name_in_two_pages_is_damage_and_all_others_are_there() {
+        let ns = Namespace::new("a", "").unwrap();
+        let in_pages = |keys: [&str; 2]| {
+            let mut names = Names::default();
+            let found = keys
+                .into_iter()
+                .zip([NonZeroU64::MIN, NonZeroU64::MAX])
+                .map(|(key, page)| ((ns.clone(), Key::new(key).unwrap()), Home { page, slot: 0 }));
+            names.load_pages(found).then(|| names.list(&ns, None, 9))
+        };
+        assert_eq!(
+            in_pages(["y", "x"]),
+            Some(vec![Key::new("x").unwrap(), Key::new("y").unwrap()])
+        );
+        assert_eq!(in_pages(["x", "x"]), None);
+    }
+}
