@@ -1,35 +1,24 @@
 //! The process is killed while a wallet is created, persisted or folded.
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
-#![expect(clippy::print_stderr, reason = "what a child tells its parent")]
 
 mod common;
 
-use std::{
-    env,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, ChildStderr, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use bdk_wallet::{ChangeSet, WalletPersister};
 use common::{Changes, states};
 use kv_bdk::BdkPersister;
 use kv_core::{
-    Batch, Capabilities, Commit, Key, KvStore, KvStoreExt, Namespace, Result, Value,
-    testing::Random,
+    KvStore, KvStoreExt, Namespace,
+    testing::{
+        Random,
+        child::{Halting, Process, Told, say},
+    },
 };
 use kv_fs::{FsStore, Settings};
 use tempfile::TempDir;
 
-const FOLDER: &str = "STRONGROOM_BDK_TEST_FOLDER";
-const HALT: &str = "STRONGROOM_BDK_TEST_HALT";
 const SEED: u64 = 41;
 /// How many change sets a child persists at most.
 const LIFE: usize = 100;
@@ -53,122 +42,34 @@ fn stored(whole: &ChangeSet, states: &[ChangeSet]) -> usize {
     states.iter().position(|state| state == whole).expect("it is none of the wallet's states")
 }
 
-/// Comes to a halt around one of its batches: whoever is killed then has not submitted it, or has
-/// submitted it and not waited.
-#[derive(Debug)]
-struct Halting {
-    inner: Arc<dyn KvStore>,
-    left: AtomicU64,
-    behind: bool,
-}
-
-impl Halting {
-    fn halt() -> ! {
-        eprintln!("halted");
-        loop {
-            thread::park();
-        }
-    }
-}
-
-impl KvStore for Halting {
-    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
-        self.inner.read(ns, key)
-    }
-
-    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
-        self.inner.list(ns, after, limit)
-    }
-
-    fn namespaces(&self) -> Result<Vec<Namespace>> {
-        self.inner.namespaces()
-    }
-
-    fn submit(&self, batch: Batch) -> Commit {
-        // Nothing is in it where the persister flushes.
-        let is_it =
-            batch.changes().next().is_some() && self.left.fetch_sub(1, Ordering::SeqCst) == 1;
-        if is_it && !self.behind {
-            Self::halt();
-        }
-        let commit = self.inner.submit(batch);
-        if is_it {
-            Self::halt();
-        }
-        commit
-    }
-
-    fn capabilities(&self) -> Capabilities<'_> {
-        self.inner.capabilities()
-    }
-
-    fn close(&self) -> Result<()> {
-        self.inner.close()
-    }
-}
-
 /// Not a test of its own: what the tests below kill. It persists one change set after the other from
 /// where the store is, and says each time how many are acknowledged.
 #[test]
 fn child_process() {
-    let Some(folder) = env::var_os(FOLDER) else { return };
-    let halt: i64 = env::var(HALT).unwrap().parse().unwrap();
-    let inner = open(folder.as_ref());
+    let Some(told) = Told::here() else { return };
+    let inner = open(&told.folder);
     let changes: Vec<_> = Changes::seeded(SEED).take(700).collect();
     // Each change set takes one number.
     let from = numbers(&*inner).last().map_or(0, |newest| *newest as usize);
-    let (left, behind) = (AtomicU64::new(halt.unsigned_abs()), halt < 0);
-    let mut persister = BdkPersister::new(Arc::new(Halting { inner, left, behind }), "w").unwrap();
+    let store = Halting::over(inner);
+    store.halt_around(told.halt);
+    let mut persister = BdkPersister::new(store, "w").unwrap();
     // However slow its parent is, it does not get far.
     for (n, change) in changes.iter().enumerate().skip(from).take(LIFE) {
         WalletPersister::persist(&mut persister, change).unwrap();
-        eprintln!("{}", n + 1);
+        say(n + 1);
     }
 }
 
-/// What lives until it is killed.
-struct Process {
-    child: Child,
-    lines: BufReader<ChildStderr>,
+/// It halts around its batch of this number, see [`Halting::halt_around`].
+fn start(folder: &Path, halt: i64) -> Process {
+    Process::start("child_process", folder, "", halt)
 }
 
-impl Process {
-    /// It halts before its batch of this number, or behind it if the number is negative; 0: it does not.
-    fn start(folder: &Path, halt: i64) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child_process", "--nocapture"])
-            .env(FOLDER, folder)
-            .env(HALT, halt.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap());
-        Self { child, lines }
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        (!line.is_empty()).then(|| line.trim().to_owned())
-    }
-
-    /// Kills it (`kill -9`); the highest number it has ever said.
-    fn kill(mut self, mut acknowledged: usize) -> usize {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        while let Some(line) = self.line() {
-            acknowledged = line.parse().unwrap_or(acknowledged);
-        }
-        acknowledged
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+/// Kills it; the highest number it has ever said.
+fn kill(process: Process, acknowledged: usize) -> usize {
+    let numbers = process.kill().into_iter().rev().find_map(|line| line.parse().ok());
+    numbers.unwrap_or(acknowledged)
 }
 
 /// What is there is a state of the wallet, no older than what was acknowledged, and at most one change
@@ -200,16 +101,16 @@ fn a_process_that_is_killed_around_any_batch_leaves_a_state_of_the_wallet() {
             }
             store.close().unwrap();
             drop((persister, store));
-            let mut process = Process::start(folder.path(), halt);
+            let mut process = start(folder.path(), halt);
             let mut acknowledged = from;
             loop {
                 match process.line().unwrap().as_str() {
-                    "halted" => break,
+                    Halting::SAYS => break,
                     number => acknowledged = number.parse().unwrap(),
                 }
             }
             assert_eq!(acknowledged, from + halt.unsigned_abs() as usize - 1);
-            assert_eq!(process.kill(acknowledged), acknowledged);
+            assert_eq!(kill(process, acknowledged), acknowledged);
             let found = holds(folder.path(), &states, acknowledged);
             assert!(halt < 0 || found == acknowledged, "{found}, {acknowledged} submitted");
         }
@@ -223,13 +124,13 @@ fn a_process_that_is_killed_again_and_again_leaves_a_state_of_the_wallet() {
     let (mut random, mut found, mut kills) = (Random::seeded(8), 0, 0);
     // Through the batches that replace the others, twice.
     while found < 530 {
-        let mut process = Process::start(folder.path(), 0);
+        let mut process = start(folder.path(), 0);
         let mut acknowledged = found;
         for _ in 0..random.below(LIFE as u64 - 10) {
             acknowledged = process.line().unwrap().parse().unwrap();
         }
         thread::sleep(Duration::from_micros(random.below(1500)));
-        acknowledged = process.kill(acknowledged);
+        acknowledged = kill(process, acknowledged);
         found = holds(folder.path(), &states, acknowledged);
         kills += 1;
     }

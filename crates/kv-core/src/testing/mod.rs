@@ -2,6 +2,7 @@
 //!
 //! A store provides a [`Testbed`] and calls [`crate::conformance!`]; it then runs one test per law.
 
+pub mod child;
 mod clock;
 pub mod conformance;
 mod executor;

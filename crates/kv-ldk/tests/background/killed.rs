@@ -5,7 +5,10 @@
 
 use std::{path::Path, sync::Arc, thread, time::Duration};
 
-use kv_core::testing::Random;
+use kv_core::testing::{
+    Random,
+    child::{Halting, Process, Told, say},
+};
 use kv_fs::{FsStore, Settings};
 use kv_ldk::StrongroomStore;
 use kv_mem::MemStore;
@@ -17,7 +20,6 @@ use super::{
     ldk::util::persist::{KVStoreSync, migrate_kv_store_data},
     small::{Small, ask_for_channel, mine_funding},
 };
-use crate::common::child::{Halting, Process, Told, say};
 
 const REVOKED: &str = "revoked";
 const PAID: &str = "paid";
@@ -51,7 +53,7 @@ fn child_process() {
     migrate_kv_store_data(&mut stored, &mut StrongroomStore::new(copy.clone())).unwrap();
     say(keeps_its_channel(copy, &keeps, "at the beginning"));
 
-    below.halt_before(told.halt);
+    below.halt_around(told.halt);
     a.revokes = Box::new(|| say(REVOKED));
     for n in 1.. {
         a.node.pay(&b.node, 3_000_000);
@@ -75,7 +77,7 @@ fn live_until(a: &mut Alive, b: &mut Alive, so: impl Fn(&Small, &Small) -> bool)
     }
 }
 
-fn start(folder: &TempDir, kind: &str, halt: u64) -> (Process, u64) {
+fn start(folder: &TempDir, kind: &str, halt: i64) -> (Process, u64) {
     let test = "of_0_3::killed::child_process";
     let mut process = Process::start(test, folder.path(), kind, halt);
     let number_0 = process.line().unwrap().parse().unwrap();
@@ -108,7 +110,7 @@ fn a_process_that_is_killed_at_random_closes_no_channel() {
 }
 
 /// Whether there is such a write in a payment there and back.
-fn killed_before(kind: &str, halt: u64) -> bool {
+fn killed_before(kind: &str, halt: i64) -> bool {
     let folder = TempDir::new().unwrap();
     let (mut process, number_0) = start(&folder, kind, halt);
     let mut lines = Vec::new();

@@ -4,7 +4,6 @@
 #![allow(clippy::allow_attributes, reason = "it is not the same for each test")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests panics")]
 
-pub mod child;
 pub mod later;
 pub mod ldk_0_2;
 

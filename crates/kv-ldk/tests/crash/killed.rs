@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, thread};
 
-use kv_core::testing::Random;
+use kv_core::testing::{
+    Random,
+    child::{Halting, Process, Told, say},
+};
 use kv_fs::{FsStore, Settings};
 use kv_ldk::StrongroomStore;
 use tempfile::TempDir;
 
-use crate::{
-    common::child::{Halting, Process, Told, say},
-    pair::{Keeps, Pair, load},
-};
+use crate::pair::{Keeps, Pair, load};
 
 const REVOKED: &str = "revoked";
 const PAID: &str = "paid";
@@ -29,14 +29,14 @@ fn child_process() {
     let (revoke, idle) = (|| say(REVOKED), || ());
     let pair = Pair::open(keeps, store.clone(), &revoke, &idle);
     say(pair.number());
-    store.halt_before(told.halt);
+    store.halt_around(told.halt);
     loop {
         pair.pay_both_ways(1);
         say(PAID);
     }
 }
 
-fn start(folder: &TempDir, keeps: Keeps, halt: u64) -> (Process, u64) {
+fn start(folder: &TempDir, keeps: Keeps, halt: i64) -> (Process, u64) {
     let kind = if matches!(keeps, Keeps::Updates) { "updates" } else { "whole" };
     let mut process = Process::start("killed::child_process", folder.path(), kind, halt);
     let number_0 = process.line().unwrap().parse().unwrap();
@@ -63,7 +63,7 @@ fn a_process_that_is_killed_leaves_what_ldk_loads() {
 
 /// Whether LDK closes the channel after a kill before this write of a payment there and back; `None` if
 /// there are not that many.
-fn killed_before(keeps: Keeps, halt: u64) -> Option<bool> {
+fn killed_before(keeps: Keeps, halt: i64) -> Option<bool> {
     let folder = TempDir::new().unwrap();
     let (mut process, number_0) = start(&folder, keeps, halt);
     let mut revoked = 0;
@@ -87,14 +87,14 @@ fn killed_everywhere(keeps: Keeps) {
         let each = (first..).step_by(2).map(|halt| (halt, killed_before(keeps, halt)));
         each.map_while(|(halt, closed)| closed.map(|closed| (halt, closed))).collect::<Vec<_>>()
     };
-    let closed: BTreeMap<u64, bool> = thread::scope(|scope| {
+    let closed: BTreeMap<i64, bool> = thread::scope(|scope| {
         let both = [1, 2].map(|first| scope.spawn(move || every_second(first)));
         both.into_iter().flat_map(|half| half.join().unwrap()).collect()
     });
     let times = closed.values().filter(|closed| **closed).count();
     println!("killed before each of {} writes, the channel closed after {times}", closed.len());
     assert!(closed.len() > 12, "{closed:?}");
-    assert!(closed.keys().copied().eq(1..=closed.len() as u64), "{closed:?}");
+    assert!(closed.keys().copied().eq(1..=closed.len() as i64), "{closed:?}");
     // LDK 0.2 does this by design, where the manager is not stored yet.
     assert!(times > 0 && times < closed.len(), "{closed:?}");
 }

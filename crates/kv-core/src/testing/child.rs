@@ -1,37 +1,42 @@
-//! A process to be killed: this test binary once more, with one of its tests, which lives until then.
+//! A process to be killed: a test binary once more, with one of its tests, which lives until then.
 
-#![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test uses its part")]
-#![allow(clippy::unwrap_used, reason = "a helper of tests panics")]
-#![allow(clippy::print_stderr, reason = "what a child tells its parent")]
+#![expect(clippy::unwrap_used, reason = "a test panics")]
+#![expect(clippy::print_stderr, reason = "what a child tells its parent")]
 
 use std::{
-    env,
+    env, fmt,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     thread,
 };
 
-use kv_core::{Batch, Capabilities, Commit, Key, KvStore, Namespace, Result, Value};
+use crate::{Batch, Capabilities, Commit, Key, KvStore, Namespace, Result, Value};
 
-const FOLDER: &str = "STRONGROOM_LDK_TEST_FOLDER";
-const KIND: &str = "STRONGROOM_LDK_TEST_KIND";
-const HALT: &str = "STRONGROOM_LDK_TEST_HALT";
+const FOLDER: &str = "STRONGROOM_TEST_FOLDER";
+const KIND: &str = "STRONGROOM_TEST_KIND";
+const HALT: &str = "STRONGROOM_TEST_HALT";
 
 /// What a child is told.
+#[derive(Debug)]
 pub struct Told {
+    /// Where its store is.
     pub folder: PathBuf,
+    /// Whatever its tests make of it.
     pub kind: String,
-    /// The batch before which it halts; 0: it does not.
-    pub halt: u64,
+    /// For [`Halting::halt_around`].
+    pub halt: i64,
 }
 
 impl Told {
     /// `None` where the test runs as all others do.
+    ///
+    /// # Panics
+    /// If the parent was none of ours.
     pub fn here() -> Option<Self> {
         let folder = PathBuf::from(env::var_os(FOLDER)?);
         let halt = env::var(HALT).unwrap().parse().unwrap();
@@ -40,12 +45,13 @@ impl Told {
 }
 
 /// What a child says, line by line.
-pub fn say(line: impl std::fmt::Display) {
+pub fn say(line: impl fmt::Display) {
     // To standard error, which the test harness leaves alone.
     eprintln!("{line}");
 }
 
-/// The child as its parent sees it.
+/// The child as its parent sees it. It is killed at the latest when this is dropped.
+#[derive(Debug)]
 pub struct Process {
     child: Child,
     lines: BufReader<ChildStderr>,
@@ -53,7 +59,10 @@ pub struct Process {
 
 impl Process {
     /// `test` is the path of the test in this binary.
-    pub fn start(test: &str, folder: &Path, kind: &str, halt: u64) -> Self {
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(test: &str, folder: &Path, kind: &str, halt: i64) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .envs([(FOLDER, folder.as_os_str()), (KIND, kind.as_ref())])
@@ -67,6 +76,9 @@ impl Process {
     }
 
     /// The next line, or `None` when the child is dead.
+    ///
+    /// # Panics
+    /// If it is no text.
     pub fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
@@ -74,6 +86,9 @@ impl Process {
     }
 
     /// Kills it (`kill -9`); what it has said before and nobody has read.
+    ///
+    /// # Panics
+    /// If it cannot be killed.
     pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -88,25 +103,34 @@ impl Drop for Process {
     }
 }
 
-/// A store that comes to a halt before one of its batches: whoever is killed then has written the ones
-/// before it and no other.
+/// A store that comes to a halt around one of its batches: whoever is killed then has not submitted it, or
+/// has submitted it and not waited.
 #[derive(Debug)]
 pub struct Halting {
     inner: Arc<dyn KvStore>,
-    left: AtomicU64,
+    left: AtomicI64,
 }
 
 impl Halting {
     /// What the parent hears when it is time to kill.
     pub const SAYS: &str = "halted";
 
+    /// It halts nowhere yet.
     pub fn over(inner: Arc<dyn KvStore>) -> Arc<Self> {
-        Arc::new(Self { inner, left: AtomicU64::new(0) })
+        Arc::new(Self { inner, left: AtomicI64::new(0) })
     }
 
-    /// Before the batch of this number from now on; 0: before none.
-    pub fn halt_before(&self, batch: u64) {
+    /// Before the batch of this number from now on, or behind it if the number is negative; 0: nowhere.
+    /// A batch that changes nothing has no number.
+    pub fn halt_around(&self, batch: i64) {
         self.left.store(batch, Ordering::SeqCst);
+    }
+
+    fn halt() -> ! {
+        say(Self::SAYS);
+        loop {
+            thread::park();
+        }
     }
 }
 
@@ -124,14 +148,17 @@ impl KvStore for Halting {
     }
 
     fn submit(&self, batch: Batch) -> Commit {
-        let down = |left: u64| left.checked_sub(1);
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, down) == Ok(1) {
-            say(Self::SAYS);
-            loop {
-                thread::park();
-            }
+        let changes = batch.changes().next().is_some();
+        let down = |left: i64| (changes && left != 0).then(|| left - left.signum());
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, down);
+        if left == Ok(1) {
+            Self::halt();
         }
-        self.inner.submit(batch)
+        let commit = self.inner.submit(batch);
+        if left == Ok(-1) {
+            Self::halt();
+        }
+        commit
     }
 
     fn capabilities(&self) -> Capabilities<'_> {
