@@ -29,7 +29,11 @@ macro_rules! of_ldk {
             };
 
             use crate::{
-                common::{cloud_takes_everything, recorder, sealed, stores},
+                common::{
+                    cloud_takes_everything,
+                    paged::{self, Paged},
+                    recorder, sealed, stores,
+                },
                 tape::Tape,
             };
 
@@ -260,6 +264,22 @@ macro_rules! of_ldk {
                         }
                     }
                 }
+            }
+
+            #[test]
+            fn all_data_is_listed_however_small_the_pages_of_the_store_are() {
+                let mut store =
+                    StrongroomStore::new(Arc::new(Paged(Arc::new(kv_mem::MemStore::new()))));
+                let keys = ["z", "m", "a", "y", "b"];
+                assert!(keys.len() > 2 * paged::MOST);
+                for key in keys {
+                    KVStoreSync::write(&store, "ns", "", key, key.into()).unwrap();
+                }
+                let expected = keys.map(|key| ("ns".to_owned(), String::new(), key.to_owned()));
+                assert_eq!($migratable::list_all_keys(&store).unwrap(), expected);
+                let mut copy = StrongroomStore::new(Arc::new(kv_mem::MemStore::new()));
+                migrate_kv_store_data(&mut store, &mut copy).unwrap();
+                assert_eq!($migratable::list_all_keys(&copy).unwrap(), expected);
             }
 
             #[test]

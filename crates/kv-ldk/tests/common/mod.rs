@@ -6,6 +6,7 @@
 
 pub mod later;
 pub mod ldk_0_2;
+pub mod paged;
 
 pub use self::ldk_0_2::small;
 

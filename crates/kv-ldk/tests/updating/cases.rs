@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use backup::{Policies, Policy, Replicated};
+use backup::{Policies, Policy, Recorder, Replicated};
 use kv_core::testing::block_on;
 use kv_ldk::StrongroomStore;
 use kv_mem::MemStore;
@@ -23,7 +23,7 @@ use super::{
         },
         sign::InMemorySigner,
         util::{
-            persist::{KVStore, KVStoreSync, read_channel_monitors},
+            persist::{KVStore, KVStoreSync, MonitorName, read_channel_monitors},
             ser::{ReadableArgs, Writeable},
         },
     },
@@ -204,6 +204,11 @@ fn awaited_updates_wait_for_the_cloud_where_the_store_does() {
     assert_eq!(node.paid(), 1);
 }
 
+fn open_replicated(recorder: &Arc<Recorder>) -> Arc<ReplicatedPersister> {
+    let waits = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
+    Arc::new(ReplicatedPersister::open(waits).unwrap())
+}
+
 /// A node that has stored updates one by one goes on with whole monitors that wait for the cloud.
 #[test]
 fn what_was_stored_in_updates_is_opened_replicated() {
@@ -225,10 +230,7 @@ fn what_was_stored_in_updates_is_opened_replicated() {
     drop(node);
     assert!(updates % WHOLE > 1, "some updates lie beside the monitor");
     cloud_takes_everything(&recorder);
-    let open = || {
-        let waits = Replicated::new(recorder.clone(), Policies::all(Policy::Replicated), 100);
-        Arc::new(ReplicatedPersister::open(waits).unwrap())
-    };
+    let open = || open_replicated(&recorder);
     let archived = || KVStoreSync::list(&*store, "archived_monitors", "").unwrap();
     // Nobody has read the monitor, so what is stored of it alone is an old one.
     Persist::<InMemorySigner>::archive_persisted_channel(&*open(), name);
@@ -271,4 +273,79 @@ fn what_was_stored_in_updates_is_opened_replicated() {
     let bytes = KVStoreSync::read(&*store, "archived_monitors", "", &archived()[0]).unwrap();
     let (_, monitor) = <(Locator, Monitor)>::read(&mut &bytes[..], (keys, keys)).unwrap();
     assert_eq!(monitor.get_latest_update_id(), newest);
+}
+
+/// The monitor of a node's channel, and its newest update.
+fn monitor_of(node: &Small) -> (MonitorName, u64) {
+    let channel = node.manager.list_channels()[0].channel_id;
+    let monitor = node.monitors.get_monitor(channel).unwrap();
+    (monitor.persistence_key(), monitor.get_latest_update_id())
+}
+
+/// Opened replicated, it is from then on one value in which LDK reads the newest state without anything
+/// else, and it is archived as that.
+fn becomes_whole(recorder: &Arc<Recorder>, parts: &Parts, (name, updates): (MonitorName, u64)) {
+    cloud_takes_everything(recorder);
+    let store = StrongroomStore::new(recorder.clone());
+    let persister = open_replicated(recorder);
+    let (keys, sent, fees) = (&*parts.keys, &*parts.sent, &*parts.fees);
+    let newest = |read: Vec<(Locator, Monitor)>| read[0].1.get_latest_update_id();
+    let read = || newest(persister.read_channel_monitors(keys, keys, sent, fees).unwrap());
+    assert_eq!(read(), updates);
+    assert_eq!(newest(read_channel_monitors(&store, keys, keys).unwrap()), updates);
+    assert!(KVStoreSync::list(&store, "monitor_updates", &name.to_string()).unwrap().is_empty());
+    let before = recorder.sequence();
+    assert_eq!(read(), updates);
+    assert_eq!(recorder.sequence(), before, "what is whole is left as it is");
+    Persist::<InMemorySigner>::archive_persisted_channel(&*persister, name);
+    let bytes = KVStoreSync::read(&store, "archived_monitors", "", &name.to_string()).unwrap();
+    let (_, archived) = <(Locator, Monitor)>::read(&mut &bytes[..], (keys, keys)).unwrap();
+    assert_eq!(archived.get_latest_update_id(), updates);
+}
+
+#[test]
+fn a_monitor_whose_updates_are_all_in_it_loses_the_mark_of_those_that_have_some() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    let store = Arc::new(StrongroomStore::new(recorder.clone()));
+    let (parts, peer) = (Parts::new(&[1; 32]), peer());
+    // The whole monitor each time.
+    let node = Small::new(parts.clone(), Arc::new(updating(&parts, &store, 1)));
+    open_channel(&node, &peer, everything_is_done);
+    node.pay(&peer, 1_000_000);
+    run(&node, &peer, everything_is_done);
+    let (name, updates) = monitor_of(&node);
+    assert!(KVStoreSync::list(&*store, "monitor_updates", &name.to_string()).unwrap().is_empty());
+    let (keys, bytes) =
+        (&*parts.keys, KVStoreSync::read(&*store, "monitors", "", &name.to_string()));
+    assert!(bytes.unwrap().starts_with(&[0xff; 2]));
+    assert!(read_channel_monitors(&*store, keys, keys).is_err(), "the mark keeps others away");
+    becomes_whole(&recorder, &parts, (name, updates));
+}
+
+#[test]
+fn updates_beside_a_monitor_that_was_whole_before_them_become_one_with_it() {
+    let recorder = recorder(Arc::new(MemStore::new()));
+    let store = Arc::new(StrongroomStore::new(recorder.clone()));
+    let (parts, peer) = (Parts::new(&[1; 32]), peer());
+    // Its monitors were whole at first.
+    let node = Small::new(parts.clone(), store.clone());
+    open_channel(&node, &peer, everything_is_done);
+    store_manager(&store, &node.manager);
+    let before = monitor_of(&node).1;
+    drop(node);
+    let persister = updating(&parts, &store, 1000);
+    let read = persister.read_all_channel_monitors_with_updates().unwrap();
+    let manager = KVStoreSync::read(&*store, "", "", "manager").unwrap();
+    let node = Small::load(parts.clone(), Arc::new(persister), &manager, read).unwrap();
+    connect(&node, &peer);
+    run(&node, &peer, everything_is_done);
+    node.pay(&peer, 1_000_000);
+    run(&node, &peer, everything_is_done);
+    let (name, updates) = monitor_of(&node);
+    assert!(updates > before);
+    let beside = KVStoreSync::list(&*store, "monitor_updates", &name.to_string()).unwrap();
+    assert_eq!(beside.len() as u64, updates - before);
+    let bytes = KVStoreSync::read(&*store, "monitors", "", &name.to_string()).unwrap();
+    assert!(!bytes.starts_with(&[0xff; 2]));
+    becomes_whole(&recorder, &parts, (name, updates));
 }
