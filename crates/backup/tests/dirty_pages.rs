@@ -410,6 +410,51 @@ fn a_number_that_left_is_never_used_again_though_its_batch_has_no_entry() {
     }
 }
 
+/// A key that an earlier life noted may have left with the newest number: after that it needs an
+/// entry when it changes, or the number would be taken again after a crash.
+#[test]
+fn a_number_that_left_is_never_taken_for_what_changed_in_a_later_life() {
+    let slow = Slow::default();
+    let open = || recorder_with(Arc::new(slow.clone()), clock(), 0);
+    let mut left = BTreeMap::new();
+    for life in 0..5u64 {
+        let cut = {
+            let recorder = open();
+            recorder.write(&ns("s"), &key("hot"), &life.to_le_bytes()).unwrap();
+            recorder.cut(0).unwrap().unwrap()
+        };
+        assert_eq!(left.insert(cut.to, changes(&cut)), None, "{} was used again", cut.to);
+        slow.crash();
+        open().write(&ns("s"), &key("hot"), b"between").unwrap();
+        slow.crash();
+        let cut = open().cut(0).unwrap().unwrap();
+        assert_eq!(left.insert(cut.to, changes(&cut)), None, "{} was used again", cut.to);
+        slow.crash();
+    }
+}
+
+/// The same while the log is dropped, when nothing is noted and dumps take numbers along.
+#[test]
+fn a_number_that_left_with_a_dump_is_never_used_again_while_the_log_is_dropped() {
+    let slow = Slow::default();
+    let mut settings: RecorderSettings = budget(0);
+    settings.max_lag_records = 2;
+    let open = || Recorder::open(Arc::new(slow.clone()), rules(), clock(), settings).unwrap();
+    let recorder = open();
+    for i in 0..3 {
+        recorder.write(&ns("s"), &numbered(i), b"x").unwrap();
+    }
+    assert!(recorder.lag().dump_needed);
+    let left = recorder.dump().unwrap().end().unwrap();
+    drop(recorder);
+    slow.crash();
+    open().write(&ns("s"), &numbered(0), b"later").unwrap();
+    slow.crash();
+    let recorder = open();
+    assert!(recorder.lag().dump_needed);
+    assert!(recorder.dump().unwrap().from() > left, "{left} would be of two moments");
+}
+
 /// An acknowledgement between two cuts forgets notes that later changes relied on.
 #[test]
 fn what_changed_again_after_an_acknowledgement_survives_a_crash() {

@@ -17,6 +17,9 @@ pub(super) type Name = (Namespace, Key);
 pub(super) struct Memory {
     pub(super) cut: Option<Generation>,
     pub(super) open: Generation,
+    /// Batches up to this number are of an earlier life. It may have left the device with any of them:
+    /// what changes again needs an entry, or the next life would give that number to other contents.
+    earlier: u64,
     /// How many bytes of values to hold.
     budget: u64,
     held_bytes: u64,
@@ -86,14 +89,15 @@ pub(super) enum Held {
 }
 
 impl Memory {
-    pub(super) fn new(budget: u64, start: u64) -> Self {
+    pub(super) fn new(budget: u64, start: u64, earlier: u64) -> Self {
         let open = Generation { start, ..Generation::default() };
-        Self { cut: None, open, budget, held_bytes: 0, pinned: false }
+        Self { cut: None, open, earlier, budget, held_bytes: 0, pinned: false }
     }
 
     /// Whether the change must be written down; else older entries say of the key what matters.
     pub(super) fn needs_note(&self, name: &Name, change: &Noted) -> bool {
-        self.open.names.get(name).is_none_or(|dirty| !dirty.noted.covers(change))
+        let noted = self.open.names.get(name).filter(|dirty| dirty.last > self.earlier);
+        noted.is_none_or(|dirty| !dirty.noted.covers(change))
     }
 
     /// Takes in a change of the batch `sequence`, newer than all before.

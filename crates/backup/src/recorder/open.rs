@@ -114,7 +114,7 @@ impl Order {
         let others = Others::load(inner, places)?;
         stamps.saw_time(others.latest());
         let tombstones = Tombstones::load(inner, places)?;
-        let mut memory = Memory::new(budget, state.backed_up);
+        let mut memory = Memory::new(budget, state.backed_up, entries.sequence);
         let (newest, open) = (entries.sequence, &mut memory.open);
         let mut last_change = entries.time;
         let mut last: Option<(String, String, Namespace)> = None;
@@ -186,7 +186,12 @@ impl Order {
         open.paging.notes = notes;
         open.paging.pages = numbers;
         let journal = Journal::new(entries.newest, newest, entries.in_use, entries.free, next_page);
-        let next = newest.checked_add(1).ok_or_else(|| broken("no sequence number is left"))?;
+        // Without a log nothing says whether more changed since a dump took the newest number along.
+        // (No number leaves before there is an entry.)
+        let unsure = state.dropped.is_some() && entries.newest > 0;
+        let taken = newest.checked_add(u64::from(unsure));
+        let next = taken.and_then(|taken| taken.checked_add(1));
+        let next = next.ok_or_else(|| broken("no sequence number is left"))?;
         Ok(Self {
             next,
             stamps,

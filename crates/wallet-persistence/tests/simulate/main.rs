@@ -127,7 +127,7 @@ fn run_many(make: Make) -> (Tally, Option<String>) {
 }
 
 /// Seeds that have found a fault, with what it was.
-const FOUND: [(u64, &str); 10] = [
+const FOUND: [(u64, &str); 11] = [
     (704, "a copy from a cloud whose listing lied was taken for whole"),
     (
         1349,
@@ -145,6 +145,7 @@ const FOUND: [(u64, &str); 10] = [
     (5004, "so did one that only the other cloud had got before the device was started again"),
     (5336, "a takeover named a head in a cloud that had not said whether it has it"),
     (12504, "an older head was restored, since a segment that its dump holds was gone"),
+    (15933, "a number that had left was taken again after a crash, for what changed without an entry"),
 ];
 
 #[test]
