@@ -273,7 +273,10 @@ fn what_leaves_is_durable_first_and_its_number_is_never_used_again() {
                 && let Some(cut) = recorder.cut(recorder.state().backed_up).unwrap()
             {
                 let before = gone_up.insert(cut.to, model.clone());
-                assert!(before.is_none_or(|up| up == model), "seed {seed}: a number of two moments");
+                assert!(
+                    before.is_none_or(|up| up == model),
+                    "seed {seed}: a number of two moments"
+                );
                 if step >= 2 {
                     recorder.acknowledge(upto(&recorder, cut.to)).unwrap();
                 }

@@ -145,7 +145,10 @@ const FOUND: [(u64, &str); 11] = [
     (5004, "so did one that only the other cloud had got before the device was started again"),
     (5336, "a takeover named a head in a cloud that had not said whether it has it"),
     (12504, "an older head was restored, since a segment that its dump holds was gone"),
-    (15933, "a number that had left was taken again after a crash, for what changed without an entry"),
+    (
+        15933,
+        "a number that had left was taken again after a crash, for what changed without an entry",
+    ),
 ];
 
 #[test]
