@@ -15,7 +15,7 @@ use std::{
 use backup::{Recorder, RecorderSettings};
 use common::{
     backed_up, budget, changes, clock, contents, key, ns, numbered, own, recorder_with, rules,
-    stores::Slow,
+    stores::{Hook, Hooked, Slow},
 };
 use kv_core::{
     Batch, Capabilities, Change, Commit, Key, KvStore, KvStoreExt, Namespace, Result, Value,
@@ -388,6 +388,41 @@ fn of_two_dumps_after_a_drop_the_first_may_be_the_one_that_counts() {
     assert_eq!((recorder.lag().records, recorder.state().backed_up), (1, first));
     let cut = recorder.cut(0).unwrap().unwrap();
     assert_eq!((cut.from, changes(&cut).len()), (first + 1, 1));
+}
+
+/// Once the log is dropped nothing says what changed since the chain: then a difference is no damage,
+/// also where a dump lets changes be noted again before the comparison ends.
+#[test]
+fn what_changed_while_the_log_was_dropped_is_not_taken_for_damage() {
+    for resumes in [false, true] {
+        let mut settings: RecorderSettings = budget(u64::MAX);
+        settings.max_lag_records = 2;
+        let hook = Hook::default();
+        let store = Hooked::new(Arc::new(MemStore::new()), hook.clone());
+        let recorder = Recorder::open(Arc::new(store), rules(), clock(), settings).unwrap();
+        recorder.write(&ns("s"), &key("k"), b"old").unwrap();
+        let entries = recorder.cut(0).unwrap().unwrap().single_writer;
+        assert!(recorder.differing(&entries, 1).unwrap().is_empty());
+        recorder.acknowledge(upto(&recorder, 1)).unwrap();
+
+        let dropping = recorder.clone();
+        let once = AtomicU64::new(0);
+        *hook.lock().unwrap() = Some(Arc::new(move |_: &Namespace, _: &Key| {
+            if once.fetch_add(1, Ordering::SeqCst) > 0 {
+                return;
+            }
+            dropping.write(&ns("s"), &key("k"), b"new").unwrap();
+            for i in 0..3 {
+                dropping.write(&ns("s"), &numbered(i), b"x").unwrap();
+            }
+            assert!(dropping.lag().dump_needed);
+            if resumes {
+                dropping.dump().unwrap();
+            }
+        }));
+        assert_eq!(recorder.differing(&entries, 1).unwrap(), [], "resumes: {resumes}");
+        *hook.lock().unwrap() = None;
+    }
 }
 
 /// Most batches of a hot key have no log entry, yet their numbers leave the device.
