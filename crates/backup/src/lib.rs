@@ -56,7 +56,7 @@ pub use fence_plan::{CannotTakeOver, Claimant, TakeoverPlan, Verdict};
 pub use fence_state::{FenceState, Gate, Quorum, Refusal};
 pub use head::{Head, newest_head};
 pub use history::{
-    Ancestry, CloudMarks, Conditions, Finding, History, Sighting, Suspicion, WriterMark,
+    Ancestry, CloudMarks, Conditions, Finding, History, Put, Sighting, Suspicion, WriterMark,
 };
 pub use kv_core::Lag;
 pub use log::EntryName;

@@ -16,7 +16,7 @@ fn golden(name: &str) -> Vec<u8> {
     fs::read(format!("{path}{name}")).unwrap()
 }
 
-const PLAIN: [&str; 15] = [
+const PLAIN: [&str; 16] = [
     "segment.bin",
     "dump-part.bin",
     "dump-index.bin",
@@ -27,6 +27,7 @@ const PLAIN: [&str; 15] = [
     "fence.bin",
     "fence-state.bin",
     "history.bin",
+    "history-puts.bin",
     "state.bin",
     "log-entry.bin",
     "dirty-page.bin",

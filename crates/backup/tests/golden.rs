@@ -11,8 +11,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use backup::{
     Body, Class, Content, Deposed, DumpIndex, DumpPart, Entry, EntryDigest, EntryName, Error,
-    Fence, Gate, Head, KeptDump, Link, ObjectHash, ObjectId, ObjectName, ObjectRef, Position,
-    SegmentBody, Stamp, StoreCount, Suspicion, WriterId, fence_name,
+    Fence, Gate, Head, History, KeptDump, Link, ObjectHash, ObjectId, ObjectName, ObjectRef,
+    Position, Put, SegmentBody, Stamp, StoreCount, Suspicion, WriterId, fence_name,
 };
 use common::{by_hand, clock, key, keys_of, ns, own, recorder_with, sealer};
 use kv_core::{Batch, Key, KvStore, KvStoreExt, Namespace, Timestamp};
@@ -267,6 +267,27 @@ fn history_v1() {
     recorder.flush().unwrap();
     let written = store.read_required(&own("state"), &Key::number(4)).unwrap();
     assert_eq!(written.as_ref(), history, "it is written as it was read");
+}
+
+#[test]
+fn puts_of_sessions_v1() {
+    // The extension of the marks: of each cloud what was put, and the sessions that did so.
+    let puts = golden("history-puts.bin", || {
+        let of_heads = ("dir:/cloud", 0u32, vec![[0x44u8; 16], [0x55; 16]]);
+        by_hand::encode(&vec![of_heads, ("dir:/cloud", 1, vec![[0x44; 16]])])
+    });
+    let mut history = History::default();
+    for (what, session) in
+        [(Put::Head, [0x44; 16]), (Put::Head, [0x55; 16]), (Put::Fence, [0x44; 16])]
+    {
+        history.note_put("dir:/cloud", what, session);
+    }
+    assert_eq!(history.extensions, [(1, puts.clone())]);
+    let mut read = History::default();
+    read.extensions = vec![(1, puts)];
+    assert_eq!(read.sessions_that_put(), [[0x44; 16], [0x55; 16], [0x44; 16]]);
+    read.extensions = vec![(1, vec![9])];
+    assert!(read.sessions_that_put().is_empty());
 }
 
 #[test]

@@ -8,11 +8,11 @@ use backup::{
 use cloud::CloudUrl;
 use kv_core::{Batch, Clock, Commit, Key, KvStore, KvStoreExt, Namespace, Value};
 use records::Fields;
-use tokio::sync::OnceCell;
 use vault::{Keys, RootSecret, SealedStore, Secret};
 
 use crate::{
-    Result, Settings, UnlockError, data::Data, follow::Follower, registry, stores::Stores,
+    Result, Settings, UnlockError, data::Data, follow::Follower, registry, replicate::Noted,
+    stores::Stores,
 };
 
 #[derive(Debug)]
@@ -29,13 +29,13 @@ pub(crate) struct Tower {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     /// What was seen in the clouds.
-    pub(crate) history: Mutex<History>,
+    pub(crate) history: Arc<Mutex<History>>,
     /// Random: this opening of the folder.
     pub(crate) session: [u8; 16],
     /// Whether somebody had suspended the wallet and nobody has opened it since: what they left.
     pub(crate) left_mark: Option<Value>,
-    /// Set once that is remembered.
-    pub(crate) session_noted: Arc<OnceCell<()>>,
+    /// What of that is remembered.
+    pub(crate) noted: Arc<Noted>,
 }
 
 impl Tower {
@@ -90,7 +90,7 @@ impl Tower {
         let data = Data::open(&stores)?;
         let fields = Fields::open(kv)?;
         let sealer = ObjectSealer::new(sealed.keys()?);
-        let history = Mutex::new(recorder.history()?);
+        let history = Arc::new(Mutex::new(recorder.history()?));
         let left_mark = take_mark(&*recorder)?;
         Ok(Self {
             sealed,
@@ -106,7 +106,7 @@ impl Tower {
             history,
             session: crate::replicate::random()?,
             left_mark,
-            session_noted: Arc::default(),
+            noted: Arc::default(),
         })
     }
 

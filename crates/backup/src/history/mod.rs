@@ -5,12 +5,14 @@
 
 mod finding;
 mod look;
+mod puts;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     finding::{Finding, Suspicion},
     look::{Ancestry, Sighting},
+    puts::Put,
 };
 use crate::{FenceProgress, ObjectRef, WriterId, codec};
 

@@ -13,6 +13,7 @@ mod poll;
 mod post;
 mod race;
 mod rejoin;
+mod session_note;
 
 pub(crate) use self::{
     catch_up::CatchUp,
@@ -28,6 +29,7 @@ pub(crate) use self::{
     post::{Wish, post},
     race::{patient_race, race},
     rejoin::rejoin,
+    session_note::Noted,
 };
 pub use self::{
     dump::{DumpKind, DumpReport},

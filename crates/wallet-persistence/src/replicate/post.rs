@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use backup::{BackupState, Sealed};
+use backup::{BackupState, Put, Sealed};
 use cloud::CloudBackend;
 use serde::Serialize;
 
@@ -146,12 +146,13 @@ impl<'a> Post<'a> {
     async fn publish_attended(&mut self, inner: &Inner) -> Result<()> {
         self.look_first(inner).await?;
         let (tower, lines) = (self.tower, &inner.lines);
+        let note = inner.session_note(self.clouds.len());
         let chain = (self.state.writer, self.drops);
         lines.begin(chain, tower.settings.memory_budget, || self.new_lines(inner));
         if lines.is_undelivered() && self.dump.as_ref().is_none_or(|dump| !dump.is_beginning) {
             // What no cloud has yet goes up as it is before anything else is sealed: a head of it may
             // be somewhere already.
-            lines.kick(&tower.sealer, self.wish);
+            lines.kick(&tower.sealer, &note, self.wish);
             let outcome = lines.wait(1).await;
             if outcome.is_err() {
                 lines.discard_large();
@@ -164,11 +165,13 @@ impl<'a> Post<'a> {
         }
         self.segment(inner).await?;
         if !self.objects.is_empty() || self.dump.is_some() || self.head_is_due(inner) {
-            inner.session_note().make_durable().await?;
+            // Those that have answered in this session; others only once they do.
+            let answer = (0..self.clouds.len()).filter(|i| !inner.is_first_look_into(*i));
+            note.before_put(Put::Head, &answer.collect::<Vec<_>>()).await?;
             let seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.head(inner, seen)?;
         }
-        lines.kick(&tower.sealer, self.wish);
+        lines.kick(&tower.sealer, &note, self.wish);
         let needed = inner.acknowledged_by(self.clouds.len()) as usize;
         let outcome = match lines.wait(1).await {
             Ok(()) => lines.wait(needed).await,

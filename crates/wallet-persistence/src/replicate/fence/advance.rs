@@ -94,7 +94,7 @@ async fn advance(
     holders: &[usize],
     at: Position,
 ) -> Result<SingleWriter> {
-    let state = inner.tower.recorder.fence_state();
+    let state = inner.fence_state_with_sessions();
     let now = inner.tower.clock.now().0;
     let needed = inner.acknowledged_by(clouds.len());
     let claimant = Claimant {
@@ -110,9 +110,15 @@ async fn advance(
     let mut memory = inner.known_fences(clouds.len());
     let plans = inner.with_floors(&plan, clouds.len());
     let has = |i| holders.contains(&i);
-    let mut driven =
-        drive(&inner.tower.sealer, clouds, has, plans, &mut memory, (inner.session_note(), now))
-            .await;
+    let mut driven = drive(
+        &inner.tower.sealer,
+        clouds,
+        has,
+        plans,
+        &mut memory,
+        (inner.session_note(clouds.len()), now),
+    )
+    .await;
     inner.note_fences_known(memory)?;
     inner.note_fences(&driven)?;
 

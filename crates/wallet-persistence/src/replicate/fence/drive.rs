@@ -6,14 +6,18 @@ use std::{
 };
 
 use backup::{
-    Conditions, FenceAnswer, FenceMachine, FenceOutcome, FencePlan, ObjectSealer, Step, fence_name,
+    Conditions, FenceAnswer, FenceMachine, FenceOutcome, FencePlan, ObjectSealer, Put, Step,
+    fence_name,
 };
 use cloud::{CloudBackend, CloudError, PutMode, Tag};
 
-use super::{CloudFence, SessionNote, random, read};
+use super::{CloudFence, random, read};
 use crate::{
     Error,
-    replicate::race::{no_answer, race},
+    replicate::{
+        race::{no_answer, race},
+        session_note::SessionNote,
+    },
 };
 
 /// How many calls one plan may take. Each but the first two follows a conflict or a lost answer, and
@@ -49,7 +53,7 @@ pub(super) async fn drive(
             let (learnt, session) = (learnt.clone(), session.clone());
             let work = async move {
                 let (cloud, sealer) = (&cloud, &sealer);
-                let mut run = Run { cloud, sealer, session, memory, learnt, now, error: None };
+                let mut run = Run { i, cloud, sealer, session, memory, learnt, now, error: None };
                 match run.all(plan).await {
                     FenceOutcome::Unknown => Err(run.error.take().unwrap_or_else(no_answer)),
                     outcome => Ok((outcome, run.memory)),
@@ -81,6 +85,8 @@ pub(super) async fn drive(
 }
 
 struct Run<'a> {
+    /// Which cloud it is.
+    i: usize,
     cloud: &'a Arc<dyn CloudBackend>,
     sealer: &'a ObjectSealer,
     session: SessionNote,
@@ -157,7 +163,7 @@ impl Run<'_> {
     }
 
     async fn put(&mut self, fence: &backup::Fence, replaces: Option<Tag>) -> FenceAnswer<Tag> {
-        let sealed = match self.session.make_durable().await {
+        let sealed = match self.session.before_put(Put::Fence, &[self.i]).await {
             Ok(()) => self.sealer.seal_fence(fence).map_err(Error::from),
             Err(error) => Err(error),
         };

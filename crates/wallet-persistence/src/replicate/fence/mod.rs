@@ -8,10 +8,9 @@ mod takeover;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backup::{Conditions, Fence, FenceState, ObjectSealer, Recorder, fence_name};
+use backup::{Conditions, Fence, FenceState, ObjectSealer, fence_name};
 use cloud::{CloudBackend, Tag};
 use serde::Serialize;
-use tokio::sync::OnceCell;
 
 pub use self::takeover::TakeoverReport;
 pub(crate) use self::{
@@ -74,26 +73,6 @@ impl CloudFence {
 
     fn set_attempts(&self, attempts: Vec<[u8; 16]>) {
         *self.attempts.lock().unwrap_or_else(PoisonError::into_inner) = attempts;
-    }
-}
-
-/// Remembers this session before anything that carries it leaves the device. Only before a put: few
-/// are remembered, and one that put nothing must not push out one whose put may still be in a cloud.
-#[derive(Debug, Clone)]
-pub(crate) struct SessionNote {
-    recorder: Arc<Recorder>,
-    session: [u8; 16],
-    is_durable: Arc<OnceCell<()>>,
-}
-
-impl SessionNote {
-    pub(crate) async fn make_durable(&self) -> Result<()> {
-        let (recorder, session) = (&self.recorder, self.session);
-        let note = || {
-            let recorder = recorder.clone();
-            blocking(move || recorder.note_session(session).map_err(Error::from))
-        };
-        self.is_durable.get_or_try_init(note).await.copied()
     }
 }
 
@@ -186,14 +165,6 @@ impl Inner {
         fences.soon = fences.due;
         drop(fences);
         self.tower.recorder.urge();
-    }
-
-    pub(crate) fn session_note(&self) -> SessionNote {
-        SessionNote {
-            recorder: self.tower.recorder.clone(),
-            session: self.fence_session(),
-            is_durable: self.tower.session_noted.clone(),
-        }
     }
 
     async fn set_fence_state(&self, state: FenceState) -> Result<()> {

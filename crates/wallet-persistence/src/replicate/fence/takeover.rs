@@ -71,7 +71,7 @@ pub(crate) async fn take_over(
     } else {
         bases.iter().map(|base| *base == Base::There).collect()
     };
-    let state = inner.tower.recorder.fence_state();
+    let state = inner.fence_state_with_sessions();
     if state.gate == Gate::Copied {
         return Err(backup::Refusal::Copied.into());
     }
@@ -116,9 +116,15 @@ pub(crate) async fn take_over(
     let mut memory = inner.known_fences(clouds.len());
     let plans = inner.with_floors(&plan, clouds.len());
     let has = |i: usize| has.get(i) == Some(&true);
-    let driven =
-        drive(&inner.tower.sealer, clouds, has, plans, &mut memory, (inner.session_note(), now))
-            .await;
+    let driven = drive(
+        &inner.tower.sealer,
+        clouds,
+        has,
+        plans,
+        &mut memory,
+        (inner.session_note(clouds.len()), now),
+    )
+    .await;
     inner.note_fences_known(memory)?;
     inner.note_fences(&driven)?;
 

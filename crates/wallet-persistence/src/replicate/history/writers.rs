@@ -71,7 +71,7 @@ pub(super) async fn own_heads(
 ) -> Result<Option<(ObjectRef, bool)>> {
     own.sort_unstable_by_key(|object| (object.id.to, object.hash));
     let state = inner.tower.recorder.state();
-    let fence = inner.tower.recorder.fence_state();
+    let fence = inner.fence_state_with_sessions();
     // A cloud that was away may have heads of sessions that are forgotten.
     let has_forgotten = fence.has_forgotten_sessions();
     let is_old = |object: &ObjectRef| mark.is_some_and(|mark| object.id.to <= mark.id.to);

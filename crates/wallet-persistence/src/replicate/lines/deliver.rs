@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use backup::{ObjectRef, ObjectSealer, Sealed};
+use backup::{ObjectRef, ObjectSealer, Put, Sealed};
 use cloud::{CloudBackend, CloudError};
 use tokio::task::JoinSet;
 
 use super::{Batch, Line, Shared, copy, line::Lacks};
-use crate::{Error, Result};
+use crate::{Error, Result, replicate::session_note::SessionNote};
 
 /// How many objects go up at once.
 const PUT_AT_ONCE: usize = 8;
@@ -32,7 +32,13 @@ enum Next {
 }
 
 /// Works on the line of one cloud.
-pub(super) async fn run(shared: Arc<Shared>, sealer: ObjectSealer, i: usize, turn: u64) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    sealer: ObjectSealer,
+    note: SessionNote,
+    i: usize,
+    turn: u64,
+) {
     let mut changed = shared.changed.subscribe();
     loop {
         changed.borrow_and_update();
@@ -58,7 +64,10 @@ pub(super) async fn run(shared: Arc<Shared>, sealer: ObjectSealer, i: usize, tur
                 Err((CloudError::unavailable(none).into(), lacks))
             }
             Next::Copy { from, head, number } => {
-                let copied = copy::everything(&sealer, &from, &cloud, head.0).await;
+                let copied = match note.before_put(Put::Head, &[i]).await {
+                    Ok(()) => copy::everything(&sealer, &from, &cloud, head.0).await,
+                    failed => failed,
+                };
                 let copied = copied.map_err(|error| match error {
                     // The only one that seemed to have it has it no more.
                     Error::Backup(_) => (error, Lacks::All),
@@ -66,12 +75,14 @@ pub(super) async fn run(shared: Arc<Shared>, sealer: ObjectSealer, i: usize, tur
                 });
                 copied.map(|()| shared.change(i, turn, |line| line.took(number, head)))
             }
-            Next::Put(number, batch) => put(&cloud, &batch).await.map_err(by_itself).map(|()| {
-                shared.change(i, turn, |line| {
-                    line.took(number, batch.at);
-                    line.goes_well();
-                });
-            }),
+            Next::Put(number, batch) => {
+                put(&cloud, &batch, (&note, i)).await.map_err(by_itself).map(|()| {
+                    shared.change(i, turn, |line| {
+                        line.took(number, batch.at);
+                        line.goes_well();
+                    });
+                })
+            }
         };
         if let Err((error, lacks)) = outcome {
             tracing::debug!(cloud = i, error = crate::error::chain(&error), "a cloud fails");
@@ -132,7 +143,11 @@ async fn look(cloud: &dyn CloudBackend, sealer: &ObjectSealer, head: &ObjectRef)
 }
 
 /// The objects, several at once; then the head, so that it never names what is not there.
-async fn put(cloud: &Arc<dyn CloudBackend>, batch: &Batch) -> Result<()> {
+async fn put(
+    cloud: &Arc<dyn CloudBackend>,
+    batch: &Batch,
+    (note, i): (&SessionNote, usize),
+) -> Result<()> {
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     for object in &batch.objects {
         if tasks.len() >= PUT_AT_ONCE
@@ -147,6 +162,7 @@ async fn put(cloud: &Arc<dyn CloudBackend>, batch: &Batch) -> Result<()> {
     while let Some(put) = tasks.join_next().await {
         put.map_err(|_| Error::Task)??;
     }
+    note.before_put(Put::Head, &[i]).await?;
     put_object(&**cloud, &batch.head).await
 }
 

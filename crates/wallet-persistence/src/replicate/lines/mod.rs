@@ -25,7 +25,7 @@ pub(super) use self::{
     batch::{Batch, Counts, NewDump, Sent},
     line::Line,
 };
-use super::post::Wish;
+use super::{post::Wish, session_note::SessionNote};
 use crate::status::CloudStatus;
 
 /// All of them. Dropped, it stops what is under way.
@@ -75,7 +75,7 @@ struct Pending {
 impl Lines {
     /// Sees to it that each cloud that lacks something is being worked on; if that is due, only
     /// those that have not failed just now.
-    pub(super) fn kick(&self, sealer: &ObjectSealer, wish: Wish) {
+    pub(super) fn kick(&self, sealer: &ObjectSealer, note: &SessionNote, wish: Wish) {
         let now = Instant::now();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
@@ -92,7 +92,8 @@ impl Lines {
             if line.turn.is_none() && line.reached < *newest && may {
                 *turns += 1;
                 line.turn = Some(*turns);
-                let run = deliver::run(self.shared.clone(), sealer.clone(), i, *turns);
+                let (sealer, note) = (sealer.clone(), note.clone());
+                let run = deliver::run(self.shared.clone(), sealer, note, i, *turns);
                 line.run = Some(tasks.spawn(run));
             }
         }
