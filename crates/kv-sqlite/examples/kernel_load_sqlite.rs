@@ -15,6 +15,7 @@ impl Opener for Sqlite {
         let mut settings = Settings::default();
         // Small numbers, so that the log is moved by the dozen.
         settings.wal_bytes = 128 << 10;
+        settings.wal_most = 512 << 10;
         settings.page_cache = 256 << 10;
         settings.reserve = 768 << 10;
         Ok(Arc::new(SqliteStore::open(&dir.join("store.sqlite"), settings)?))

@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dir = Path::new(&dir);
     let mut settings = Settings::default();
     settings.wal_bytes = 64 << 10;
+    settings.wal_most = 64 << 10;
     let closed = dir.join("closed/store.sqlite");
     let batches = batches()?;
     for half in batches.chunks(2) {

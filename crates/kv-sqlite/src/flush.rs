@@ -5,7 +5,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::MutexGuard,
     task::Waker,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kv_core::{Change, Result, Value};
@@ -19,6 +19,9 @@ use crate::{
 /// How long a synced batch may lie while nobody waits for it, so that one who submits and then
 /// waits can lead the flush without a change of threads.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(5);
+
+/// How long nothing is written before a log is moved that is used up and may still grow.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes of the disk from which on nobody asks what is free inside the database.
 const PLENTY: u64 = 256 << 20;
@@ -51,14 +54,48 @@ impl Shared {
 
     /// Takes all queued batches to the database, unless someone else is at it.
     pub(crate) fn flush(&self) {
+        self.flush_while(|_| false);
+    }
+
+    /// The same, and again as long as more is due. Nobody else leads in between, so that who submits
+    /// batch after batch makes the next one while this one is written.
+    pub(crate) fn flush_on(&self) {
+        self.flush_while(State::is_due);
+    }
+
+    fn flush_while(&self, goes_on: impl Fn(&State) -> bool) {
         let mut state = self.lock();
         if state.queue.is_empty() || state.poison.is_some() {
             return;
         }
         let Some(writer) = state.writer.take() else { return };
+        let decided = loop {
+            let decided;
+            (state, decided) = self.flush_group(state, &writer);
+            if !decided.is_empty() || !goes_on(&state) {
+                break decided;
+            }
+            self.done.notify_all();
+        };
+        let due = state.log_is_due;
+        self.give_back(state, writer);
+        // A task may do anything where it is woken: wait for its next commit, or close the store.
+        wake(decided);
+        if due {
+            self.move_log_now();
+        }
+    }
+
+    /// Takes what is queued to the database; gives the tasks to be woken.
+    fn flush_group<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        writer: &Writer,
+    ) -> (MutexGuard<'a, State>, BTreeMap<u64, Vec<Waker>>) {
         if std::mem::take(&mut state.log_is_due) {
+            let keep = self.log_most(&state);
             drop(state);
-            move_log(&writer);
+            move_log(writer, keep);
             state = self.lock();
         }
         let group = std::mem::take(&mut state.queue);
@@ -70,8 +107,8 @@ impl Shared {
         drop(state);
 
         let outcome = writer.write(&plan);
-        let free = self.free(&writer);
-        let due = outcome.is_ok() && log_is_due(&writer);
+        let free = self.free(writer);
+        let log = outcome.is_ok().then(|| log_bytes(writer));
 
         let mut state = self.lock();
         state.flushing = false;
@@ -89,25 +126,48 @@ impl Shared {
                 std::mem::take(&mut state.wakers)
             }
         };
-        state.log_is_due = due;
-        self.give_back(state, writer);
-        // A task may do anything where it is woken: wait for its next commit, or close the store.
-        wake(decided);
-        if due {
-            self.move_log_now();
+        self.plan_move(&mut state, log.unwrap_or_default());
+        (state, decided)
+    }
+
+    /// How long the log may become. What is in it may take as much again in the database.
+    fn log_most(&self, state: &State) -> u64 {
+        let is_plenty = state.free.is_some_and(|free| free >= PLENTY);
+        if is_plenty { self.settings.wal_most() } else { self.settings.wal_len() }
+    }
+
+    /// Decides when the log, of which so many bytes are not in the database, is moved.
+    fn plan_move(&self, state: &mut State, log: u64) {
+        let (len, most) = (self.settings.wal_len(), self.log_most(state));
+        state.log_is_due = log >= most;
+        state.move_due = (log >= len && log < most).then(|| Instant::now() + PAUSE);
+        if let Some(due) = state.move_due {
+            self.wake_flusher_by(state, due);
         }
     }
 
     /// Moves the log while nobody leads a flush; else whoever leads the next one does it first.
     fn move_log_now(&self) {
-        let mut state = self.lock();
-        if !state.log_is_due {
-            return;
+        let state = self.lock();
+        if state.log_is_due {
+            let keep = self.log_most(&state);
+            self.move_log(state, keep);
         }
+    }
+
+    /// The same once nothing was written for a while. Its file is not to stay as long as it has grown.
+    pub(crate) fn move_log_in_pause(&self) {
+        let state = self.lock();
+        if state.move_due.is_some_and(|due| due <= Instant::now()) {
+            self.move_log(state, self.settings.wal_len());
+        }
+    }
+
+    fn move_log(&self, mut state: MutexGuard<'_, State>, keep: u64) {
         let Some(writer) = state.writer.take() else { return };
-        state.log_is_due = false;
+        (state.log_is_due, state.move_due) = (false, None);
         drop(state);
-        move_log(&writer);
+        move_log(&writer, keep);
         self.give_back(self.lock(), writer);
     }
 
@@ -135,21 +195,27 @@ pub(crate) fn wake(wakers: BTreeMap<u64, Vec<Waker>>) {
     }
 }
 
-fn log_is_due(writer: &Writer) -> bool {
-    writer.log_is_due().unwrap_or_else(|error| {
+fn log_bytes(writer: &Writer) -> u64 {
+    writer.log_bytes().unwrap_or_else(|error| {
         tracing::warn!(%error, "the length of the log is not known");
-        false
+        0
     })
 }
 
 /// Nobody waits for this but the next flush. A failure keeps the log.
-fn move_log(writer: &Writer) {
-    if let Err(error) = writer.checkpoint("PASSIVE") {
+fn move_log(writer: &Writer, keep: u64) {
+    if let Err(error) = writer.keep_log(keep).and_then(|()| writer.checkpoint("PASSIVE")) {
         tracing::warn!(%error, "the log could not be moved into the database");
     }
 }
 
 impl State {
+    /// Whether something is queued that the flusher should take by now.
+    fn is_due(&self) -> bool {
+        let is_due = self.flush_due.is_some_and(|due| due <= Instant::now());
+        is_due && !self.queue.is_empty() && self.poison.is_none()
+    }
+
     /// The last effect of the group on each name, and the creation number of the next key.
     fn fold(&self, group: &VecDeque<Queued>) -> (BTreeMap<Name, Folded>, u64) {
         let mut next_created = self.next_created;

@@ -15,6 +15,8 @@ use crate::{flush::wake, queue::Shared};
 enum Task {
     Stop,
     Flush,
+    /// Into the database, since nothing else is to be done.
+    MoveLog,
     /// The store is poisoned: whoever awaits a batch must know.
     Wake(BTreeMap<u64, Vec<Waker>>),
 }
@@ -25,7 +27,8 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
         loop {
             match shared.next_task() {
                 Task::Stop => return,
-                Task::Flush => shared.flush(),
+                Task::Flush => shared.flush_on(),
+                Task::MoveLog => shared.move_log_in_pause(),
                 Task::Wake(wakers) => wake(wakers),
             }
         }
@@ -48,9 +51,9 @@ impl Shared {
                 state.flush_due = None;
             }
             // While someone else leads a flush, wait for its end: it wakes this thread if more is due.
-            let due = state.flush_due;
+            let due = [state.flush_due, state.move_due].into_iter().flatten().min();
             if due.is_some_and(|due| due <= now) && state.writer.is_some() {
-                return Task::Flush;
+                return if due == state.flush_due { Task::Flush } else { Task::MoveLog };
             }
             state = match due {
                 Some(due) => {

@@ -30,7 +30,7 @@ pub(crate) fn open(files: Files, settings: Settings, gate: Gate) -> Result<(Shar
         take_over_log(&files, bytes, &settings, &mut notices)?;
     }
     let connection = connect(files.database().to_owned(), &settings)?;
-    let writer = Writer::new(connection, gate, settings.wal_len());
+    let writer = Writer::new(connection, gate);
     schema::check(writer.connection())?;
     let found = schema::read_state(writer.connection())?;
     if log.is_none() {
@@ -69,6 +69,7 @@ pub(crate) fn open(files: Files, settings: Settings, gate: Gate) -> Result<(Shar
         flusher_wakes: None,
         writer: Some(writer),
         log_is_due: false,
+        move_due: None,
         flushing: false,
         reading: 0,
     };

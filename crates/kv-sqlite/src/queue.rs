@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub(crate) writer: Option<Writer>,
     /// The log should be moved before the next group is written, or earlier.
     pub(crate) log_is_due: bool,
+    /// When the flusher thread moves the log if nothing is written until then.
+    pub(crate) move_due: Option<Instant>,
     /// A group is on its way to the database: what is there may be newer than the table.
     pub(crate) flushing: bool,
     /// Reads from the database under way.
@@ -104,9 +106,14 @@ impl Shared {
     pub(crate) fn flush_by(&self, state: &mut State, due: Instant) {
         if state.flush_due.is_none_or(|planned| due < planned) {
             state.flush_due = Some(due);
-            if state.flusher_wakes.is_none_or(|wakes| due < wakes) {
-                self.work.notify_one();
-            }
+            self.wake_flusher_by(state, due);
+        }
+    }
+
+    /// Sees to it that the flusher thread looks for work at `due` at the latest.
+    pub(crate) fn wake_flusher_by(&self, state: &State, due: Instant) {
+        if state.flusher_wakes.is_none_or(|wakes| due < wakes) {
+            self.work.notify_one();
         }
     }
 }

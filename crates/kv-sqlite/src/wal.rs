@@ -11,7 +11,7 @@ use crate::schema::PAGE;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-const FRAME: usize = FRAME_HEADER + PAGE;
+pub(crate) const FRAME: usize = FRAME_HEADER + PAGE;
 /// With the last bit of the magic number the words of a checksum are big-endian.
 const MAGIC: u32 = 0x377F_0682;
 const VERSION: u32 = 3_007_000;

@@ -7,7 +7,7 @@ use crate::{
     fault,
     gate::Gate,
     row::{self, StateRow},
-    schema,
+    schema, wal,
 };
 
 /// What a transaction does to one row.
@@ -29,8 +29,6 @@ pub(crate) struct Plan {
 pub(crate) struct Writer {
     connection: Connection,
     gate: Gate,
-    /// Pages of the log from which on it is moved.
-    pages: i64,
 }
 
 const INSERT: &str = "INSERT INTO kv (created, primary_namespace, secondary_namespace, key, \
@@ -39,8 +37,8 @@ const UPDATE: &str = "UPDATE kv SET changed = ?2, checksum = ?3, value = ?4 WHER
 const DELETE: &str = "DELETE FROM kv WHERE created = ?1";
 
 impl Writer {
-    pub(crate) fn new(connection: Connection, gate: Gate, wal_len: u64) -> Self {
-        Self { connection, gate, pages: (wal_len / (schema::PAGE as u64 + 24)).cast_signed() }
+    pub(crate) fn new(connection: Connection, gate: Gate) -> Self {
+        Self { connection, gate }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -112,10 +110,16 @@ impl Writer {
         })
     }
 
-    /// Whether so much is in the log that it should be moved into the database.
-    pub(crate) fn log_is_due(&self) -> Result<bool> {
+    /// Bytes of the log that are not in the database yet.
+    pub(crate) fn log_bytes(&self) -> Result<u64> {
         let (_, log, moved) = self.ask("NOOP")?;
-        Ok(log - moved >= self.pages)
+        Ok((log - moved).max(0).cast_unsigned() * wal::FRAME as u64)
+    }
+
+    /// How long the file of the log may stay when it is written from its begin again.
+    pub(crate) fn keep_log(&self, bytes: u64) -> Result<()> {
+        let kept = self.connection.pragma_update(None, "journal_size_limit", bytes.cast_signed());
+        kept.map_err(fault::sql(Operation::Checkpoint))
     }
 
     /// Moves the log into the database, and makes that durable; tells whether all was moved.

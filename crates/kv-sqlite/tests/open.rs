@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::fs;
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use common::{Contents, copy_store, file_in, key, log_of, ns, small, verify};
 use kv_core::{Batch, Error, KvStore, KvStoreExt};
@@ -112,6 +115,30 @@ fn the_log_does_not_grow_without_end() {
     let size = store.capabilities().footprint.unwrap().footprint().unwrap();
     assert_eq!((size.keys, size.value_bytes), (10, 30_000));
     assert!(size.disk_bytes > 30_000 && size.disk_bytes < 1 << 20, "{size:?}");
+}
+
+/// While batch after batch is written it may grow beyond its length, and no further than that.
+#[test]
+fn a_log_that_has_grown_is_moved_and_cut_in_a_pause() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = small();
+    settings.wal_most = 1 << 20;
+    let store = SqliteStore::open(&file_in(dir.path()), settings).unwrap();
+    let len = |file| fs::metadata(file).unwrap().len();
+    for n in 0..400_u64 {
+        store.write(&ns("a"), &key(&format!("key-{n}")), vec![n as u8; 3000]).unwrap();
+        let log = len(log_of(&file_in(dir.path())));
+        assert!(log < (1 << 20) + (128 << 10), "the log has {log} bytes");
+    }
+    // Nobody writes: what is in the log comes to the database, and the next write begins it anew.
+    let begun = Instant::now();
+    while len(log_of(&file_in(dir.path()))) > 2 * (64 << 10) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the log was not cut");
+        thread::sleep(Duration::from_millis(300));
+        store.write(&ns("a"), &key("last"), b"x").unwrap();
+    }
+    assert!(len(file_in(dir.path())) > 400 * 3000);
+    assert!(verify(&store).findings.is_empty());
 }
 
 #[test]

@@ -22,6 +22,7 @@ use tempfile::TempDir;
 pub(crate) fn small() -> Settings {
     let mut settings = Settings::default();
     settings.wal_bytes = 64 << 10;
+    settings.wal_most = 64 << 10;
     settings.page_cache = 256 << 10;
     settings.reserve = 64 << 10;
     settings.lazy_delay = Duration::from_millis(300);
