@@ -320,6 +320,73 @@ async fn looking_into_a_folder_makes_nothing_there_and_putting_does() {
     assert!(matches!(none, Err(CloudError::BadAddress { .. })), "{none:?}");
 }
 
+/// Who tries a cloud out puts into it, and may do so where the medium is not plugged in.
+#[tokio::test]
+async fn a_folder_that_was_only_tried_out_is_not_one_that_was_backed_up_to() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("stick");
+    let url = address(&root);
+    let is_away = async || {
+        let known = open_known_cloud_with(&url, &Access::default()).await;
+        assert!(known.as_ref().is_err_and(CloudError::is_transient), "{known:?}");
+    };
+    let try_out = async || {
+        let tried = cloud::check(&open_existing_cloud(&url).await.unwrap()).await;
+        assert!(tried.failure().is_none(), "{tried:?}");
+    };
+    fs::create_dir(&root).unwrap();
+    try_out().await;
+    is_away().await;
+    fs::remove_dir_all(&root).unwrap();
+    // Once it was chosen it is, also before the first backup.
+    let cloud = open_cloud(&url).await.unwrap();
+    open_known_cloud_with(&url, &Access::default()).await.unwrap();
+    // Nor is it for somebody who has it open when the medium is unplugged.
+    let unplugged = temp.path().join("unplugged");
+    for (is_backed_up, cloud) in [(false, cloud.clone()), (true, cloud)] {
+        if is_backed_up {
+            put(&*cloud, &name("sr1/b")).await.unwrap();
+        }
+        fs::rename(&root, &unplugged).unwrap();
+        fs::create_dir(&root).unwrap();
+        try_out().await;
+        assert!(put(&*cloud, &name("sr1/c")).await.unwrap_err().is_transient());
+        assert!(cloud.get(&name("sr1/b")).await.unwrap_err().is_transient());
+        assert!(cloud.list(&name("sr1"), None).await.unwrap_err().is_transient());
+        assert!(cloud.delete(&name("sr1/b")).await.unwrap_err().is_transient());
+        assert!(!root.join("sr1").exists());
+        is_away().await;
+        fs::remove_dir_all(&root).unwrap();
+        fs::rename(&unplugged, &root).unwrap();
+    }
+    let cloud = open_known_cloud_with(&url, &Access::default()).await.unwrap();
+    assert_eq!(names(&*cloud, "sr1").await, ["sr1/b"]);
+}
+
+/// Folders of before had a lock file alone; their backups say that they are ours.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_to_is_known_by_its_backups() {
+    use std::os::unix::fs::PermissionsExt;
+    let temp = tempfile::tempdir().unwrap();
+    let url = address(temp.path());
+    put(&*open_cloud(&url).await.unwrap(), &name("sr1/b")).await.unwrap();
+    let own = temp.path().join(".strongroom");
+    fs::remove_file(own.join("chosen")).unwrap();
+    for path in [&own, temp.path()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
+    }
+    let known = open_known_cloud_with(&url, &Access::default()).await;
+    let opened = open_cloud(&url).await;
+    for path in [&own, temp.path()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for cloud in [known, opened] {
+        assert_eq!(names(&*cloud.unwrap(), "sr1").await, ["sr1/b"]);
+    }
+    assert!(!own.join("chosen").exists());
+}
+
 #[tokio::test]
 async fn a_folder_that_goes_before_the_first_put_is_not_made() {
     let temp = tempfile::tempdir().unwrap();

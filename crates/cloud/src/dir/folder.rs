@@ -27,6 +27,10 @@ const INCOMING: &str = "incoming-";
 /// The folder in which all backups lie.
 const BACKUPS: &str = "sr1";
 
+/// The file in our own folder that says that backups go here. Not the lock: that is also made where a
+/// folder is only tried out, and the place of a medium that is not there must not pass for the medium.
+const CHOSEN: &str = "chosen";
+
 /// What is expected where a folder is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
@@ -42,6 +46,9 @@ pub(crate) enum Expected {
 /// An open folder.
 pub(super) struct Folder {
     root: PathBuf,
+    /// By what it is known that this is the folder that was opened, and not the place of a medium
+    /// that has gone. `None`: it was only to be looked into.
+    sign: Option<PathBuf>,
     /// Whether it has our mark, the lock file.
     marked: AtomicBool,
     /// Holds the lock and what is being written.
@@ -59,7 +66,7 @@ impl Folder {
             .map_err(FileError::about_folder)?;
         let own = root.join(layout::OWN);
         let (lock, marked) = (own.join("lock"), AtomicBool::new(false));
-        let folder = Self { root, marked, own, lock, durable: Mutex::default() };
+        let mut folder = Self { root, sign: None, marked, own, lock, durable: Mutex::default() };
         let is_marked = fs::metadata(&folder.lock).is_ok();
         match expected {
             Expected::Nothing => {
@@ -71,11 +78,14 @@ impl Folder {
                 let source = boxed(format!("there is no folder {}", folder.root.display()));
                 return Err(CloudError::BadAddress { source });
             }
-            // What a file manager copied may lack our mark.
-            Expected::Ours if is_marked || folder.root.join(BACKUPS).is_dir() => {}
+            Expected::Ours if folder.sign_of_backups().is_some() => {}
             Expected::Ours => return Err(folder.is_away()),
         }
         folder.set_up().map_err(FileError::about_folder)?;
+        if expected != Expected::Folder {
+            folder.choose().map_err(FileError::about_folder)?;
+            folder.sign = folder.sign_of_backups();
+        }
         Ok(folder)
     }
 
@@ -141,6 +151,30 @@ impl Folder {
         ))
     }
 
+    /// What says that backups go here, or are here.
+    fn sign_of_backups(&self) -> Option<PathBuf> {
+        let chosen = self.own.join(CHOSEN);
+        if chosen.is_file() {
+            return Some(chosen);
+        }
+        // What a file manager copied may lack our own folder.
+        Some(self.root.join(BACKUPS)).filter(|backups| backups.is_dir())
+    }
+
+    /// Says that backups go here.
+    fn choose(&self) -> FileResult<()> {
+        if self.sign_of_backups().is_some() {
+            return Ok(());
+        }
+        match files::write_new(&self.own.join(CHOSEN), b"") {
+            // A medium that cannot be written to can still be restored from.
+            Err(e) if e.is_about_permission() => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        files::sync_folder(&self.own)
+    }
+
     /// Makes the lock file, and removes what crashed puts have left.
     fn set_up(&self) -> FileResult<()> {
         self.mark()?;
@@ -167,8 +201,8 @@ impl Folder {
 
     /// The lock, with which the folder is ours.
     fn lock(&self) -> FileResult<fs::File> {
+        self.check_present()?;
         if !self.marked.load(Ordering::Relaxed) {
-            self.check_present()?;
             self.mark()?;
         }
         files::lock(&self.lock)
@@ -252,11 +286,12 @@ impl Folder {
 
     /// An error if the folder has gone: nothing found is not the same as nothing there.
     fn check_present(&self) -> FileResult<()> {
-        let mark = match self.marked.load(Ordering::Relaxed) {
-            true => &self.lock,
-            false => &self.root,
+        let sign = match (&self.sign, self.marked.load(Ordering::Relaxed)) {
+            (Some(sign), _) => sign,
+            (None, true) => &self.lock,
+            (None, false) => &self.root,
         };
-        fs::metadata(mark).map(drop).map_err(FileError::on("find", mark))
+        fs::metadata(sign).map(drop).map_err(FileError::on("find", sign))
     }
 }
 

@@ -71,6 +71,23 @@ fn no_backup_goes_to_the_place_of_a_stick_that_is_not_plugged_in() {
 }
 
 #[test]
+fn trying_out_the_place_of_a_stick_does_not_make_it_the_stick() {
+    let home = Home::new();
+    home.ok(&["profile", "set", "given_name", "Ada"]);
+    home.ok(&["backup", "now"]);
+    fs::rename(home.path("cloud"), home.path("unplugged")).unwrap();
+    fs::create_dir(home.path("cloud")).unwrap();
+    home.ok(&["cloud", "test", "dir:cloud"]);
+    home.ok(&["profile", "set", "given_name", "Grace"]);
+    let said = home.fails(9, &["backup", "now"]);
+    assert!(said.contains("plug the medium in"), "{said}");
+    assert!(!home.path("cloud/sr1").exists(), "on the own disk");
+    fs::remove_dir_all(home.path("cloud")).unwrap();
+    fs::rename(home.path("unplugged"), home.path("cloud")).unwrap();
+    home.ok(&["backup", "now"]);
+}
+
+#[test]
 fn a_cloud_is_tried_out_without_a_wallet() {
     let home = Home::empty();
     fs::create_dir(home.path("cloud")).unwrap();

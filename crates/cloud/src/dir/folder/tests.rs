@@ -60,7 +60,7 @@ fn after_a_failed_put_folders_are_made_anew() {
     assert!(put().unwrap_err().is_transient());
     put().unwrap();
     let left: Vec<_> = fs::read_dir(&folder.own).unwrap().collect();
-    assert_eq!(left.len(), 1, "only the lock: {left:?}");
+    assert_eq!(left.len(), 2, "only the lock, and that it was chosen: {left:?}");
 }
 
 #[test]
@@ -87,5 +87,8 @@ fn a_new_folder_is_durable_in_its_parent() {
         let synced = done.get(made_at + 1).unwrap();
         assert_eq!(*synced, format!("sync {}", made.parent().unwrap().display()));
     }
-    assert!(at("sync", &folder.lock) < at("sync", &folder.own));
+    let of_own = done.iter().rposition(|s| *s == format!("sync {}", folder.own.display()));
+    for file in [&folder.lock, &folder.own.join(CHOSEN)] {
+        assert!(at("sync", file).unwrap() < of_own.unwrap(), "{file:?}");
+    }
 }
