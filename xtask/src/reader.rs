@@ -32,7 +32,8 @@ pub(crate) fn run() -> Result<(), String> {
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(failed)?;
     }
-    fs::create_dir_all(&folder).map_err(failed)?;
+    // With a key that exists, init asks the cloud for backups, and makes none.
+    fs::create_dir_all(folder.join("cloud")).map_err(failed)?;
     let key = format!("{FOLDER}/key");
     fs::write(folder.join("key"), "5eed".repeat(16)).map_err(failed)?;
     // Random enough to stay large when it is compressed, and long enough for several pieces.

@@ -34,8 +34,9 @@ pub struct DirCloud {
 }
 
 impl DirCloud {
-    /// Opens the folder, which is created if need be, and sweeps what a crash has left. A relative
-    /// path is resolved now. Blocks for a moment; [`open_cloud`](crate::open_cloud) does not.
+    /// Opens the folder, which is created if need be, though not the one it lies in, and sweeps what a
+    /// crash has left. A relative path is resolved now. Blocks for a moment;
+    /// [`open_cloud`](crate::open_cloud) does not.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_as(path.as_ref(), Expected::Nothing)
     }

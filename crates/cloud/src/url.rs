@@ -1,6 +1,10 @@
 //! Addresses of clouds, as a user writes them.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{Access, CloudBackend, DirCloud, Result, dir::Expected};
 #[cfg(feature = "address")]
@@ -94,6 +98,15 @@ impl CloudUrl {
         [("a folder", "dir:PATH")].into_iter().chain(services).collect()
     }
 
+    /// The folder, if it is the address of one.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Dir(path) => Some(path),
+            #[cfg(feature = "address")]
+            Place::Service(_) => None,
+        }
+    }
+
     /// Whether the wallet's own key takes the place of an account there: then
     /// [`Access::identity`] is needed to open it.
     pub fn needs_identity(&self) -> bool {
@@ -131,7 +144,7 @@ impl fmt::Debug for CloudUrl {
 }
 
 /// Opens the cloud at an address with the secrets of the environment, without retries (see
-/// [`Retrying`](crate::Retrying)).
+/// [`Retrying`](crate::Retrying)). A folder is made if it is not there, and what it lies in is not.
 pub async fn open_cloud(url: &CloudUrl) -> Result<Arc<dyn CloudBackend>> {
     open_cloud_with(url, &Access::default()).await
 }

@@ -258,13 +258,29 @@ async fn what_cannot_be_looked_at_is_not_taken_for_absent() {
 #[tokio::test]
 async fn an_address_opens_the_folder_it_names() {
     let temp = tempfile::tempdir().unwrap();
-    let root = temp.path().join("new/folder");
+    let root = temp.path().join("folder");
     let url = CloudUrl::parse(&format!("dir:{}", root.display())).unwrap();
     put(&*open_cloud(&url).await.unwrap(), &name("a")).await.unwrap();
     assert_eq!(fs::read(root.join("a")).unwrap(), b"bytes");
     let file = CloudUrl::parse(&format!("dir:{}", root.join("a").display())).unwrap();
     let opened = open_cloud(&file).await;
     assert!(matches!(opened, Err(CloudError::BadAddress { .. })), "{opened:?}");
+}
+
+/// It would be on the device's own disk, if it is the place of a medium.
+#[tokio::test]
+async fn what_a_new_folder_lies_in_is_not_made() {
+    let temp = tempfile::tempdir().unwrap();
+    let stick = temp.path().join("stick");
+    let url = address(&stick.join("wallet"));
+    let error = open_cloud(&url).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    let text = std::error::Error::source(&error).unwrap().to_string();
+    assert!(text.contains("plug the medium in") && text.contains("stick"), "{text}");
+    assert!(!stick.exists(), "it was made");
+    fs::create_dir(&stick).unwrap();
+    put(&*open_cloud(&url).await.unwrap(), &name("a")).await.unwrap();
+    assert!(stick.join("wallet/a").exists());
 }
 
 fn address(path: &Path) -> CloudUrl {

@@ -9,7 +9,7 @@ use vault::{Keys, RootSecret, SealedStore, Secret};
 use crate::{
     Builder, Error, Event, MoveTarget, RestoreAt, RestoreProgress, RestoreReport, Session,
     TakeoverReport, UnlockError,
-    backends::{access, open_clouds, open_existing_clouds},
+    backends::{access, open_existing_clouds, with_retry},
     builder::{Parts, Place},
     folder::{self, NewFolder},
     hub::Hub,
@@ -129,13 +129,21 @@ impl WalletPersistence {
         .await
     }
 
-    /// Whether one of the clouds holds a backup made with this key. Asks every cloud.
+    /// Whether one of the clouds holds a backup made with this key. Asks every cloud, and makes
+    /// nothing: a folder that is not there is an error, because what is on a medium that is not there
+    /// nobody knows.
     pub async fn has_backup(&self, root: &RootSecret) -> Result<bool, Error> {
         let keys = vault::Keys::derive(root);
         let (access, sealer) = (access(&keys), backup::ObjectSealer::new(keys));
         let Parts { clouds, cloud_urls, .. } = &self.parts;
-        for cloud in open_clouds(clouds, cloud_urls, &access, false).await? {
-            let heads = backup::class_prefix(&sealer.tag(), backup::Class::Head);
+        let heads = backup::class_prefix(&sealer.tag(), backup::Class::Head);
+        for cloud in clouds.iter().cloned().map(with_retry) {
+            if !cloud::poll_backups(&*cloud, &heads).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        for url in cloud_urls {
+            let cloud = with_retry(cloud::open_existing_cloud_with(url, &access).await?);
             if !cloud::poll_backups(&*cloud, &heads).await?.is_empty() {
                 return Ok(true);
             }

@@ -45,16 +45,13 @@ pub(super) fn make_folder(path: &Path) -> FileResult<()> {
     sync_parent(path)
 }
 
-/// Makes a folder and those it lies in, as far as they are not there.
-pub(super) fn make_folder_with_parents(path: &Path) -> FileResult<()> {
+/// As [`make_folder`]; that something else has the name is an error.
+pub(super) fn make_own_folder(path: &Path) -> FileResult<()> {
     if fs::metadata(path).is_ok_and(|m| m.is_dir()) {
         // It may be new, of a process that died before it could sync. Who may not read the
         // parent has not made the folder either.
         sync_parent(path).unwrap_or_default();
         return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        make_folder_with_parents(parent)?;
     }
     make_folder(path)?;
     if fs::metadata(path).is_ok_and(|m| m.is_dir()) {

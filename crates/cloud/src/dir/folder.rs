@@ -34,7 +34,7 @@ const CHOSEN: &str = "chosen";
 /// What is expected where a folder is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// It is made, if it is not there.
+    /// It is made, if it is not there; what it lies in is not.
     Nothing,
     /// A folder, for instance a copy of one that was backed up to. Nothing is made before something
     /// is put.
@@ -70,12 +70,15 @@ impl Folder {
         let is_marked = fs::metadata(&folder.lock).is_ok();
         match expected {
             Expected::Nothing => {
-                files::make_folder_with_parents(&folder.root).map_err(FileError::about_folder)?;
+                folder.make_root()?;
             }
             Expected::Folder if is_marked => {}
             Expected::Folder if folder.root.is_dir() => return Ok(folder),
             Expected::Folder => {
-                let source = boxed(format!("there is no folder {}", folder.root.display()));
+                let source = boxed(format!(
+                    "there is no folder {}: plug the medium in, or mount it, or check the path",
+                    folder.root.display()
+                ));
                 return Err(CloudError::BadAddress { source });
             }
             Expected::Ours if folder.sign_of_backups().is_some() => {}
@@ -149,6 +152,20 @@ impl Folder {
              remove this cloud and add it anew",
             self.root.display()
         ))
+    }
+
+    /// Makes the folder itself, never what it lies in: where that is missing, a medium may be.
+    fn make_root(&self) -> Result<()> {
+        let parent = self.root.parent();
+        if let Some(parent) = parent.filter(|parent| !self.root.is_dir() && !parent.exists()) {
+            return Err(CloudError::unavailable(format!(
+                "there is no folder {} in which {} could be made: plug the medium in, or mount it, \
+                 or make that folder",
+                parent.display(),
+                self.root.display()
+            )));
+        }
+        files::make_own_folder(&self.root).map_err(FileError::about_folder)
     }
 
     /// What says that backups go here, or are here.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use wallet_persistence::{RootSecret, StoreKind, Words};
+use wallet_persistence::{CloudUrl, RootSecret, StoreKind, WalletPersistence, Words};
 
 use super::Context;
 use crate::{
@@ -35,9 +35,10 @@ pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
         builder = builder.cloud_url(url.clone());
     }
     let wallet = builder.build();
+    check_places(&args.clouds)?;
     let (root, words) = match existing {
         Some(root) => {
-            if !args.offline && !args.clouds.is_empty() && wallet.has_backup(&root).await? {
+            if !args.offline && has_backup(&wallet, &root).await? {
                 return Err(Failure::new(
                     Code::Exists,
                     "a cloud holds a backup of this wallet already",
@@ -87,6 +88,28 @@ pub(super) async fn run(context: &Context, args: Init) -> Result<()> {
          who has lost them has lost it. Write them down.",
         place(context, args.store)
     ));
+    Ok(())
+}
+
+async fn has_backup(wallet: &WalletPersistence, root: &RootSecret) -> Result<bool> {
+    wallet.has_backup(root).await.map_err(|e| {
+        let but = "make the folder of a new cloud first, or leave the question out with --offline";
+        Failure::from(e).on("cannot ask whether there is a backup of this wallet already", but)
+    })
+}
+
+/// A typing error, or a stick that is not plugged in, is told now and not with the first backup.
+fn check_places(clouds: &[CloudUrl]) -> Result<()> {
+    for url in clouds {
+        let Some(folder) = url.folder().filter(|folder| !folder.exists()) else { continue };
+        let Some(parent) = folder.parent().filter(|parent| !parent.exists()) else { continue };
+        let (folder, parent) = (folder.display(), parent.display());
+        return Err(Failure::new(
+            Code::Cloud,
+            format!("there is no folder {parent} in which {folder} could be made"),
+            "plug the medium in, or mount it, or make that folder; or check the address",
+        ));
+    }
     Ok(())
 }
 

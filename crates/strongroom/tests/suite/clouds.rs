@@ -87,6 +87,45 @@ fn trying_out_the_place_of_a_stick_does_not_make_it_the_stick() {
     home.ok(&["backup", "now"]);
 }
 
+/// Of words that exist nobody knows whether their backups are on a stick that is not plugged in.
+#[test]
+fn a_wallet_is_not_made_anew_where_its_backups_may_be_unplugged() {
+    let home = Home::new();
+    home.ok(&["backup", "now"]);
+    home.lose_the_device();
+    fs::rename(home.path("cloud"), home.path("unplugged")).unwrap();
+    let init = ["init", "--cloud", "dir:cloud"];
+    let said = home.fails(9, &init);
+    assert!(said.contains("plug the medium in") && said.contains("--offline"), "{said}");
+    assert!(!home.path("cloud").exists() && !home.path("wallet").exists());
+    // An empty folder is that of a new cloud; a look leaves it empty.
+    fs::create_dir(home.path("cloud")).unwrap();
+    home.ok(&init);
+    assert_eq!(fs::read_dir(home.path("cloud")).unwrap().count(), 0);
+    home.lose_the_device();
+    fs::remove_dir(home.path("cloud")).unwrap();
+    fs::rename(home.path("unplugged"), home.path("cloud")).unwrap();
+    assert!(home.fails(7, &init).contains("restore"));
+}
+
+#[test]
+fn a_folder_in_a_place_that_is_not_there_is_told_at_once() {
+    let home = Home::empty();
+    for more in [&[][..], &["--offline"]] {
+        let init = [&["init", "--cloud", "dir:stick/wallet"], more].concat();
+        let said = failed(9, &mut home.bare(&init));
+        assert!(said.contains("plug the medium in") && said.contains("stick"), "{said}");
+        assert!(!home.path("stick").exists() && !home.path("wallet").exists());
+    }
+    let home = Home::new();
+    let said = home.fails(9, &["cloud", "add", "dir:stick/wallet"]);
+    assert!(said.contains("plug the medium in") && said.contains("stick"), "{said}");
+    assert!(!home.path("stick").exists());
+    fs::create_dir(home.path("stick")).unwrap();
+    home.ok(&["cloud", "add", "dir:stick/wallet"]);
+    assert!(home.path("stick/wallet").exists());
+}
+
 #[test]
 fn a_cloud_is_tried_out_without_a_wallet() {
     let home = Home::empty();

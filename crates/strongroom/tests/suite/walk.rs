@@ -43,6 +43,7 @@ fn a_key_file_serves_as_well_as_words() {
         assert!(output.status.success(), "{output:?}");
         output.stdout
     };
+    std::fs::create_dir(home.path("cloud")).unwrap();
     ok(&["init", "--key-file", "key", "--cloud", "dir:cloud"]);
     home.file("value", "v");
     ok(&["kv", "put", "a", "b", "c", "value"]);

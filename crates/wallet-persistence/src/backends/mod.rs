@@ -89,7 +89,7 @@ pub(crate) fn access(keys: &vault::Keys) -> Access {
 
 /// The given clouds and those at the addresses. Of several, one that cannot be opened now is opened
 /// when it is needed. `is_backed_up`: nothing is made where backups must be already.
-pub(crate) async fn open_clouds(
+async fn open_clouds(
     given: &[Cloud],
     urls: &[CloudUrl],
     access: &Access,
