@@ -52,11 +52,12 @@ impl Http {
         if let Some(proxy) = &settings.proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(bad)?);
         }
+        let needs_roots = base.scheme() == "https" || may_speak_tls(settings.proxy.as_deref());
         let roots = match &settings.roots {
             Some(pem) => reqwest::Certificate::from_pem_bundle(pem).map_err(bad)?,
             None => Vec::new(),
         };
-        builder = if settings.only_these_roots || base.scheme() == "http" {
+        builder = if settings.only_these_roots || !needs_roots {
             // Without TLS nobody needs the system's certificates, which take time to read.
             builder.tls_certs_only(roots)
         } else {
@@ -69,6 +70,20 @@ impl Http {
     /// Begins a request.
     pub(crate) fn request(&self, method: Method, url: Url) -> Request<'_> {
         Request::new(self, method, url)
+    }
+}
+
+/// Whether the proxy before a service without TLS is reached over TLS: the one that is set, or else
+/// one of those that the environment names for such services.
+fn may_speak_tls(proxy: Option<&str>) -> bool {
+    let over_tls = |proxy: &str| {
+        proxy.trim_start().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    };
+    match proxy {
+        Some(proxy) => over_tls(proxy),
+        None => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
+            .iter()
+            .any(|name| std::env::var(name).is_ok_and(|proxy| over_tls(&proxy))),
     }
 }
 

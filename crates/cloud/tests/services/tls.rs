@@ -144,3 +144,33 @@ async fn a_server_that_cannot_show_who_it_is_gets_nothing() {
     }
     assert_eq!(server.heard(), 0, "it was told something");
 }
+
+/// The service speaks no TLS, and its proxy does. This test starts itself once more, on a system that
+/// trusts the authority.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_proxy_over_tls_is_trusted_as_the_system_does_before_a_service_without_it() {
+    const AGAIN: &str = "STRONGROOM_TEST_PROXY";
+    if std::env::var_os(AGAIN).is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let this =
+            "tls::a_proxy_over_tls_is_trusted_as_the_system_does_before_a_service_without_it";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this, "--nocapture"])
+            .env(AGAIN, "1")
+            .env("SSL_CERT_FILE", file(folder.path(), ROOT))
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let server = Server::start();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let cloud = open("webdav+http://user@cloud.invalid/dav".to_owned(), |access| {
+            access.http.proxy = Some(format!("https://localhost:{}", server.port));
+        });
+        assert_eq!(cloud.await.get(&name()).await.unwrap().unwrap().0, "hi");
+    });
+    assert!(server.heard() > 0);
+}
