@@ -8,6 +8,7 @@ mod dropbox;
 mod gcs;
 mod gdrive;
 mod http;
+mod ipfs;
 mod limits;
 mod s3;
 mod slow;

@@ -1,21 +1,24 @@
 //! The contract of a cloud on top of a node.
 
+use std::time::{Duration, SystemTime};
+
 use async_trait::async_trait;
 use backup::ObjectName;
 use bytes::Bytes;
 
-use super::client::{Client, Named};
+use super::client::{Client, Entry, Named};
 use crate::{
     CloudBackend, CloudError, Limits, ObjectMeta, Probe, PutMode, Result, Tag, layout,
     page::Page,
-    services::{LARGEST_OBJECT, random_name},
+    services::{
+        LARGEST_OBJECT,
+        leftovers::{INCOMING, Leftovers, OLD, SWEPT_AT_ONCE},
+        random_name,
+    },
 };
 
 /// Names per page. Each page walks the folders anew, so it is large.
 const PAGE_LIMIT: usize = 10_000;
-
-/// Begins a name that is given for a moment.
-const INCOMING: &str = "incoming-";
 
 /// A folder of a node's file system.
 #[derive(Debug)]
@@ -23,12 +26,13 @@ pub(super) struct Ipfs {
     client: Client,
     /// Begins with `/`, or is empty.
     root: String,
+    leftovers: Leftovers<String>,
 }
 
 impl Ipfs {
     pub(super) fn new(client: Client, path: &[String]) -> Self {
         let root = path.iter().map(|part| format!("/{part}")).collect();
-        Self { client, root }
+        Self { client, root, leftovers: Leftovers::new() }
     }
 
     fn path(&self, name: &ObjectName) -> String {
@@ -38,18 +42,23 @@ impl Ipfs {
     /// Gives the name to these bytes, whoever has it. What had it is unpinned.
     async fn replace(&self, path: &str, hash: &str) -> Result<()> {
         let old = self.client.find(path).await?;
-        let own = format!("{}/{}", self.root, layout::OWN);
-        let incoming = format!("{own}/{INCOMING}{}", random_name()?);
+        let own = self.own();
+        let now = since_epoch();
+        let incoming = format!("{own}/{}", incoming_name(now)?);
         self.client.make_folder(&own).await?;
+        let left = self.leftovers.begin(incoming.clone());
         if self.client.name(hash, &incoming).await? == Named::Taken {
+            left.ended();
             return Err(CloudError::unavailable("a random name is taken"));
         }
+        self.tidy_up(now).await;
         if let Some((folder, _)) = path.rsplit_once('/').filter(|(folder, _)| !folder.is_empty()) {
             self.client.make_folder(folder).await?;
         }
         // Kubo moves over a file; js-ipfs does not, and there is a moment without the object.
         for _ in 0..4 {
             if self.client.rename(&incoming, path).await? == Named::Yes {
+                left.ended();
                 return match old.filter(|old| old.hash != hash) {
                     Some(old) => self.client.unpin(&old.hash).await,
                     None => Ok(()),
@@ -57,9 +66,39 @@ impl Ipfs {
             }
             self.client.remove(path).await?;
         }
-        // If this fails too, it is garbage of known name, and nobody reads it.
-        let _ = self.client.remove(&incoming).await;
+        if self.client.remove(&incoming).await.is_ok() {
+            left.ended();
+        }
         Err(CloudError::unavailable("others replace the object all the time"))
+    }
+
+    fn own(&self) -> String {
+        format!("{}/{}", self.root, layout::OWN)
+    }
+
+    /// Removes the names that broken puts have left: those of this handle, and once the old ones of
+    /// others. A node keeps no times, so the name says when it was given; where a clock is wrong and
+    /// it is another's who is just putting, that put fails for the moment.
+    async fn tidy_up(&self, now: Duration) {
+        for path in self.leftovers.take() {
+            let left = self.leftovers.begin(path.clone());
+            if self.client.remove(&path).await.is_ok() {
+                left.ended();
+            }
+        }
+        if !self.leftovers.is_unswept() {
+            return;
+        }
+        let own = self.own();
+        let Ok(entries) = self.client.list(&own).await else { return };
+        let is_old = |entry: &&Entry| {
+            !entry.is_folder()
+                && given_at(&entry.name).and_then(|then| now.checked_sub(then)) > Some(OLD)
+        };
+        for entry in entries.iter().filter(is_old).take(SWEPT_AT_ONCE) {
+            // The bytes stay pinned: they may be those of the object by now.
+            let _ = self.client.remove(&format!("{own}/{}", entry.name)).await;
+        }
     }
 
     async fn walk(&self, prefix: &ObjectName, page: &mut Page) -> Result<()> {
@@ -152,4 +191,23 @@ impl CloudBackend for Ipfs {
             can_honour: Probe::CREATES_ONCE,
         }
     }
+}
+
+/// A name that is given for a moment. It says when.
+fn incoming_name(now: Duration) -> Result<String> {
+    Ok(format!("{INCOMING}{}-{}", now.as_secs(), random_name()?))
+}
+
+/// When such a name was given.
+fn given_at(name: &str) -> Option<Duration> {
+    let (seconds, _random) = name.strip_prefix(INCOMING)?.split_once('-')?;
+    seconds.parse().ok().map(Duration::from_secs)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it names what others may remove a day later; nothing that is kept depends on it"
+)]
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
