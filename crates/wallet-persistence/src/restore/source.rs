@@ -139,16 +139,25 @@ impl Source {
         blocking(work).await
     }
 
-    /// What the first cloud lists of a writer's objects that begin behind the sequence number `after`
-    /// and not behind `last`, ascending.
+    /// What the first cloud that answers lists of a writer's objects that begin behind the sequence
+    /// number `after` and not behind `last`, ascending. Others may have more: it says what to fetch
+    /// ahead, and not what there is.
     pub(crate) async fn list(
         &self,
         class: Class,
         writer: WriterId,
         (after, last): (u64, u64),
     ) -> Result<Vec<(ObjectRef, u64)>> {
-        let Some(cloud) = self.clouds.first() else { return Err(Error::NoCloud) };
-        list(&**cloud, &self.sealer, class, writer, (Some(after), last)).await
+        let mut failure = Error::NoCloud;
+        let first = self.first.load(Ordering::Relaxed);
+        let (others, begin) = self.clouds.split_at(first.min(self.clouds.len()));
+        for cloud in begin.iter().chain(others) {
+            match list(&**cloud, &self.sealer, class, writer, (Some(after), last)).await {
+                Ok(listed) => return Ok(listed),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 }
 

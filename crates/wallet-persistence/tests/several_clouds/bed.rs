@@ -28,6 +28,8 @@ pub(crate) enum Mood {
     FailsHeads,
     /// A part of a dump never arrives.
     HangsDumps,
+    /// It fails where segments are asked for.
+    FailsSegments,
     /// Every call panics.
     Panics,
 }
@@ -50,7 +52,10 @@ impl Moody {
         if mood == Mood::Hangs as u8 || (mood == Mood::HangsDumps as u8 && is("/d/")) {
             return std::future::pending().await;
         }
-        if mood == Mood::Fails as u8 || (mood == Mood::FailsHeads as u8 && is("/h/")) {
+        if mood == Mood::Fails as u8
+            || (mood == Mood::FailsHeads as u8 && is("/h/"))
+            || (mood == Mood::FailsSegments as u8 && is("/s/"))
+        {
             return Err(CloudError::Full { source: Arc::new(std::io::Error::other("told to")) });
         }
         assert!(mood != Mood::Panics as u8, "told to panic");
@@ -81,6 +86,7 @@ impl CloudBackend for Moody {
     }
 
     fn limits(&self) -> Limits {
+        assert!(self.mood.load(Ordering::SeqCst) != Mood::Panics as u8, "told to panic");
         self.truth.limits()
     }
 }
@@ -113,19 +119,34 @@ impl Bed {
         builder
     }
 
-    /// What one cloud alone brings back.
+    /// What one cloud alone brings back; it lacks nothing.
     pub(crate) async fn restored_from(&self, cloud: usize) -> Vec<(String, Vec<u8>)> {
-        let medium = Medium::default();
-        let open = move || Ok(Arc::new(MemStore::open(medium.clone())?) as Arc<dyn KvStore>);
-        let truth = Arc::new(self.clouds[cloud].truth.clone());
-        let wallet = WalletPersistence::over(open).cloud(truth).settings(by_hand(None)).build();
-        wallet.restore(&root(), |_| ()).await.unwrap();
-        let session = wallet.unlock(&root()).await.unwrap();
+        let session = restored([Arc::new(self.clouds[cloud].truth.clone()) as _]).await;
         let found = contents(&session);
         assert!(!session.verify(true).await.unwrap().is_damaged());
         session.lock().await.unwrap();
         found
     }
+
+    /// What both bring back, in the moods they are in.
+    pub(crate) async fn restored(&self) -> Vec<(String, Vec<u8>)> {
+        let session = restored(self.clouds.iter().map(|cloud| cloud.clone() as _)).await;
+        let found = contents(&session);
+        session.lock().await.unwrap();
+        found
+    }
+}
+
+async fn restored(clouds: impl IntoIterator<Item = Arc<dyn CloudBackend>>) -> Session {
+    let medium = Medium::default();
+    let open = move || Ok(Arc::new(MemStore::open(medium.clone())?) as Arc<dyn KvStore>);
+    let mut builder = WalletPersistence::over(open).settings(by_hand(None));
+    for cloud in clouds {
+        builder = builder.cloud(cloud);
+    }
+    let wallet = builder.build();
+    wallet.restore(&root(), |_| ()).await.unwrap();
+    wallet.unlock(&root()).await.unwrap()
 }
 
 pub(crate) fn root() -> RootSecret {

@@ -6,3 +6,4 @@ mod bed;
 mod catch_up;
 mod hold_up;
 mod old_heads;
+mod restores;
