@@ -8,8 +8,13 @@
 )]
 
 mod bench;
-#[path = "../../kv-ldk/tests/common/ldk_0_2.rs"]
-mod ldk_0_2;
+/// The networks of the tests.
+mod common {
+    #[path = "../../../kv-ldk/tests/common/later.rs"]
+    pub(crate) mod later;
+    #[path = "../../../kv-ldk/tests/common/ldk_0_2.rs"]
+    pub(crate) mod ldk_0_2;
+}
 mod network;
 mod options;
 mod plot;
@@ -23,7 +28,7 @@ use std::process::ExitCode;
 use bench::Bench;
 use bench_report::{Result, run::Run};
 use clap::Parser;
-use ldk_0_2::small;
+use common::ldk_0_2::small;
 use options::{Command, Options};
 
 fn main() -> ExitCode {
