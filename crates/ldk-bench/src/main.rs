@@ -9,10 +9,9 @@
 
 mod bench;
 /// The networks of the tests.
+#[path = "../../kv-ldk/tests/common"]
 mod common {
-    #[path = "../../../kv-ldk/tests/common/later.rs"]
     pub(crate) mod later;
-    #[path = "../../../kv-ldk/tests/common/ldk_0_2.rs"]
     pub(crate) mod ldk_0_2;
 }
 mod network;

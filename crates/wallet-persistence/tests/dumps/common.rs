@@ -127,7 +127,7 @@ pub(crate) enum Call<'a> {
     Put(&'a ObjectName),
     Get(&'a ObjectName),
     List,
-    Delete,
+    Delete(&'a ObjectName),
 }
 
 /// What becomes of it.
@@ -233,7 +233,7 @@ impl CloudBackend for Watched {
         if name.as_str().starts_with("probe/") {
             return self.inner.delete(name).await;
         }
-        self.answer(&Call::Delete)?;
+        self.answer(&Call::Delete(name))?;
         self.deletes.fetch_add(1, Ordering::SeqCst);
         self.inner.delete(name).await
     }

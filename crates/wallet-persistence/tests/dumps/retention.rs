@@ -3,14 +3,21 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use cloud::ObjectName;
-use wallet_persistence::{DumpKind, KvStoreExt, RestoreAt, Session, Timestamp};
+use kv_core::{
+    Batch, Capabilities, Commit, Durability, Key, KvStore, Namespace, Result, Value,
+    testing::ManualClock,
+};
+use kv_mem::{Medium, MemStore};
+use wallet_persistence::{
+    DumpKind, KvStoreExt, RestoreAt, Session, Settings, Timestamp, WalletPersistence,
+};
 
 use crate::common::{
     Answer, Call, Contents, DAY, Device, Watched, contents, key, ns, restored, root, write,
@@ -175,7 +182,7 @@ async fn deleting_harms_nothing_wherever_it_is_interrupted() {
         let calls = Arc::new(AtomicU64::new(0));
         let counted = calls.clone();
         cloud.rule(move |call| match call {
-            Call::Delete if counted.fetch_add(1, Ordering::SeqCst) >= stop => Answer::Fails,
+            Call::Delete(_) if counted.fetch_add(1, Ordering::SeqCst) >= stop => Answer::Fails,
             _ => Answer::AsIs,
         });
         let outcome = session.post_backup().await;
@@ -336,4 +343,82 @@ fn copy_store(from: &Device, to: &Device) {
             to.submit(Batch::new().put(&ns, &key, value.to_vec())).wait().unwrap();
         }
     }
+}
+
+/// A store that knows whether a crash would take anything back.
+#[derive(Debug)]
+struct Noting {
+    inner: MemStore,
+    is_durable: Arc<AtomicBool>,
+}
+
+impl KvStore for Noting {
+    fn read(&self, ns: &Namespace, key: &Key) -> Result<Option<Value>> {
+        self.inner.read(ns, key)
+    }
+
+    fn list(&self, ns: &Namespace, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        self.inner.list(ns, after, limit)
+    }
+
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        self.inner.namespaces()
+    }
+
+    fn submit(&self, batch: Batch) -> Commit {
+        self.is_durable.store(batch.durability() != Durability::Lazy, Ordering::SeqCst);
+        self.inner.submit(batch)
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        self.inner.capabilities()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+/// What clouds acknowledged is noted lazily, so a crash may bring back a state that builds on an older
+/// dump: only once that is durable may anything it names be deleted.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_deleted_before_it_is_durable_that_nothing_builds_on_it() {
+    let (medium, cloud) = (Medium::default(), Watched::new());
+    let clock = Arc::new(ManualClock::at(Timestamp(1_000_000_000)));
+    let is_durable = Arc::new(AtomicBool::new(true));
+    let noted = is_durable.clone();
+    let open = move || {
+        let (inner, is_durable) = (MemStore::open(medium.clone())?, noted.clone());
+        Ok(Arc::new(Noting { inner, is_durable }) as Arc<dyn KvStore>)
+    };
+    let mut settings = Settings::default();
+    settings.replicate_every = None;
+    settings.keep_restore_points_for = Duration::from_secs(60);
+    let builder = WalletPersistence::over(open).clock(clock.clone()).settings(settings);
+    let wallet = builder.cloud(cloud.clone()).build();
+    let session = wallet.create(&root()).await.unwrap();
+    write(&session, "s", 0..10, 1).await;
+    session.post_backup().await.unwrap();
+    for _ in 0..2 {
+        clock.advance(DAY / 24);
+        session.dump(DumpKind::Full).await.unwrap();
+    }
+    let durable = Arc::new(Mutex::new(Vec::new()));
+    let seen = durable.clone();
+    cloud.rule(move |call| {
+        // Replaced heads go for another reason: nothing is built on them.
+        if let Call::Delete(name) = call
+            && !name.as_str().contains("/h/")
+        {
+            seen.lock().unwrap().push(is_durable.load(Ordering::SeqCst));
+        }
+        Answer::AsIs
+    });
+    clock.advance(2 * DAY);
+    session.post_backup().await.unwrap();
+    session.post_backup().await.unwrap();
+    let durable = durable.lock().unwrap().clone();
+    assert!(!durable.is_empty(), "nothing was deleted, so nothing was tested");
+    assert!(durable.iter().all(|durable| *durable), "{durable:?}");
+    session.lock().await.unwrap();
 }

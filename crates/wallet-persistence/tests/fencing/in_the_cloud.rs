@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use cloud::{CloudBackend, MemCloud};
+use cloud::{
+    CloudBackend, MemCloud,
+    testing::{HostileCloud, Lie, Malice},
+};
 use kv_core::testing::ManualClock;
 use wallet_persistence::{CloudUrl, DumpKind, SingleWriter, WalletPersistence};
 
@@ -75,6 +78,53 @@ async fn what_the_fence_names_is_never_deleted() {
     assert_eq!(read(&third, "one"), Some(b"1".into()));
     assert!(!old.verify(true).await.unwrap().is_damaged());
     old.lock().await.unwrap();
+    third.lock().await.unwrap();
+}
+
+/// A cloud that serves an older fencing head, or none, does not talk a device into deleting what the
+/// true one names.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_while_a_cloud_serves_an_older_fence() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let truth = MemCloud::new();
+    let malice = Malice::none();
+    let hostile = HostileCloud::new(Arc::new(truth.clone()), malice.clone(), 1);
+    let wallet = WalletPersistence::builder(dir.path().join("a"))
+        .settings(settings())
+        .clock(clock.clone())
+        .cloud(Arc::new(hostile))
+        .build();
+    let session = wallet.create(&root()).await.unwrap();
+    account(&session, 1).await;
+    session.post_backup().await.unwrap();
+    let before = malice.now();
+    write(&session, "one", b"1").unwrap();
+    session.post_backup().await.unwrap();
+    let all = cloud::ObjectName::new("sr1").unwrap();
+    let listed = || async {
+        let metas = truth.list(&all, None).await.unwrap();
+        metas.into_iter().map(|meta| meta.name).collect::<std::collections::BTreeSet<_>>()
+    };
+    let needed = listed().await;
+    let fence = needed.iter().find(|name| name.as_str().ends_with("/f")).unwrap();
+    malice.lie(Lie::RollBackObject { name: fence.clone(), to: before });
+    for n in 2..40 {
+        clock.advance(2 * 86_400_000);
+        account(&session, n).await;
+        session.post_backup().await.unwrap();
+        if n % 5 == 0 {
+            session.dump(DumpKind::Full).await.unwrap();
+        }
+    }
+    let gone: Vec<_> = needed.difference(&listed().await).cloned().collect();
+    // Heads that were replaced are no sweep's.
+    assert!(gone.iter().all(|name| name.as_str().contains("/h/")), "{gone:?}");
+    let findings = format!("{:?}", session.status().unwrap().findings);
+    assert!(findings.contains("fence-rolled-back"), "{findings}");
+    let third = restored(&dir.path().join("third"), &[Arc::new(truth.clone())]).await;
+    assert_eq!(read(&third, "one"), Some(b"1".into()));
+    session.lock().await.unwrap();
     third.lock().await.unwrap();
 }
 

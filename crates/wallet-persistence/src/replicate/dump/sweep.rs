@@ -11,6 +11,7 @@ use backup::{
     WriterId,
 };
 use cloud::CloudBackend;
+use kv_core::{Batch, KvStore};
 
 use super::{
     super::{fetch, race, read_fence},
@@ -21,6 +22,7 @@ use crate::{
     in_order::InOrder,
     restore::{Source, list},
     session::Inner,
+    wallet::blocking,
 };
 
 /// How many of its own heads an installation keeps.
@@ -57,6 +59,9 @@ pub(crate) async fn sweep(
     if (0..clouds.len()).any(|i| is_behind(inner, i, &state)) {
         return Ok(None);
     }
+    let recorder = inner.tower.recorder.clone();
+    // A crash must not bring back a state that builds on what is deleted now.
+    blocking(move || recorder.submit(Batch::new()).wait().map_err(Error::from)).await?;
     let Some(fenced) = fenced(inner, clouds).await? else { return Ok(None) };
     let (mut swept, mut is_whole) = (0, true);
     for cloud in clouds {
@@ -110,9 +115,10 @@ fn is_behind(inner: &Inner, cloud: usize, state: &BackupState) -> bool {
     })
 }
 
-/// What the fencing heads name of this installation's. `None`: one of several clouds cannot be asked,
-/// and then nothing is deleted in any of them. What its fencing head names should be whole there, but
-/// that cannot be seen from here, and whoever restores single-writer data begins with it.
+/// What the fencing heads name of this installation's. `None`: one of several clouds cannot be asked, or
+/// serves an older one than it had, and then nothing is deleted in any of them. What its fencing head
+/// names should be whole there, but that cannot be seen from here, and whoever restores single-writer
+/// data begins with it.
 async fn fenced(
     inner: &Inner,
     clouds: &[std::sync::Arc<dyn CloudBackend>],
@@ -132,6 +138,16 @@ async fn fenced(
             }
             Err(error) => return Err(error),
         };
+        // It may name more than this old state of it says; what is deleted does not come back.
+        let name = inner.cloud_name(i);
+        let (had, has) = (
+            inner.with_history(|history| history.fence_mark(&name)),
+            fence.as_ref().map(backup::Fence::progress),
+        );
+        if had > has {
+            inner.fence_went_back(&name, has)?;
+            return Ok(None);
+        }
         fenced.extend(fence.and_then(|fence| fence.at).map(|at| at.head));
     }
     fenced.retain(|head| head.id.writer == me);

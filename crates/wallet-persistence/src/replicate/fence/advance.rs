@@ -212,7 +212,11 @@ impl Inner {
         })
     }
 
-    pub(super) fn fence_went_back(&self, cloud: &str, has: Option<FenceProgress>) -> Result<()> {
+    pub(in crate::replicate) fn fence_went_back(
+        &self,
+        cloud: &str,
+        has: Option<FenceProgress>,
+    ) -> Result<()> {
         self.change_history(|history, now| {
             let had = history.fence_mark(cloud).unwrap_or_default();
             let what = Suspicion::FenceRolledBack { had, has };
