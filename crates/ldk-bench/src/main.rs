@@ -9,6 +9,12 @@
 
 mod bench;
 /// The networks of the tests.
+#[expect(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    reason = "made for the tests, which use all of it and may panic"
+)]
 #[path = "../../kv-ldk/tests/common"]
 mod common {
     pub(crate) mod later;

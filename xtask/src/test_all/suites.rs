@@ -60,6 +60,9 @@ pub(super) fn run_on_ldk(context: &mut Context) -> Result<(), Stop> {
     let common = ["--package", "kv-ldk", "--all-features"];
     let clippy = [&["clippy"], common.as_slice(), &["--all-targets", "--", "-D", "warnings"]];
     Step::cargo(&clippy.concat()).run()?;
+    // It shares the networks of the tests, and runs too seldom to be noticed when it does not compile.
+    let bench = ["clippy", "--package", "ldk-bench", "--all-features", "--", "-D", "warnings"];
+    Step::cargo(&bench).run()?;
     let docs = [&["doc"], common.as_slice(), &["--no-deps"]];
     Step::cargo(&docs.concat()).env("RUSTDOCFLAGS", "-D warnings").run()?;
     run_cargo_test(context, &[&["test"], common.as_slice(), &["--no-fail-fast"]].concat())
