@@ -44,8 +44,8 @@ async fn a_failing_folder_says_what_and_where() {
     let name = ObjectName::new("a").unwrap();
     let put = cloud.put(&name, "the bytes".into(), PutMode::Overwrite).await;
     let message = chain(&put.unwrap_err());
-    let lock = temp.path().join(".strongroom/lock");
-    let expected = format!("cloud is unreachable: cannot open {}: ", lock.display());
+    let chosen = temp.path().join(".strongroom/chosen");
+    let expected = format!("cloud is unreachable: cannot find {}: ", chosen.display());
     assert!(message.starts_with(&expected), "{message}");
 }
 
