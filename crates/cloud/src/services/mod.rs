@@ -17,7 +17,7 @@ mod gcs;
 mod gdrive;
 #[cfg(feature = "ipfs")]
 mod ipfs;
-#[cfg(any(feature = "sftp", feature = "webdav"))]
+#[cfg(any(feature = "ipfs", feature = "sftp", feature = "webdav"))]
 mod leftovers;
 #[cfg(any(feature = "dropbox", feature = "gdrive"))]
 mod oauth;
