@@ -95,7 +95,7 @@ impl World {
             random,
             clouds,
             devices,
-            oracle: Oracle::new(),
+            oracle: Oracle::new(clouds_lie),
             tally: Tally::default(),
             told: String::new(),
             one_is_honest,
