@@ -5,13 +5,13 @@ mod pay;
 mod prepare;
 mod replicated;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::atomic::Ordering};
 
 use bench_report::{Result, child::answer};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{pay::Paid, prepare::Prepared, replicated::Replicated};
-use crate::stores::Who;
+use crate::{small::STARTS, stores::Who};
 
 /// How monitors are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub(crate) enum Task {
 /// Does what the parent process asked for.
 pub(crate) fn run(task: &str) -> Result<()> {
     let task: Task = serde_json::from_str(task)?;
+    // Each process goes on with nodes that another one has made: their payments are not to be the same.
+    STARTS.store(std::process::id() << 8, Ordering::SeqCst);
     let answer = match task {
         Task::Prepare { channels, bytes, image } => answer(prepare::run(channels, bytes, &image)?),
         Task::Pay { who, keeps, image, folder, seconds } => {

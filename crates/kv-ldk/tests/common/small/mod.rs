@@ -37,7 +37,7 @@ pub use self::{
     between::{
         ask_for_channel, carry, connect, hidden_number, mine, mine_funding, open_channel, run,
     },
-    parts::{Fees, Graph, Manager, Monitors, Parts, Persister, Quiet, Scorer, Sent},
+    parts::{Fees, Graph, Manager, Monitors, Parts, Persister, Quiet, STARTS, Scorer, Sent},
     updating::{AsyncMonitors, AsyncUpdating, Updating, async_updating, updating},
 };
 

@@ -104,6 +104,10 @@ pub struct Parts {
     pub config: UserConfig,
 }
 
+/// How many nodes have started. As with a clock, the random bytes of a node depend on when it did; a
+/// process that goes on with nodes of another one begins with a number of its own.
+pub static STARTS: AtomicU32 = AtomicU32::new(0);
+
 impl Parts {
     /// Of a node that knows nobody.
     pub fn new(seed: &[u8; 32]) -> Self {
@@ -116,8 +120,6 @@ impl Parts {
 
     /// Of a node that knows these ways.
     pub fn knowing(seed: &[u8; 32], graph: Arc<Graph>, scorer: Scorer) -> Self {
-        // As a clock does: the random bytes of a node depend on when it started.
-        static STARTS: AtomicU32 = AtomicU32::new(0);
         let start = STARTS.fetch_add(1, Ordering::SeqCst);
         let keys = Arc::new(KeysManager::new(seed, 1, start, true));
         let (quiet, scorer) = (Arc::new(Quiet), Arc::new(RwLock::new(scorer)));
