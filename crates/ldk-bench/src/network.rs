@@ -20,8 +20,9 @@ use crate::small::Small;
 
 /// The seeds of both.
 pub(crate) const SEEDS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
-/// What is paid: above dust, so that it has an output in each state.
-const MSAT: u64 = 2_000_000;
+/// What is paid: above dust, so that it has an output in each state, also at the fee that LDK reckons
+/// with for states to come; below that, it refuses a payment while another one is about to end.
+pub(crate) const MSAT: u64 = 3_000_000;
 
 /// LDK's errors are none of the standard library's.
 pub(crate) fn failed(error: impl Debug) -> Box<dyn Error + Send + Sync> {

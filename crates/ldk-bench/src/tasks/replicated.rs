@@ -143,20 +143,40 @@ impl Pair {
         for channel in channels {
             under_way.insert(self.offer(*channel, each)?, *channel);
         }
-        while !under_way.is_empty() {
+        let mut waiting: Vec<ChannelId> = Vec::new();
+        while !under_way.is_empty() || !waiting.is_empty() {
             let any = self.step().await?;
+            // Who has been paid can pay only once the state with it has replaced the one before.
+            for channel in std::mem::take(&mut waiting) {
+                let left = left.get(&channel).copied().unwrap_or_default();
+                match self.can_offer(channel, left) {
+                    true => drop(under_way.insert(self.offer(channel, left)?, channel)),
+                    false => waiting.push(channel),
+                }
+            }
             for id in self.arrived()? {
                 let Some(channel) = under_way.remove(&id) else { continue };
                 let left = left.entry(channel).or_default();
                 *left = left.saturating_sub(1);
                 if *left > 0 {
-                    under_way.insert(self.offer(channel, *left)?, channel);
+                    waiting.push(channel);
                 }
             }
             updates += self.complete(!any).await?;
         }
         let paid = (channels.len() * each) as f64;
         Ok((paid / begun.elapsed().as_secs_f64(), f64::from(updates) / paid))
+    }
+
+    fn can_offer(&self, channel: ChannelId, left: usize) -> bool {
+        let from = if left % 2 == 0 { &self.node } else { &self.peer };
+        let all = from.manager.list_usable_channels();
+        let mut all = all.iter().filter(|one| one.channel_id == channel);
+        all.any(|one| {
+            let (least, most) =
+                (one.next_outbound_htlc_minimum_msat, one.next_outbound_htlc_limit_msat);
+            (least..=most).contains(&network::MSAT)
+        })
     }
 
     /// There and back.
@@ -199,6 +219,9 @@ impl Pair {
             for event in std::mem::take(&mut *node.told.lock().map_err(failed)?) {
                 match event {
                     Event::PaymentSent { payment_id, .. } => arrived.extend(payment_id),
+                    Event::PaymentPathFailed { failure, .. } => {
+                        return Err(format!("a payment has failed: {failure:?}").into());
+                    }
                     Event::PaymentFailed { reason, .. } => {
                         return Err(format!("a payment has failed: {reason:?}").into());
                     }
