@@ -11,6 +11,7 @@ use crate::{
     fault::{self, STORE},
     open,
     queue::Shared,
+    row::StateRow,
     schema,
 };
 
@@ -52,11 +53,14 @@ impl Shared {
             self.readers.with(|connection| {
                 let mut found = integrity_check(connection)?;
                 connection.execute_batch("BEGIN").map_err(fault::sql(Operation::Read))?;
-                let sums = schema::check(connection)
-                    .and_then(|()| open::load(connection, &schema::read_state(connection)?));
+                let sums = schema::check(connection).and_then(|format| {
+                    let state = schema::read_state(connection)?;
+                    open::load(connection, format, &state)?;
+                    count_rows(connection, &state)
+                });
                 connection.execute_batch("ROLLBACK").map_err(fault::sql(Operation::Read))?;
                 match sums {
-                    Ok(_) => {}
+                    Ok(()) => {}
                     Err(Error::Corrupt { source, .. }) => found.push(source.to_string()),
                     Err(error) => return Err(error),
                 }
@@ -113,6 +117,15 @@ fn integrity_check(connection: &Connection) -> Result<Vec<String>> {
     let mut found: Vec<String> = lines.collect::<Result<_, _>>().map_err(sql)?;
     found.retain(|line| line != "ok");
     Ok(found)
+}
+
+/// Each name has its row, which is looked at by itself; this finds a row without a name.
+fn count_rows(connection: &Connection, state: &StateRow) -> Result<()> {
+    let rows = connection.query_row("SELECT count(*) FROM kv", [], |row| row.get::<_, i64>(0));
+    match rows.map_err(fault::sql(Operation::Read))?.cast_unsigned() == state.keys {
+        true => Ok(()),
+        false => Err(fault::corrupt("there are not as many values as names")),
+    }
 }
 
 impl Footprint for SqliteStore {

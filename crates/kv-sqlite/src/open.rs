@@ -1,6 +1,6 @@
 //! Opening: take the lock, look at what is there before SQLite does, and load the names.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use kv_core::{Error, Key, Namespace, Operation, Report, Result, Severity};
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
@@ -31,7 +31,7 @@ pub(crate) fn open(files: Files, settings: Settings, gate: Gate) -> Result<(Shar
     }
     let connection = connect(files.database().to_owned(), &settings)?;
     let writer = Writer::new(connection, gate);
-    schema::check(writer.connection())?;
+    let format = schema::check(writer.connection())?;
     let found = schema::read_state(writer.connection())?;
     if log.is_none() {
         if !found.clean {
@@ -43,7 +43,10 @@ pub(crate) fn open(files: Files, settings: Settings, gate: Gate) -> Result<(Shar
         }
         files.extend_log(settings.wal_len()).map_err(&io)?;
     }
-    let table = load(writer.connection(), &found)?;
+    let table = load(writer.connection(), format, &found)?;
+    if format < schema::FORMAT {
+        writer.upgrade(&table)?;
+    }
     // What the log held is written anew, to the database, and synced there before anything is
     // served. From here on the log must not go missing.
     if !writer.note_clean(false, "FULL")? {
@@ -203,9 +206,9 @@ pub(crate) fn accept_copy(files: &Files) -> Result<()> {
     if format > schema::FORMAT {
         return schema::refuse(Header::Newer(format));
     }
-    schema::check(&connection)?;
+    let format = schema::check(&connection)?;
     let mut state = schema::read_state(&connection)?;
-    load(&connection, &state)?;
+    load(&connection, format, &state)?;
     state.clean = true;
     schema::write_state(&connection, &state).map_err(&sql)?;
     let mode = connection
@@ -213,16 +216,21 @@ pub(crate) fn accept_copy(files: &Files) -> Result<()> {
     if mode.map_err(&sql)? == "wal" { Ok(()) } else { Err(fault::corrupt("the file has no log")) }
 }
 
-const NAMES: &str = "SELECT primary_namespace, secondary_namespace, key, created \
-     FROM kv INDEXED BY kv_names ORDER BY primary_namespace, secondary_namespace, key";
+const NAMES: &str = "SELECT primary_namespace, secondary_namespace, key, created FROM names";
+/// From the index alone: what else is in the table may be damaged.
+const NAMES_1: &str = "SELECT primary_namespace, secondary_namespace, key, created \
+     FROM kv INDEXED BY kv_names";
 
-/// All names, from the index alone, checked against the sum over them.
-pub(crate) fn load(connection: &Connection, state: &StateRow) -> Result<Table> {
+/// All names, checked against the sum over them.
+pub(crate) fn load(connection: &Connection, format: u32, state: &StateRow) -> Result<Table> {
     let sql = fault::sql(Operation::Open);
     let bad = |_| fault::corrupt("a name breaks the rules");
-    let mut query = connection.prepare(NAMES).map_err(&sql)?;
+    let names = if format == 1 { NAMES_1 } else { NAMES };
+    let mut query = connection.prepare(names).map_err(&sql)?;
     let mut rows = query.query([]).map_err(&sql)?;
     let mut names: Vec<(Namespace, Vec<(Key, u64)>)> = Vec::new();
+    let mut places: BTreeMap<Namespace, usize> = BTreeMap::new();
+    let mut last = 0;
     while let Some(row) = rows.next().map_err(&sql)? {
         let text = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
         let (primary, secondary) = (text(0).map_err(&sql)?, text(1).map_err(&sql)?);
@@ -231,17 +239,20 @@ pub(crate) fn load(connection: &Connection, state: &StateRow) -> Result<Table> {
         if created >= state.next_created {
             return Err(sum_mismatch());
         }
-        match names.last_mut() {
-            Some((ns, keys)) if ns.primary() == primary && ns.secondary() == secondary => {
-                keys.push((key, created));
-            }
-            _ => {
-                let ns = Namespace::any(primary, secondary).map_err(bad)?;
-                names.push((ns, vec![(key, created)]));
+        // Neighbours are mostly of the same namespace.
+        let is_of = |ns: &Namespace| ns.primary() == primary && ns.secondary() == secondary;
+        if !names.get(last).is_some_and(|(ns, _)| is_of(ns)) {
+            let ns = Namespace::any(primary, secondary).map_err(bad)?;
+            last = *places.entry(ns.clone()).or_insert(names.len());
+            if last == names.len() {
+                names.push((ns, Vec::new()));
             }
         }
+        if let Some((_, keys)) = names.get_mut(last) {
+            keys.push((key, created));
+        }
     }
-    let table = Table::from_sorted(names).ok_or_else(sum_mismatch)?;
+    let table = Table::from_names(names).ok_or_else(sum_mismatch)?;
     if (table.keys(), table.names()) == (state.keys, state.names) {
         Ok(table)
     } else {

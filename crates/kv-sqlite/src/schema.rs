@@ -1,17 +1,18 @@
-//! The tables of format 1, and the fields of the file's header that never change.
+//! The tables of each format, and the fields of the file's header that never change.
 
-use kv_core::{Error, Operation, Result};
+use kv_core::{Error, Key, Namespace, Operation, Result};
 use rusqlite::{Connection, params};
 
 use crate::{
     fault::{self, STORE},
     row::StateRow,
+    table::Table,
 };
 
 /// `PRAGMA application_id`: the letters `SRKV`.
 pub(crate) const APPLICATION: u32 = 0x5352_4B56;
 /// `PRAGMA user_version`: the newest format known here.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 pub(crate) const PAGE: usize = 4096;
 /// Bytes of the header of a SQLite file.
 pub(crate) const HEADER: usize = 100;
@@ -19,35 +20,47 @@ pub(crate) const HEADER: usize = 100;
 /// How every SQLite file begins.
 pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Everything a file of format 1 has, ascending by name, which is also the order in which it is made; the page `kv-sqlite-v1` says it, too.
-const STATEMENTS: [(&str, &str); 3] = [
-    (
-        "kv",
-        "CREATE TABLE kv (\
-         created INTEGER PRIMARY KEY, \
-         primary_namespace TEXT NOT NULL, \
-         secondary_namespace TEXT NOT NULL, \
-         key TEXT NOT NULL, \
-         changed INTEGER NOT NULL, \
-         checksum INTEGER NOT NULL, \
-         value BLOB NOT NULL) STRICT",
-    ),
-    (
-        "kv_names",
-        "CREATE UNIQUE INDEX kv_names ON kv (primary_namespace, secondary_namespace, key)",
-    ),
-    (
-        "state",
-        "CREATE TABLE state (\
-         one INTEGER PRIMARY KEY CHECK (one = 1), \
-         sequence INTEGER NOT NULL, \
-         next_created INTEGER NOT NULL, \
-         keys INTEGER NOT NULL, \
-         names INTEGER NOT NULL, \
-         clean INTEGER NOT NULL, \
-         checksum INTEGER NOT NULL) STRICT",
-    ),
-];
+const KV: (&str, &str) = (
+    "kv",
+    "CREATE TABLE kv (\
+     created INTEGER PRIMARY KEY, \
+     primary_namespace TEXT NOT NULL, \
+     secondary_namespace TEXT NOT NULL, \
+     key TEXT NOT NULL, \
+     changed INTEGER NOT NULL, \
+     checksum INTEGER NOT NULL, \
+     value BLOB NOT NULL) STRICT",
+);
+/// The names a second time, in the order of their creation: what is new lies together.
+const NAMES: (&str, &str) = (
+    "names",
+    "CREATE TABLE names (\
+     created INTEGER PRIMARY KEY, \
+     primary_namespace TEXT NOT NULL, \
+     secondary_namespace TEXT NOT NULL, \
+     key TEXT NOT NULL) STRICT",
+);
+/// What format 1 had in place of that: each new name changed a page of its own.
+const INDEX: (&str, &str) = (
+    "kv_names",
+    "CREATE UNIQUE INDEX kv_names ON kv (primary_namespace, secondary_namespace, key)",
+);
+const STATE: (&str, &str) = (
+    "state",
+    "CREATE TABLE state (\
+     one INTEGER PRIMARY KEY CHECK (one = 1), \
+     sequence INTEGER NOT NULL, \
+     next_created INTEGER NOT NULL, \
+     keys INTEGER NOT NULL, \
+     names INTEGER NOT NULL, \
+     clean INTEGER NOT NULL, \
+     checksum INTEGER NOT NULL) STRICT",
+);
+
+/// Everything a file has, ascending by name, which is also the order in which it is made; the pages
+/// `kv-sqlite-v1` and `kv-sqlite-v2` say it, too.
+const VERSION_1: [(&str, &str); 3] = [KV, INDEX, STATE];
+const VERSION_2: [(&str, &str); 3] = [KV, NAMES, STATE];
 
 /// Fills a new file: the tables, an empty state, and the marks that say what it is.
 pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
@@ -55,7 +68,7 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     connection.pragma_update(None, "user_version", FORMAT)?;
-    for (_, statement) in STATEMENTS {
+    for (_, statement) in VERSION_2 {
         connection.execute_batch(statement)?;
     }
     connection.execute(
@@ -112,7 +125,7 @@ pub(crate) fn parse_header(bytes: &[u8]) -> Header {
     let start = |version| [page.as_slice(), &[version, version, 0, 64, 32, 32]].concat();
     let is_copy = bytes.get(16..24) == Some(&start(1));
     let fixed = (is_copy || bytes.get(16..24) == Some(&start(2)))
-        && format == FORMAT
+        && (1..=FORMAT).contains(&format)
         && number(44) == 4
         // No suggested cache size, no auto-vacuum, UTF-8, no incremental vacuum.
         && (number(48), number(52), number(56), number(64)) == (0, 0, 1, 0)
@@ -139,19 +152,50 @@ pub(crate) fn refuse(header: Header) -> Result<()> {
     }
 }
 
-/// Checks that the tables are those of this format.
-pub(crate) fn check(connection: &Connection) -> Result<()> {
+/// The format of the file; checks that the tables are its.
+pub(crate) fn check(connection: &Connection) -> Result<u32> {
     let sql = fault::sql(Operation::Open);
+    let format = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    let format: u32 = format.map_err(&sql)?;
     let mut query =
         connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").map_err(&sql)?;
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&sql)?;
-    let found: Vec<(String, String)> = rows.collect::<Result<_, _>>().map_err(&sql)?;
-    let expected = STATEMENTS.map(|(name, text)| (name.to_owned(), text.to_owned()));
-    if found == expected {
-        Ok(())
+    let found: Vec<(String, String)> = rows.collect::<Result<_, _>>().map_err(sql)?;
+    let expected = if format == 1 { VERSION_1 } else { VERSION_2 };
+    if found == expected.map(|(name, text)| (name.to_owned(), text.to_owned())) {
+        Ok(format)
     } else {
         Err(fault::corrupt("the tables are not those of this format"))
     }
+}
+
+const NAME: &str = "INSERT INTO names (created, primary_namespace, secondary_namespace, key) \
+     VALUES (?1, ?2, ?3, ?4)";
+
+/// Notes a name that is new.
+pub(crate) fn add_name(
+    connection: &Connection,
+    created: u64,
+    ns: &Namespace,
+    key: &Key,
+) -> rusqlite::Result<usize> {
+    let name = params![created.cast_signed(), ns.primary(), ns.secondary(), key.as_str()];
+    connection.prepare_cached(NAME)?.execute(name)
+}
+
+/// Brings a file of format 1 with these names to format 2, in one transaction.
+pub(crate) fn upgrade(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
+    let mut names: Vec<_> = table.all().collect();
+    names.sort_unstable_by_key(|(_, _, created)| *created);
+    let change = connection.unchecked_transaction()?;
+    let ((index, _), (_, made)) = (INDEX, NAMES);
+    change.execute_batch(&format!("DROP INDEX {index}"))?;
+    change.execute_batch(made)?;
+    for (ns, key, created) in names {
+        add_name(&change, created, ns, key)?;
+    }
+    change.pragma_update(None, "user_version", FORMAT)?;
+    change.commit()
 }
 
 const READ_STATE: &str =

@@ -29,29 +29,27 @@ struct Keys {
 const KEY_MEMORY: u64 = 130;
 
 impl Table {
-    /// A table of names that come ascending; `None` if they do not.
-    pub(crate) fn from_sorted(
+    /// A table of all names by namespace; `None` if one comes twice.
+    pub(crate) fn from_names(
         names: impl IntoIterator<Item = (Namespace, Vec<(Key, u64)>)>,
     ) -> Option<Self> {
         let mut table = Self::default();
-        for (ns, keys) in names {
-            if !keys.is_sorted_by(|a, b| a.0 < b.0) {
-                return None;
-            }
+        for (ns, mut keys) in names {
+            let count = keys.len();
+            keys.sort_unstable_by_key(|(_, created)| *created);
             for (key, created) in &keys {
                 table.count(&ns, key, *created);
             }
-            let mut by_creation: Vec<(u64, Key)> =
-                keys.iter().map(|(key, created)| (*created, key.clone())).collect();
-            by_creation.sort_unstable_by_key(|(created, _)| *created);
+            let mut by_name: Vec<(SortKey, u64)> =
+                keys.iter().map(|(key, created)| (key.into(), *created)).collect();
+            by_name.sort_unstable();
             // Both are sorted now, so that the trees are built in one go.
             let keys = Keys {
-                by_name: keys.into_iter().map(|(key, created)| (key.into(), created)).collect(),
-                by_creation: by_creation.into_iter().collect(),
+                by_name: by_name.into_iter().collect(),
+                by_creation: keys.into_iter().map(|(key, created)| (created, key)).collect(),
             };
-            if keys.by_name.len() != keys.by_creation.len()
-                || table.namespaces.insert(ns, keys).is_some()
-            {
+            let distinct = (keys.by_name.len(), keys.by_creation.len());
+            if distinct != (count, count) || table.namespaces.insert(ns, keys).is_some() {
                 return None;
             }
         }

@@ -7,7 +7,9 @@ use crate::{
     fault,
     gate::Gate,
     row::{self, StateRow},
-    schema, wal,
+    schema,
+    table::Table,
+    wal,
 };
 
 /// What a transaction does to one row.
@@ -35,6 +37,7 @@ const INSERT: &str = "INSERT INTO kv (created, primary_namespace, secondary_name
      changed, checksum, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const UPDATE: &str = "UPDATE kv SET changed = ?2, checksum = ?3, value = ?4 WHERE created = ?1";
 const DELETE: &str = "DELETE FROM kv WHERE created = ?1";
+const DELETE_NAME: &str = "DELETE FROM names WHERE created = ?1";
 
 impl Writer {
     pub(crate) fn new(connection: Connection, gate: Gate) -> Self {
@@ -43,6 +46,12 @@ impl Writer {
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Brings a file of an earlier format to this one. After an error it is as it was.
+    pub(crate) fn upgrade(&self, table: &Table) -> Result<()> {
+        self.gate
+            .pass(|| schema::upgrade(&self.connection, table).map_err(fault::sql(Operation::Open)))
     }
 
     /// Makes all of it durable, or none of it. After an error nobody knows which.
@@ -78,6 +87,7 @@ impl Writer {
         match effect {
             Effect::Insert { ns, key, created, value } => {
                 let checksum = row::checksum(*created, changed, ns, key, value);
+                schema::add_name(&self.connection, *created, ns, key)?;
                 self.connection.prepare_cached(INSERT)?.execute(params![
                     created.cast_signed(),
                     ns.primary(),
@@ -98,7 +108,10 @@ impl Writer {
                 ])
             }
             Effect::Delete { created } => {
-                self.connection.prepare_cached(DELETE)?.execute(params![created.cast_signed()])
+                let of = params![created.cast_signed()];
+                // As many as there are of both.
+                let names = self.connection.prepare_cached(DELETE_NAME)?.execute(of)?;
+                Ok(self.connection.prepare_cached(DELETE)?.execute(of)?.min(names))
             }
         }
     }

@@ -303,3 +303,47 @@ fn a_changed_name_is_noticed_wherever_it_stands() {
     }
     assert!(changed as usize >= names.len() / 4 * 2, "only {changed} changes were noticed");
 }
+
+/// Names are read from a table of their own, so each way in which the two can differ is damage.
+#[test]
+fn names_and_values_that_do_not_belong_together_are_damage() {
+    let dir = TempDir::new().unwrap();
+    let file = file_in(dir.path());
+    let store = SqliteStore::open(&file, small()).unwrap();
+    store.write(&ns("a"), &key("one"), b"1").unwrap();
+    store.write(&ns("a"), &key("two"), b"2").unwrap();
+    store.close().unwrap();
+    let good = fs::read(&file).unwrap();
+    for (change, opens) in [
+        ("DELETE FROM kv WHERE created = 1", true),
+        ("UPDATE kv SET key = 'eno' WHERE created = 1", true),
+        (
+            "INSERT INTO kv SELECT 3, primary_namespace, secondary_namespace, 'three', changed, checksum, value FROM kv WHERE created = 1",
+            true,
+        ),
+        ("DELETE FROM names WHERE created = 1", false),
+        ("UPDATE names SET key = 'eno' WHERE created = 1", false),
+        (
+            "INSERT INTO names SELECT 3, primary_namespace, secondary_namespace, 'three' FROM names WHERE created = 1",
+            false,
+        ),
+        (
+            "INSERT INTO names SELECT 3, primary_namespace, secondary_namespace, key FROM names WHERE created = 1",
+            false,
+        ),
+    ] {
+        fs::write(&file, &good).unwrap();
+        let other = rusqlite::Connection::open(&file).unwrap();
+        assert_eq!(other.execute(change, []).unwrap(), 1);
+        other.close().unwrap();
+        match SqliteStore::open(&file, small()) {
+            Ok(store) => {
+                assert!(opens && verify(&store).is_damaged(), "{change}");
+                assert_eq!(store.list_all(&ns("a")).unwrap(), [key("one"), key("two")]);
+                store.close().unwrap();
+            }
+            Err(Error::Corrupt { .. }) => assert!(!opens, "{change}"),
+            Err(other) => panic!("{change}: {other:?}"),
+        }
+    }
+}

@@ -4,11 +4,11 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use common::{Contents, copy_store, file_in, key, ns, small, verify};
+use common::{Contents, copy_store, file_in, key, log_of, ns, small, verify};
 use kv_core::{Batch, Error, KvStore, Namespace};
-use kv_sqlite::SqliteStore;
+use kv_sqlite::{SqliteStore, testing::Faults};
 use tempfile::TempDir;
 
 /// What was submitted to the golden stores, one flush each, with a close after the second batch.
@@ -24,58 +24,153 @@ fn batches() -> Vec<Batch> {
 }
 
 /// A copy of a golden store, since opening changes it.
-fn golden(name: &str) -> TempDir {
+fn golden(version: u32, name: &str) -> TempDir {
     let dir = TempDir::new().unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1").join(name);
-    copy_store(&file_in(&golden), &file_in(dir.path()));
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    copy_store(&file_in(&all.join(format!("v{version}")).join(name)), &file_in(dir.path()));
     dir
 }
 
-fn check(name: &str) {
+fn expected() -> Contents {
     let mut expected = Contents::default();
     batches().iter().for_each(|batch| expected.apply(batch));
-    let dir = golden(name);
+    expected
+}
+
+fn check(version: u32, name: &str) {
+    let dir = golden(version, name);
     for _ in 0..2 {
         let store = SqliteStore::open_existing(&file_in(dir.path()), small()).unwrap();
-        assert_eq!(Contents::of(&store).unwrap(), expected);
+        assert_eq!(Contents::of(&store).unwrap(), expected());
         let found = verify(&store).findings;
         assert!(found.is_empty(), "{found:?}");
         store.close().unwrap();
     }
+    assert_eq!(version_of(dir.path()), 2);
+}
+
+fn version_of(dir: &Path) -> u8 {
+    *fs::read(file_in(dir)).unwrap().get(63).unwrap()
 }
 
 /// All in the database, and no log.
 #[test]
 fn a_closed_store_of_version_1() {
-    check("closed");
+    check(1, "closed");
 }
 
 /// The last two batches in the log only.
 #[test]
 fn a_killed_store_of_version_1() {
-    check("killed");
+    check(1, "killed");
 }
 
-/// `user_version` is 2.
 #[test]
-fn a_store_of_version_2() {
-    let dir = golden("closed");
+fn a_closed_store_of_version_2() {
+    check(2, "closed");
+}
+
+#[test]
+fn a_killed_store_of_version_2() {
+    check(2, "killed");
+}
+
+/// A failure leaves the version before, with everything in it; the next opening goes on.
+#[test]
+fn an_upgrade_that_fails_is_made_at_the_next_opening() {
+    let mut failures = 0;
+    for (nth, name) in (1..12).flat_map(|nth| [(nth, "closed"), (nth, "killed")]) {
+        let dir = golden(1, name);
+        let faults = Arc::new(Faults::default());
+        faults.fail_nth(nth);
+        let opened = faults.open(&file_in(dir.path()), small());
+        failures += u32::from(opened.is_err());
+        drop(opened);
+        let store = SqliteStore::open(&file_in(dir.path()), small()).unwrap();
+        assert_eq!(Contents::of(&store).unwrap(), expected());
+        store.close().unwrap();
+        assert_eq!(version_of(dir.path()), 2);
+    }
+    // The upgrade itself, the note that the log is needed from now on, and its move.
+    assert!(failures >= 6, "only {failures}");
+}
+
+/// Whatever of the log is on the disk after a power cut: the names and values are those of before.
+#[test]
+fn a_power_cut_in_an_upgrade_loses_nothing() {
+    let before = fs::read(file_in(golden(1, "closed").path())).unwrap();
+    let dir = golden(1, "closed");
+    let store = SqliteStore::open(&file_in(dir.path()), small()).unwrap();
+    let log = fs::read(log_of(&file_in(dir.path()))).unwrap();
+    store.close().unwrap();
+    let used = log.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut upgraded = 0;
+    for end in (0..=used + 1).step_by(412).chain([used + 1]) {
+        let dir = TempDir::new().unwrap();
+        let file = file_in(dir.path());
+        fs::write(&file, &before).unwrap();
+        fs::write(log_of(&file), log.get(..end).unwrap()).unwrap();
+        // As SQLite alone sees it: before the upgrade, or after it.
+        let there = rusqlite::Connection::open(&file).unwrap();
+        upgraded += there
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'names'", [], |row| {
+                row.get::<_, u32>(0)
+            })
+            .unwrap();
+        drop(there);
+        fs::write(&file, &before).unwrap();
+        fs::write(log_of(&file), log.get(..end).unwrap()).unwrap();
+        let store = SqliteStore::open(&file, small()).unwrap();
+        assert_eq!(Contents::of(&store).unwrap(), expected(), "cut at {end}");
+        assert!(!verify(&store).is_damaged());
+        store.close().unwrap();
+        assert_eq!(version_of(dir.path()), 2);
+    }
+    assert!(upgraded > 0, "the log does not hold the upgrade");
+}
+
+/// `user_version` is 3.
+#[test]
+fn a_store_of_version_3() {
+    let dir = golden(2, "closed");
     let file = file_in(dir.path());
     let mut bytes = fs::read(&file).unwrap();
-    *bytes.get_mut(63).unwrap() = 2;
+    *bytes.get_mut(63).unwrap() = 3;
     fs::write(&file, bytes).unwrap();
     let outcome = SqliteStore::open(&file, small());
-    assert!(matches!(outcome, Err(Error::TooNew { found: 2, newest: 1, .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::TooNew { found: 3, newest: 2, .. })), "{outcome:?}");
+}
+
+#[test]
+fn the_file_of_version_1_is_as_specified() {
+    the_file_is_as_specified(1);
+}
+
+/// The same, and the names once more.
+#[test]
+fn the_file_of_version_2_is_as_specified() {
+    let dir = the_file_is_as_specified(2);
+    let file = rusqlite::Connection::open(file_in(dir.path())).unwrap();
+    let names = |table: &str| {
+        let sql = format!(
+            "SELECT created || ' ' || primary_namespace || '/' || secondary_namespace || '/' || key \
+             FROM {table} ORDER BY created"
+        );
+        let mut query = file.prepare(&sql).unwrap();
+        let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    assert_eq!(names("names"), names("kv"));
+    assert_eq!(names("names").len(), 4);
 }
 
 /// The page of the format, read with plain SQL and arithmetic.
-#[test]
-fn the_file_is_as_specified() {
-    let dir = golden("closed");
+fn the_file_is_as_specified(version: u32) -> TempDir {
+    let dir = golden(version, "closed");
     let file = rusqlite::Connection::open(file_in(dir.path())).unwrap();
     let number = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(number("PRAGMA application_id"), 0x5352_4B56);
-    assert_eq!(number("PRAGMA user_version"), 1);
+    assert_eq!(number("PRAGMA user_version"), i64::from(version));
     assert_eq!(number("PRAGMA page_size"), 4096);
     let mut query = file
         .prepare("SELECT created, primary_namespace, secondary_namespace, key, changed, checksum, value FROM kv")
@@ -101,4 +196,5 @@ fn the_file_is_as_specified() {
     let numbers = ["sequence", "next_created", "keys", "names", "clean"].map(of);
     let checksum = crc32c::crc32c(&numbers.map(u64::to_le_bytes).concat());
     assert_eq!(of("checksum"), u64::from(checksum));
+    dir
 }

@@ -100,7 +100,7 @@ impl Testbed for Bed {
             }
             Damage::NewerFormat => {
                 let mut bytes = fs::read(self.file()).unwrap();
-                bytes[63] = 2;
+                bytes[63] = 3;
                 fs::write(self.file(), bytes).unwrap();
             }
             Damage::WrongKey => return false,
