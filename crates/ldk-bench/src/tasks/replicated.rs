@@ -169,7 +169,7 @@ impl Pair {
     }
 
     fn can_offer(&self, channel: ChannelId, left: usize) -> bool {
-        let from = if left % 2 == 0 { &self.node } else { &self.peer };
+        let from = if left.is_multiple_of(2) { &self.node } else { &self.peer };
         let all = from.manager.list_usable_channels();
         let mut all = all.iter().filter(|one| one.channel_id == channel);
         all.any(|one| {
