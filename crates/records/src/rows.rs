@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// From so many records on it is worth beginning threads to sort them.
 const MANY: usize = 2000;
+
+/// From so many new ones on it is worth beginning a thread for the indexes.
+const MANY_NEW: usize = 250;
 
 /// Which records are there and where they stand in each index.
 pub(crate) struct Rows<R> {
@@ -79,8 +82,12 @@ impl<R: Record> Rows<R> {
         self.by_key.extend(new.iter().map(|keyed| ByKey(Arc::clone(&keyed.row))));
         let old = new.iter().filter(|keyed| keyed.row.version < R::VERSION);
         self.old.extend(old.map(|keyed| EncodedKey::from(&*keyed.row.primary)));
-        let indexes = self.indexes.iter_mut().zip(R::INDEXES).enumerate();
-        for (position, (tree, index)) in indexes {
+        let trees: Vec<_> = self.indexes.iter_mut().zip(R::INDEXES).map(Mutex::new).collect();
+        parallel::each(trees.len(), new.len() >= MANY_NEW, |position| {
+            let Some(tree) = trees.get(position) else { return };
+            // Nobody else asks for this one.
+            let mut tree = tree.lock().unwrap_or_else(PoisonError::into_inner);
+            let (tree, index) = &mut *tree;
             let places = new.iter().flat_map(|Keyed { row, keys }| {
                 let keys = keys.iter().filter(move |key| key.index == position);
                 keys.map(|key| {
@@ -89,7 +96,7 @@ impl<R: Record> Rows<R> {
                 })
             });
             tree.extend(ascending(places), &ByIndex::new(index));
-        }
+        });
     }
 
     /// Puts or removes (`None`) a record.
