@@ -75,6 +75,24 @@ fn a_killed_store_of_version_2() {
     check(2, "killed");
 }
 
+/// A copy that SQLite made of a store of version 1 has no log, and can be accepted all the same.
+#[test]
+fn a_copy_of_version_1_is_accepted_and_upgraded() {
+    let dir = golden(1, "closed");
+    let file = file_in(dir.path());
+    let copying = rusqlite::Connection::open(&file).unwrap();
+    copying.pragma_update(None, "journal_mode", "DELETE").unwrap();
+    copying.close().unwrap();
+    let outcome = SqliteStore::open(&file, small());
+    assert!(matches!(outcome, Err(Error::Corrupt { .. })), "{outcome:?}");
+    assert_eq!(version_of(dir.path()), 1);
+    SqliteStore::accept_copy(&file).unwrap();
+    let store = SqliteStore::open(&file, small()).unwrap();
+    assert_eq!(Contents::of(&store).unwrap(), expected());
+    store.close().unwrap();
+    assert_eq!(version_of(dir.path()), 2);
+}
+
 /// A failure leaves the version before, with everything in it; the next opening goes on.
 #[test]
 fn an_upgrade_that_fails_is_made_at_the_next_opening() {
