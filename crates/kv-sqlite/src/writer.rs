@@ -48,7 +48,8 @@ impl Writer {
         &self.connection
     }
 
-    /// Brings a file of an earlier format to this one. After an error it is as it was.
+    /// Brings a file of an earlier format to this one. After an error it is one or the other, whole, and
+    /// the next opening goes on.
     pub(crate) fn upgrade(&self, table: &Table) -> Result<()> {
         self.gate
             .pass(|| schema::upgrade(&self.connection, table).map_err(fault::sql(Operation::Open)))
